@@ -1,0 +1,388 @@
+//! What Python sees: flat arrays in, flat arrays out, the GIL released in between.
+
+use crate::hash::{integer_token_hash, text_token_hash, windows, whole};
+use crate::minhash::{band_keys as keys_of, row_order, Lattice};
+use crate::sign::{each_shingle, on_threads, sign_many, Document, Recipe, Scratch, Signed};
+use crate::table::{Answer, Found, Row, Table};
+use crate::text::{Block, Reader};
+use crate::verify;
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyString, PyTuple};
+use std::sync::RwLock;
+
+type Array1<'py, T> = Bound<'py, PyArray1<T>>;
+type Array2<'py, T> = Bound<'py, PyArray2<T>>;
+
+/// A string's UTF-8: in place for ASCII, otherwise a temporary encoding that the string does not keep.
+enum Utf8<'py> {
+    Ascii(Bound<'py, PyString>),
+    Encoded(Bound<'py, PyBytes>),
+}
+
+impl<'py> Utf8<'py> {
+    fn new(text: &Bound<'py, PyString>) -> PyResult<Self> {
+        let py = text.py();
+        if text.call_method0(intern!(py, "isascii"))?.is_truthy()? {
+            return Ok(Utf8::Ascii(text.clone()));
+        }
+        let encoded = text.call_method1(intern!(py, "encode"), (intern!(py, "utf-8"), intern!(py, "surrogatepass")))?;
+        Ok(Utf8::Encoded(encoded.cast_into::<PyBytes>()?))
+    }
+
+    fn bytes(&self) -> PyResult<&[u8]> {
+        match self {
+            Utf8::Ascii(text) => Ok(text.to_str()?.as_bytes()),
+            Utf8::Encoded(bytes) => Ok(bytes.as_bytes()),
+        }
+    }
+}
+
+/// The normalised tokens of a text: their bytes one after another, and where each begins and ends.
+#[pyfunction]
+fn tokens<'py>(py: Python<'py>, text: &Bound<'py, PyString>, chars: bool) -> PyResult<(Bound<'py, PyBytes>, Array1<'py, u32>)> {
+    let text = Utf8::new(text)?;
+    let bytes = text.bytes()?;
+    let block = py.detach(|| {
+        let mut block = Block::default();
+        Reader::new(bytes, chars, 0).fill_whole(&mut block);
+        block
+    });
+    if u32::try_from(block.bytes.len()).is_err() {
+        return Err(PyOverflowError::new_err(format!("the normalised text has {} bytes, more than 4 GiB; split the document", block.bytes.len())));
+    }
+    Ok((PyBytes::new(py, &block.bytes), block.edges.into_pyarray(py)))
+}
+
+fn sorted_distinct(mut hashes: Vec<u64>) -> Vec<u64> {
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes
+}
+
+/// The distinct shingle hashes of a text, sorted.
+#[pyfunction]
+fn shingle_hashes<'py>(py: Python<'py>, text: &Bound<'py, PyString>, chars: bool, size: usize, secret: u64) -> PyResult<Array1<'py, u64>> {
+    let text = Utf8::new(text)?;
+    let bytes = text.bytes()?;
+    let hashes = py.detach(|| {
+        let mut out = Vec::new();
+        each_shingle(Document::Text(bytes), chars, size, secret, &mut Scratch::default(), |shingles| out.extend_from_slice(shingles));
+        sorted_distinct(out)
+    });
+    Ok(hashes.into_pyarray(py))
+}
+
+/// The hashes of ready tokens, strings and integers.
+#[pyfunction]
+fn token_hashes<'py>(py: Python<'py>, tokens: &Bound<'py, PyAny>, secret: u64) -> PyResult<Array1<'py, u64>> {
+    let mut hashes = Vec::new();
+    for (i, token) in tokens.try_iter()?.enumerate() {
+        let token = token?;
+        if let Ok(text) = token.cast::<PyString>() {
+            hashes.push(text_token_hash(Utf8::new(text)?.bytes()?, secret));
+        } else if token.is_instance_of::<PyInt>() && !token.is_instance_of::<PyBool>() {
+            let value = token.extract::<i64>().map_err(|_| {
+                PyOverflowError::new_err(format!("token {i} is {token}, which does not fit in 64 signed bits; use integers from -2**63 to 2**63 - 1, or strings"))
+            })?;
+            hashes.push(integer_token_hash(value, secret));
+        } else {
+            let kind = token.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("token {i} is of type {kind}; a token is a string or an integer")));
+        }
+    }
+    Ok(hashes.into_pyarray(py))
+}
+
+/// The hashes of all windows of token hashes in order, repeats included.
+#[pyfunction]
+fn window_hashes<'py>(py: Python<'py>, tokens: PyReadonlyArray1<'py, u64>, size: usize) -> PyResult<Array1<'py, u64>> {
+    let tokens = tokens.as_slice()?;
+    let mut out = Vec::new();
+    if tokens.len() >= size {
+        windows(tokens, size, &mut out);
+    } else if !tokens.is_empty() {
+        out.push(whole(tokens));
+    }
+    Ok(out.into_pyarray(py))
+}
+
+type SignedArrays<'py> = (Array2<'py, u32>, Array1<'py, u64>, Array1<'py, u64>, Array1<'py, u32>);
+
+fn arrays<'py>(py: Python<'py>, signed: Signed, num_perm: usize) -> PyResult<SignedArrays<'py>> {
+    let n = signed.counts.len();
+    let values = signed.values.into_pyarray(py).reshape([n, num_perm])?;
+    Ok((values, signed.counts.into_pyarray(py), signed.offsets.into_pyarray(py), signed.hashes.into_pyarray(py)))
+}
+
+/// How documents are signed; see `sign.Recipe`.
+#[derive(FromPyObject)]
+struct RecipeArgs {
+    #[pyo3(item)]
+    chars: bool,
+    #[pyo3(item)]
+    size: usize,
+    #[pyo3(item)]
+    secret: u64,
+    #[pyo3(item)]
+    num_perm: usize,
+    #[pyo3(item)]
+    seed: u64,
+    #[pyo3(item)]
+    verification: bool,
+}
+
+impl RecipeArgs {
+    fn recipe(&self) -> PyResult<Recipe> {
+        if !(1..=32).contains(&self.size) || !(2..=4096).contains(&self.num_perm) {
+            return Err(PyValueError::new_err(format!("size {} or num_perm {} out of range", self.size, self.num_perm)));
+        }
+        let lattice = Lattice::new(self.num_perm, self.seed);
+        Ok(Recipe { chars: self.chars, size: self.size, secret: self.secret, lattice, verification: self.verification })
+    }
+}
+
+/// Sign a list of strings.
+#[pyfunction]
+fn sign_texts<'py>(py: Python<'py>, texts: &Bound<'py, PyList>, recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
+    let num_perm = recipe.num_perm;
+    let recipe = recipe.recipe()?;
+    let held = texts
+        .iter()
+        .enumerate()
+        .map(|(i, text)| match text.cast::<PyString>() {
+            Ok(text) => Utf8::new(text),
+            Err(_) => Err(PyTypeError::new_err(format!("text {i} is of type {}; a text is a str", text.get_type().name()?))),
+        })
+        .collect::<PyResult<Vec<_>>>()?;
+    let documents = held.iter().map(|text| text.bytes().map(Document::Text)).collect::<PyResult<Vec<_>>>()?;
+    let signed = py.detach(|| sign_many(&recipe, &documents, threads));
+    arrays(py, signed, num_perm)
+}
+
+fn cut<'a, T>(data: &'a [T], offsets: &[u64]) -> PyResult<Vec<&'a [T]>> {
+    offsets
+        .windows(2)
+        .map(|o| data.get(o[0] as usize..o[1] as usize))
+        .collect::<Option<_>>()
+        .ok_or_else(|| PyIndexError::new_err("offsets that are not ascending places in the data"))
+}
+
+/// Sign the texts `data[offsets[i]:offsets[i + 1]]`, UTF-8.
+#[pyfunction]
+fn sign_utf8<'py>(py: Python<'py>, data: PyReadonlyArray1<'py, u8>, offsets: PyReadonlyArray1<'py, u64>, recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
+    let num_perm = recipe.num_perm;
+    let recipe = recipe.recipe()?;
+    let documents: Vec<_> = cut(data.as_slice()?, offsets.as_slice()?)?.into_iter().map(Document::Text).collect();
+    let signed = py.detach(|| sign_many(&recipe, &documents, threads));
+    arrays(py, signed, num_perm)
+}
+
+/// Sign the documents whose token hashes are `tokens[offsets[i]:offsets[i + 1]]`.
+#[pyfunction]
+fn sign_token_hashes<'py>(py: Python<'py>, tokens: PyReadonlyArray1<'py, u64>, offsets: PyReadonlyArray1<'py, u64>, recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
+    let num_perm = recipe.num_perm;
+    let recipe = recipe.recipe()?;
+    let documents: Vec<_> = cut(tokens.as_slice()?, offsets.as_slice()?)?.into_iter().map(Document::Tokens).collect();
+    let signed = py.detach(|| sign_many(&recipe, &documents, threads));
+    arrays(py, signed, num_perm)
+}
+
+/// The signature of ready shingle hashes.
+#[pyfunction]
+fn signature<'py>(py: Python<'py>, hashes: PyReadonlyArray1<'py, u64>, num_perm: usize, seed: u64) -> PyResult<Array1<'py, u32>> {
+    let mut values = vec![u32::MAX; num_perm];
+    Lattice::new(num_perm, seed).update(&mut values, &mut hashes.as_slice()?.to_vec());
+    Ok(values.into_pyarray(py))
+}
+
+/// The band keys of signatures, row by row.
+#[pyfunction]
+fn band_keys<'py>(py: Python<'py>, values: PyReadonlyArray2<'py, u32>, bands: usize, rows: usize, threads: usize) -> PyResult<Array2<'py, u64>> {
+    let [n, num_perm] = [values.shape()[0], values.shape()[1]];
+    if bands * rows > num_perm {
+        return Err(PyValueError::new_err(format!("{bands} bands of {rows} rows need {} slots, there are {num_perm}", bands * rows)));
+    }
+    let values = values.as_slice()?;
+    let mut keys = vec![0; n * bands];
+    py.detach(|| {
+        let order = row_order(num_perm);
+        let jobs = values.chunks(1024 * num_perm).zip(keys.chunks_mut(1024 * bands)).collect();
+        on_threads(jobs, threads, |(values, keys): (&[u32], &mut [u64])| {
+            values.chunks_exact(num_perm).zip(keys.chunks_exact_mut(bands)).for_each(|(v, k)| keys_of(v, &order, rows, k))
+        });
+    });
+    keys.into_pyarray(py).reshape([n, bands])
+}
+
+/// The set hash of each document, from its verification hashes and band keys.
+#[pyfunction]
+fn set_hashes<'py>(py: Python<'py>, hashes: PyReadonlyArray1<'py, u32>, offsets: PyReadonlyArray1<'py, u64>, keys: PyReadonlyArray2<'py, u64>) -> PyResult<Array1<'py, u64>> {
+    let bands = keys.shape()[1];
+    let keys = keys.as_slice()?.chunks_exact(bands);
+    let sets = cut(hashes.as_slice()?, offsets.as_slice()?)?;
+    Ok(sets.into_iter().zip(keys).map(|(h, k)| verify::set_hash(h, k)).collect::<Vec<_>>().into_pyarray(py))
+}
+
+/// How many verification hashes two documents share.
+#[pyfunction]
+fn intersection(a: PyReadonlyArray1<'_, u32>, b: PyReadonlyArray1<'_, u32>) -> PyResult<usize> {
+    Ok(verify::intersection(a.as_slice()?, b.as_slice()?, 0).unwrap_or(0))
+}
+
+/// The smallest intersection at which sets of `n` and `m` match.
+#[pyfunction]
+fn least_intersection(n: usize, m: usize, threshold: f64) -> usize {
+    verify::least_intersection(n, m, threshold)
+}
+
+/// Matches of a batch: offsets by document, then for each match its entry, intersection and size.
+type Matches<'py> = (Array1<'py, u64>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>);
+
+fn flat<'py>(py: Python<'py>, rows: impl Iterator<Item = Vec<Found>>) -> Matches<'py> {
+    let (mut offsets, mut entries, mut both, mut sizes) = (vec![0], vec![], vec![], vec![]);
+    for row in rows {
+        entries.extend(row.iter().map(|f| f.entry));
+        both.extend(row.iter().map(|f| f.both));
+        sizes.extend(row.iter().map(|f| f.size));
+        offsets.push(entries.len() as u64);
+    }
+    (offsets.into_pyarray(py), entries.into_pyarray(py), both.into_pyarray(py), sizes.into_pyarray(py))
+}
+
+/// A batch of documents for the table: band keys, set hashes, and verification hashes by offsets.
+struct Batch<'py> {
+    keys: PyReadonlyArray2<'py, u64>,
+    set_hashes: PyReadonlyArray1<'py, u64>,
+    hashes: PyReadonlyArray1<'py, u32>,
+    offsets: PyReadonlyArray1<'py, u64>,
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Batch<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let tuple = object.cast::<PyTuple>()?;
+        Ok(Batch {
+            keys: tuple.get_item(0)?.extract()?,
+            set_hashes: tuple.get_item(1)?.extract()?,
+            hashes: tuple.get_item(2)?.extract()?,
+            offsets: tuple.get_item(3)?.extract()?,
+        })
+    }
+}
+
+impl Batch<'_> {
+    fn rows(&self, bands: usize) -> PyResult<Vec<Row<'_>>> {
+        let sets = cut(self.hashes.as_slice()?, self.offsets.as_slice()?)?;
+        let set_hashes = self.set_hashes.as_slice()?;
+        if self.keys.shape() != [sets.len(), bands] || set_hashes.len() != sets.len() {
+            return Err(PyValueError::new_err(format!("a batch of {} documents with keys of shape {:?}, the table has {bands} bands", sets.len(), self.keys.shape())));
+        }
+        let keys = self.keys.as_slice()?.chunks_exact(bands);
+        Ok(keys.zip(set_hashes).zip(sets).map(|((keys, &set_hash), hashes)| Row { keys, set_hash, hashes }).collect())
+    }
+}
+
+/// Buckets, and the verification hashes by which their members are checked. Safe to use from many threads.
+#[pyclass(frozen, module = "neardup._kernels")]
+struct BucketTable {
+    table: RwLock<Table>,
+    bands: usize,
+}
+
+#[pymethods]
+impl BucketTable {
+    #[new]
+    fn new(bands: usize, bucket_limit: usize) -> Self {
+        BucketTable { table: RwLock::new(Table::new(bands, bucket_limit)), bands }
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.table.read().unwrap().len())
+    }
+
+    /// The entry of each document of the batch, -1 for those without shingles.
+    fn insert<'py>(&self, py: Python<'py>, batch: Batch<'py>) -> PyResult<Array1<'py, i64>> {
+        let rows = batch.rows(self.bands)?;
+        let entries: Vec<_> = py.detach(|| {
+            let mut table = self.table.write().unwrap();
+            rows.into_iter().map(|row| table.insert(row).map_or(-1, i64::from)).collect()
+        });
+        Ok(entries.into_pyarray(py))
+    }
+
+    fn remove(&self, py: Python<'_>, entry: u32) -> bool {
+        py.detach(|| self.table.write().unwrap().remove(entry))
+    }
+
+    /// The verification hashes of an entry; none when it was removed.
+    fn hashes<'py>(&self, py: Python<'py>, entry: u32) -> Array1<'py, u32> {
+        py.detach(|| self.table.read().unwrap().hashes(entry).unwrap_or_default().to_vec()).into_pyarray(py)
+    }
+
+    /// What each document of the batch matches, and whether its look-up was truncated.
+    fn query<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<(Matches<'py>, Array1<'py, bool>)> {
+        let rows = batch.rows(self.bands)?;
+        let answers = py.detach(|| self.table.read().unwrap().query_many(&rows, threshold, threads));
+        let truncated: Vec<_> = answers.iter().map(|a| a.truncated).collect();
+        Ok((flat(py, answers.into_iter().map(|a| a.found)), truncated.into_pyarray(py)))
+    }
+
+    /// In order, insert each document that matches none before it: its entry or -1, and what it matched.
+    fn add_unless_match<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64) -> PyResult<(Array1<'py, i64>, Matches<'py>)> {
+        let rows = batch.rows(self.bands)?;
+        let results: Vec<Result<Option<u32>, Answer>> = py.detach(|| {
+            let mut table = self.table.write().unwrap();
+            rows.into_iter().map(|row| table.add_unless_match(row, threshold)).collect()
+        });
+        let entries: Vec<_> = results.iter().map(|r| r.as_ref().ok().copied().flatten().map_or(-1, i64::from)).collect();
+        Ok((entries.into_pyarray(py), flat(py, results.into_iter().map(|r| r.err().unwrap_or_default().found))))
+    }
+
+    /// All matching pairs of entries from `start` to `stop` with earlier ones: (entry, earlier, intersection, their sizes).
+    #[allow(clippy::type_complexity)]
+    fn pairs<'py>(
+        &self,
+        py: Python<'py>,
+        start: u32,
+        stop: u32,
+        threshold: f64,
+        threads: usize,
+    ) -> (Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>) {
+        let found: Vec<_> = py.detach(|| {
+            let table = self.table.read().unwrap();
+            let stop = stop.min(table.len() as u32);
+            let rows = table.pairs(start..stop, threshold, threads);
+            let size = |e| table.hashes(e).map_or(0, |h| h.len() as u32);
+            rows.into_iter().flat_map(|(e, found)| found.into_iter().map(move |f| (e, f.entry, f.both, size(e), f.size)).collect::<Vec<_>>()).collect()
+        });
+        (
+            found.iter().map(|f| f.0).collect::<Vec<_>>().into_pyarray(py),
+            found.iter().map(|f| f.1).collect::<Vec<_>>().into_pyarray(py),
+            found.iter().map(|f| f.2).collect::<Vec<_>>().into_pyarray(py),
+            found.iter().map(|f| f.3).collect::<Vec<_>>().into_pyarray(py),
+            found.iter().map(|f| f.4).collect::<Vec<_>>().into_pyarray(py),
+        )
+    }
+}
+
+#[pymodule]
+fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("UNICODE_VERSION", crate::unicode::VERSION)?;
+    m.add_function(wrap_pyfunction!(tokens, m)?)?;
+    m.add_function(wrap_pyfunction!(shingle_hashes, m)?)?;
+    m.add_function(wrap_pyfunction!(token_hashes, m)?)?;
+    m.add_function(wrap_pyfunction!(window_hashes, m)?)?;
+    m.add_function(wrap_pyfunction!(sign_texts, m)?)?;
+    m.add_function(wrap_pyfunction!(sign_utf8, m)?)?;
+    m.add_function(wrap_pyfunction!(sign_token_hashes, m)?)?;
+    m.add_function(wrap_pyfunction!(signature, m)?)?;
+    m.add_function(wrap_pyfunction!(band_keys, m)?)?;
+    m.add_function(wrap_pyfunction!(set_hashes, m)?)?;
+    m.add_function(wrap_pyfunction!(intersection, m)?)?;
+    m.add_function(wrap_pyfunction!(least_intersection, m)?)?;
+    m.add_class::<BucketTable>()
+}

@@ -1,0 +1,16 @@
+//! The kernels of neardup: pure functions over flat arrays, in the order in which data flows.
+//!
+//! `reference.py` is the specification of each of them. Nothing here reads configuration, keeps threads or knows Python;
+//! `bindings` alone does, behind the feature `python`.
+
+pub mod hash;
+pub mod minhash;
+pub mod normalize;
+pub mod sign;
+pub mod table;
+pub mod text;
+pub mod unicode;
+pub mod verify;
+
+#[cfg(feature = "python")]
+mod bindings;

@@ -1,0 +1,65 @@
+//! Verification: how much two documents share, compared by their verification hashes (sorted, distinct).
+
+use xxhash_rust::xxh3::{xxh3_64_with_seed, Xxh3};
+
+/// Jaccard similarity of sets of `n` and `m` that share `both`; 0 when both are empty.
+#[inline(always)]
+pub fn similarity(both: usize, n: usize, m: usize) -> f64 {
+    if n + m == 0 {
+        return 0.0;
+    }
+    both as f64 / (n + m - both) as f64
+}
+
+/// The smallest intersection at which sets of `n` and `m` match, or min(n, m) + 1 where none does.
+///
+/// The predicate decides, monotone in `both`; the product only says where to begin.
+#[inline]
+pub fn least_intersection(n: usize, m: usize, threshold: f64) -> usize {
+    let most = n.min(m);
+    let mut both = ((threshold / (1.0 + threshold) * (n + m) as f64) as usize).clamp(1, most + 1);
+    while both > 1 && similarity(both - 1, n, m) >= threshold {
+        both -= 1;
+    }
+    while both <= most && similarity(both, n, m) < threshold {
+        both += 1;
+    }
+    both
+}
+
+/// How many hashes two documents share, or None as soon as it is clear that they are fewer than `least`.
+#[inline]
+pub fn intersection(a: &[u32], b: &[u32], least: usize) -> Option<usize> {
+    let (mut i, mut j, mut both) = (0, 0, 0);
+    if a.len().min(b.len()) < least {
+        return None;
+    }
+    while i < a.len() && j < b.len() {
+        // A stretch without a check: then the rest must still be able to reach `least`.
+        let stretch = (a.len() - i).min(b.len() - j).min(64);
+        for _ in 0..stretch {
+            let (x, y) = (a[i], b[j]);
+            both += (x == y) as usize;
+            i += (x <= y) as usize;
+            j += (y <= x) as usize;
+        }
+        if both + (a.len() - i).min(b.len() - j) < least {
+            return None;
+        }
+    }
+    (both >= least).then_some(both)
+}
+
+/// `set_hash` of reference.py.
+pub fn set_hash(verification: &[u32], keys: &[u64]) -> u64 {
+    let mut hasher = Xxh3::new();
+    keys.iter().for_each(|k| hasher.update(&k.to_le_bytes()));
+    let seed = hasher.digest();
+    if cfg!(target_endian = "little") {
+        // SAFETY: any initialised u32 is four initialised bytes, u8 has no alignment, and the slice covers exactly them.
+        let bytes = unsafe { std::slice::from_raw_parts(verification.as_ptr().cast::<u8>(), 4 * verification.len()) };
+        return xxh3_64_with_seed(bytes, seed);
+    }
+    let bytes: Vec<u8> = verification.iter().flat_map(|v| v.to_le_bytes()).collect();
+    xxh3_64_with_seed(&bytes, seed)
+}

@@ -1,0 +1,263 @@
+"""The specification: every kernel again in plain Python, numpy and xxhash. Slow and obvious on purpose.
+
+`words-v1` turns text into shingle hashes, `lattice-v1` turns shingle hashes into signatures; the kernels of
+``neardup._kernels`` agree with this module bit for bit. Read it from top to bottom: it is the order in which data flows.
+
+The character data are Python's own (:data:`unicodedata.unidata_version`); the kernels' tables are pinned to Unicode 15.0.
+The two agree on every code point that both versions assign.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+Token = str | int
+HashArray = npt.NDArray[np.uint64]
+
+MASK = 2**64 - 1
+
+
+def mix64(x: int) -> int:
+    """The 64-bit finaliser of MurmurHash3: a bijection with full avalanche."""
+    x ^= x >> 33
+    x = x * 0xFF51AFD7ED558CCD & MASK
+    x ^= x >> 33
+    x = x * 0xC4CEB9FE1A85EC53 & MASK
+    return x ^ x >> 33
+
+
+def mix32(x: int) -> int:
+    """The 32-bit finaliser of MurmurHash3."""
+    x ^= x >> 16
+    x = x * 0x85EBCA6B & 0xFFFFFFFF
+    x ^= x >> 13
+    x = x * 0xC2B2AE35 & 0xFFFFFFFF
+    return x ^ x >> 16
+
+
+def rotate_left(x: int, r: int) -> int:
+    """Rotate a 64-bit number left by ``r`` bits, 0 to 63."""
+    return (x << r | x >> 64 - r) & MASK if r else x
+
+
+# ---- text -> tokens (words-v1) ---------------------------------------------------------------------------------------
+
+#: Scripts written without spaces between words: every base character is a token of its own. Hangul is spaced.
+UNSPACED = [
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F),  # Myanmar and its extensions
+    (0x1780, 0x17FF),  # Khmer
+    (0x1950, 0x19DF), (0x1A20, 0x1AAF), (0xAA80, 0xAADF),  # Tai Le, New Tai Lue, Tai Tham, Tai Viet
+    (0x1B00, 0x1B7F), (0xA980, 0xA9DF),  # Balinese, Javanese
+    (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3021, 0x3029), (0x3031, 0x3035), (0x3038, 0x303C),  # Han: radicals, marks, numerals
+    (0x3041, 0x30FF), (0x3100, 0x312F), (0x31A0, 0x31BF), (0x31F0, 0x31FF),  # kana, bopomofo
+    (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xA000, 0xA4CF), (0xF900, 0xFAFF),  # Han, Yi
+    (0x1AFF0, 0x1B16F), (0x20000, 0x323AF),  # kana extensions, Han extensions
+]  # fmt: skip
+
+#: Default_Ignorable_Code_Point (Unicode 14 to 16 agree on these ranges).
+IGNORABLE = [
+    (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200B, 0x200F),
+    (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0),
+    (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+]  # fmt: skip
+
+
+def within(ranges: Iterable[tuple[int, int]], point: int) -> bool:
+    """Whether a code point lies in one of the closed ranges."""
+    return any(first <= point <= last for first, last in ranges)
+
+
+def normalize(text: str) -> str:
+    """Case folding and compatibility composition, twice, then no invisible characters.
+
+    Once is not closed: 629 code points would keep a capital.
+    """
+    for _ in range(2):
+        text = unicodedata.normalize("NFKC", text.casefold())
+    return "".join(c for c in text if not within(IGNORABLE, ord(c)))
+
+
+def is_word(c: str) -> bool:
+    """Whether a character belongs to a word: a letter, mark, number or underscore."""
+    return unicodedata.category(c)[0] in "LMN" or c == "_"
+
+
+def words(text: str) -> list[str]:
+    """The tokens of ``tokens="words"``.
+
+    Maximal runs of word characters; in unspaced scripts each base character with the marks that follow it. Everything
+    else separates, lone surrogates included. A mark with no token before it starts one.
+    """
+    tokens, current, single = [], "", False
+    for c in normalize(text):
+        if unicodedata.category(c)[0] == "M" and current:
+            current += c
+        elif is_word(c):
+            unspaced = within(UNSPACED, ord(c))
+            if current and (unspaced or single):
+                tokens.append(current)
+                current = ""
+            current += c
+            single = unspaced
+        else:
+            if current:
+                tokens.append(current)
+            current = ""
+    return [*tokens, current] if current else tokens
+
+
+def chars(text: str) -> list[str]:
+    """The tokens of ``tokens="chars"``: the characters of the words, and one space where separators stood between two."""
+    tokens: list[str] = []
+    pending = False
+    for c in normalize(text):
+        if is_word(c):
+            if pending and tokens:
+                tokens.append(" ")
+            tokens.append(c)
+            pending = False
+        else:
+            pending = True
+    return tokens
+
+
+# ---- tokens -> shingle hashes ----------------------------------------------------------------------------------------
+
+A, B, INTEGER, LENGTH = 0x9E3779B97F4A7C15, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3, 0xD6E8FEB86659FD93
+
+
+def token_hash(token: Token, secret: int = 0) -> int:
+    """Up to 16 bytes: one folded 64 x 64 -> 128 bit multiplication; longer: XXH3-64.
+
+    An integer is its 8 little-endian bytes (signed), told apart from text.
+    """
+    if isinstance(token, int):
+        data, kind = token.to_bytes(8, "little", signed=True), INTEGER
+    else:
+        data, kind = token.encode("utf-8", "surrogatepass"), 0
+    if len(data) > 16:
+        return mix64(xxhash.xxh3_64_intdigest(data, seed=secret) ^ kind)
+    low, high = int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little")
+    product = ((low ^ A ^ len(data) ^ kind ^ secret) & MASK) * ((high ^ B) & MASK)
+    return (product & MASK) ^ (product >> 64)
+
+
+def shingle_windows(tokens: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """Every window of ``size`` tokens (1 to 32), in order; one of them all when there are fewer; none without tokens."""
+    n = min(size, len(tokens))
+    return [tokens[i : i + n] for i in range(len(tokens) - n + 1)] if n else []
+
+
+def shingle_hashes(tokens: Sequence[Token], size: int = 5, secret: int = 0) -> HashArray:
+    """The distinct shingle hashes, sorted.
+
+    A window's hash is mix64 of the sum of its token hashes, the j-th rotated by 13 j, plus its length times LENGTH.
+    """
+    found = set()
+    for window in shingle_windows([token_hash(t, secret) for t in tokens], size):
+        total = sum(rotate_left(h, 13 * j % 64) for j, h in enumerate(window))
+        found.add(mix64((total + len(window) * LENGTH) & MASK))
+    return np.array(sorted(found), np.uint64)
+
+
+COUNT_LIMIT = 2**20
+
+
+def shingle_count(hashes: HashArray) -> int:
+    """How many distinct shingles: exact up to 2^20, above that estimated within about 0.1 % in constant memory.
+
+    Adaptive sampling (Flajolet 1990): the smallest level at which at most COUNT_LIMIT hashes begin with that many zero
+    bits; their number, times 2 to the level.
+    """
+    level = 0
+    while (kept := sum(int(y) >> 64 - level == 0 for y in hashes) if level else len(hashes)) > COUNT_LIMIT:
+        level += 1
+    return kept << level
+
+
+# ---- shingle hashes -> signature (lattice-v1) ------------------------------------------------------------------------
+
+SEED = 0x9FB21C651E98DF25
+
+
+def signature(hashes: HashArray, num_perm: int = 128, seed: int = 0) -> npt.NDArray[np.uint32]:
+    """The minima of ``num_perm`` (2 to 4096) slots, uint32.
+
+    Seed 0 takes the shingle hash as it is. No shingle gives all 0xFFFFFFFF, and emptiness is read from the count.
+    """
+    g = (num_perm - 1).bit_length()
+    out = [2**32 - 1] * num_perm
+    for y in map(int, hashes):
+        if seed:
+            y = mix64(y ^ (seed * SEED & MASK))  # noqa: PLW2901
+        h, s = y & 0xFFFFFFFF, ((y >> 32 | 1) << 32 - g) & 0xFFFFFFFF
+        for k in range(num_perm):
+            out[k] = min(out[k], h + k * s & 0xFFFFFFFF)
+    return np.array(out, np.uint32)
+
+
+def matching_slots(a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32]) -> int:
+    """In how many slots two signatures agree; over their number it estimates the Jaccard similarity."""
+    return sum(int(x) == int(y) for x, y in zip(a, b, strict=True))
+
+
+# ---- signature -> band keys ------------------------------------------------------------------------------------------
+
+
+def row_order(num_perm: int) -> list[int]:
+    """The slots in the frozen order in which bands take their rows: by (mix64(slot), slot)."""
+    return sorted(range(num_perm), key=lambda k: (mix64(k), k))
+
+
+def band_keys(values: npt.NDArray[np.uint32], bands: int, rows: int) -> HashArray:
+    """One key a band: XXH3-64 of its rows' little-endian bytes, seeded with the band's number."""
+    order = row_order(len(values))
+    return np.array(
+        [xxhash.xxh3_64_intdigest(values[order[b * rows : (b + 1) * rows]].astype("<u4").tobytes(), seed=b) for b in range(bands)],
+        np.uint64,
+    )
+
+
+# ---- verification ----------------------------------------------------------------------------------------------------
+
+
+def verification_hashes(hashes: HashArray) -> npt.NDArray[np.uint32]:
+    """What every engine and store compares: the high halves of the shingle hashes, distinct and sorted."""
+    return np.unique(hashes >> np.uint64(32)).astype(np.uint32)
+
+
+def intersection(a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32]) -> int:
+    """How many verification hashes two documents share."""
+    return len(set(a.tolist()) & set(b.tolist()))
+
+
+def similarity(both: int, n: int, m: int) -> float:
+    """Jaccard similarity of sets of ``n`` and ``m`` that share ``both``; 0 when both are empty."""
+    return both / (n + m - both) if n + m else 0.0
+
+
+def jaccard(a: HashArray, b: HashArray) -> float:
+    """Jaccard similarity of two documents' shingle hashes, exactly as matches are scored."""
+    a32, b32 = verification_hashes(a), verification_hashes(b)
+    return similarity(intersection(a32, b32), len(a32), len(b32))
+
+
+def least_intersection(n: int, m: int, threshold: float) -> int:
+    """The smallest intersection at which sets of ``n`` and ``m`` match, or min(n, m) + 1 where none does.
+
+    Found from the predicate itself, never by rounding a product: 28 / 35 >= 0.8 although 0.8 * 35 > 28 in floating point.
+    """
+    return next((both for both in range(1, min(n, m) + 1) if similarity(both, n, m) >= threshold), min(n, m) + 1)
+
+
+def set_hash(verification: npt.NDArray[np.uint32], keys: HashArray) -> int:
+    """The name by which documents of one shingle set find each other: XXH3-64 of what is stored, seeded by the band keys."""
+    seed = xxhash.xxh3_64_intdigest(keys.astype("<u8").tobytes())
+    return xxhash.xxh3_64_intdigest(verification.astype("<u4").tobytes(), seed=seed)
