@@ -1,0 +1,158 @@
+"""Signatures to band keys: which documents become candidates, and with what probability.
+
+A signature is cut into ``bands`` of ``rows`` slots; two documents are candidates when they agree on all rows of a band
+(Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup import _kernels
+from neardup.errors import ParameterError, RecallWarning, check_fraction, check_integer
+from neardup.shingling import HashArray
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def collision_probability(similarity: Any, bands: int, rows: int) -> Any:
+    """The S-curve: 1 - (1 - similarity ** rows) ** bands."""
+    return 1 - (1 - similarity**rows) ** bands
+
+
+@dataclass(frozen=True, slots=True)
+class Banding:
+    """How many bands of how many rows.
+
+    Parameters
+    ----------
+    bands
+        Buckets that each document falls into, 1 to 4096.
+    rows
+        Slots that must all agree within one band, 1 to 4096.
+
+    Raises
+    ------
+    ParameterError
+        If either is out of range, or both need more than 4096 slots.
+
+    Examples
+    --------
+    >>> banding = Banding.for_threshold(0.8)
+    >>> banding
+    Banding(bands=21, rows=6)
+    >>> round(banding.probability(0.8), 4), round(banding.probability(0.3), 4)
+    (0.9983, 0.0152)
+    """
+
+    bands: int
+    rows: int
+
+    def __post_init__(self) -> None:
+        check_integer("bands", self.bands, 1, 4096)
+        check_integer("rows", self.rows, 1, 4096)
+        if self.bands * self.rows > 4096:
+            raise ParameterError(f"{self.bands} bands of {self.rows} rows need {self.bands * self.rows} slots; a signature has at most 4096")
+
+    @classmethod
+    def for_threshold(cls, threshold: float, recall: float = 0.99, num_perm: int = 128) -> Banding:
+        """The most selective banding that finds a pair at the threshold with probability ``recall`` or more.
+
+        The largest number of rows whose ``num_perm // rows`` bands reach the recall, and then all those bands. Candidates
+        below the threshold cost time, not precision: verification removes them.
+
+        Parameters
+        ----------
+        threshold
+            Similarity, above 0 and at most 1.
+        recall
+            Probability at the threshold, above 0 and below 1.
+        num_perm
+            Slots of the signatures, 2 to 4096.
+
+        Warns
+        -----
+        RecallWarning
+            If even one row a band does not reach the recall.
+
+        Examples
+        --------
+        >>> [Banding.for_threshold(t) for t in (0.5, 0.7, 0.9)]
+        [Banding(bands=42, rows=3), Banding(bands=32, rows=4), Banding(bands=12, rows=10)]
+        """
+        check_fraction("threshold", threshold, one=True)
+        check_fraction("recall", recall, one=False, remedy="; no number of bands is certain, 0.999 is possible")
+        check_integer("num_perm", num_perm, 2, 4096)
+        for rows in range(num_perm, 0, -1):
+            bands = num_perm // rows
+            if collision_probability(threshold, bands, rows) >= recall:
+                return cls(bands, rows)
+        reached = collision_probability(threshold, num_perm, 1)
+        warnings.warn(
+            f"recall {recall} at threshold {threshold} is out of reach with num_perm={num_perm}: {reached:.3f} is the most; raise num_perm",
+            RecallWarning,
+            stacklevel=2,
+        )
+        return cls(num_perm, 1)
+
+    @overload
+    def probability(self, similarity: float) -> float: ...
+    @overload
+    def probability(self, similarity: FloatArray) -> FloatArray: ...
+    def probability(self, similarity: float | FloatArray) -> float | FloatArray:
+        """Probability that two documents of this similarity become candidates.
+
+        Below about 200 shingles the curve is a little steeper than this formula.
+
+        Examples
+        --------
+        >>> round(Banding(9, 13).probability(0.8), 2)    # what minimising two areas would give: 60 % of such pairs lost
+        0.4
+        """
+        curve: float | FloatArray = collision_probability(similarity, self.bands, self.rows)
+        return curve
+
+    def curve(self, width: int = 50) -> str:
+        """The S-curve as text: a line for each similarity from 0.1 to 1.0.
+
+        Examples
+        --------
+        >>> print(Banding(21, 6).curve(20))
+        0.1                        0.0000
+        0.2                        0.0013
+        0.3                        0.0152
+        0.4 █▋                     0.0826
+        0.5 █████▋                 0.2816
+        0.6 ████████████▋          0.6341
+        0.7 ██████████████████▍    0.9289
+        0.8 ███████████████████▉   0.9983
+        0.9 ███████████████████▉   1.0000
+        1.0 ████████████████████   1.0000
+        """
+        lines = []
+        for tenth in range(1, 11):
+            p = self.probability(tenth / 10)
+            eighths = int(p * width * 8)
+            bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+            lines.append(f"{tenth / 10:.1f} {bar:<{width}}   {p:.4f}")
+        return "\n".join(lines)
+
+    def keys(self, values: npt.NDArray[np.uint32], threads: int = 1) -> HashArray:
+        """The band keys of signatures: uint64[n, bands] of ``values``, uint32[n, num_perm].
+
+        Rows are taken in a frozen pseudo-random order of the slots, because neighbouring slots are correlated.
+
+        Raises
+        ------
+        ParameterError
+            If the signatures have fewer slots than the bands need.
+        """
+        slots = self.bands * self.rows
+        if slots > values.shape[1]:
+            raise ParameterError(f"{self.bands} bands of {self.rows} rows need {slots} slots, the signatures have {values.shape[1]}; raise num_perm")
+        return _kernels.band_keys(values, self.bands, self.rows, threads)

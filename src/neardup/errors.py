@@ -1,0 +1,79 @@
+"""What can go wrong, in one tree. Every message says the fact, the value and the remedy.
+
+::
+
+    NearDupError
+    ├── ParameterError(ValueError)             a parameter outside what it may be
+    ├── IncompatibleError(ValueError)          schemes or parameters that differ
+    ├── UnknownDocumentError(KeyError)         an id that the index does not hold
+    ├── DuplicateIdError(ValueError)           an id that is there already
+    ├── CorruptIndexError(ValueError)          stored data that is damaged or not ours
+    ├── InputError(ValueError)                 a file or table that cannot be read as documents
+    └── MissingDependencyError(ImportError)    an optional package that is not installed
+    RecallWarning(UserWarning)                 the recall asked for is out of reach
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class NearDupError(Exception):
+    """Everything that neardup raises on purpose, but for the TypeError of a wrong type."""
+
+
+class ParameterError(NearDupError, ValueError):
+    """A parameter outside what it may be."""
+
+
+class IncompatibleError(NearDupError, ValueError):
+    """Things made with different schemes or parameters meet."""
+
+
+class UnknownDocumentError(NearDupError, KeyError):
+    """An id that the index does not hold."""
+
+    def __str__(self) -> str:
+        """The message itself; KeyError would quote it."""
+        return str(self.args[0])
+
+
+class DuplicateIdError(NearDupError, ValueError):
+    """An id that is there already."""
+
+
+class CorruptIndexError(NearDupError, ValueError):
+    """Stored data that is damaged, or was not written by neardup."""
+
+
+class InputError(NearDupError, ValueError):
+    """A file or table that cannot be read as documents."""
+
+
+class MissingDependencyError(NearDupError, ImportError):
+    """An optional package that is not installed."""
+
+
+class RecallWarning(UserWarning):
+    """The recall asked for is out of reach with this many slots."""
+
+
+def kind(value: object) -> str:
+    """The name of a value's type, for messages."""
+    return type(value).__name__
+
+
+def check_integer(name: str, value: Any, least: int, most: int, remedy: str = "") -> None:
+    """Refuse what is not an integer from ``least`` to ``most``."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r} of type {kind(value)}; it is an integer from {least} to {most}")
+    if not least <= value <= most:
+        raise ParameterError(f"{name} is {value}; it goes from {least} to {most}{remedy}")
+
+
+def check_fraction(name: str, value: Any, *, one: bool, remedy: str = "") -> None:
+    """Refuse what is not a number above 0 and below 1 (or 1 itself, where ``one``)."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r} of type {kind(value)}; it is a number above 0 and {'at most' if one else 'below'} 1")
+    if not (0 < value < 1 or (one and value == 1)):
+        raise ParameterError(f"{name} is {value}; it lies above 0 and {'is at most' if one else 'below'} 1{remedy}")

@@ -1,0 +1,375 @@
+"""MinHash signatures: shingle hashes to ``num_perm`` minima, and what two signatures say about their documents.
+
+Scheme `lattice-v1`: SuperMinHash (Ertl 2017) with affine instead of random permutations; slot by slot an ordinary MinHash
+(Broder 1997), across slots less variance. The formula is :func:`neardup.reference.signature`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup import _kernels
+from neardup.documents import Utf8, as_texts
+from neardup.errors import IncompatibleError, ParameterError, check_integer
+from neardup.shingling import HashArray, Shingling, Token, check_text
+
+ValueArray = npt.NDArray[np.uint32]
+FloatArray = npt.NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """An estimated Jaccard similarity and its standard error.
+
+    The error is that of ordinary MinHash with the rule of succession, so never 0: an upper bound here, since `lattice-v1`
+    has less variance (0.54 of it below 200 shingles, 0.87 at 1,000).
+    """
+
+    similarity: float
+    standard_error: float
+
+
+def number_of_threads(threads: int | None) -> int:
+    """``threads`` itself, or the processors this process may use.
+
+    Raises
+    ------
+    ParameterError
+        If it is below 1 or above 1024.
+    """
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    check_integer("threads", threads, 1, 1024)
+    return threads
+
+
+@dataclass(frozen=True, slots=True)
+class MinHash:
+    """How documents are signed.
+
+    Parameters
+    ----------
+    num_perm
+        Slots of a signature, 2 to 4096. The standard error of an estimate is at most ``sqrt(J * (1 - J) / num_perm)``.
+    seed
+        0 to 2**64 - 1. Signatures of different seeds are independent, and different things.
+    shingling
+        What counts as the same words.
+    scheme
+        The name of the formula; it travels with every signature.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range.
+
+    Examples
+    --------
+    >>> minhash = MinHash(num_perm=64, shingling=Shingling(size=2))
+    >>> a = minhash.sign("the quick brown fox jumps over the lazy dog")
+    >>> b = minhash.sign("the quick brown fox jumps over the lazy cat")
+    >>> a.values.dtype, a.values.shape, a.count
+    (dtype('uint32'), (64,), 8)
+    >>> similarity, standard_error = a.estimate_jaccard(b)
+    >>> abs(similarity - 7 / 9) < 3 * standard_error
+    True
+    """
+
+    num_perm: int = 128
+    seed: int = 0
+    shingling: Shingling = Shingling()  # noqa: RUF009 - frozen
+    scheme: Literal["lattice-v1"] = "lattice-v1"
+
+    def __post_init__(self) -> None:
+        check_integer("num_perm", self.num_perm, 2, 4096)
+        check_integer("seed", self.seed, 0, 2**64 - 1)
+        if not isinstance(self.shingling, Shingling):
+            raise TypeError(f"shingling is {self.shingling!r}; it is a neardup.Shingling")
+        if self.scheme != "lattice-v1":
+            raise ParameterError(f"scheme is {self.scheme!r}; 'lattice-v1' is the one there is")
+
+    def _recipe(self, hashes: bool) -> dict[str, Any]:
+        shingling = self.shingling
+        return {
+            "chars": shingling.chars,
+            "size": shingling.size,
+            "secret": shingling.secret,
+            "num_perm": self.num_perm,
+            "seed": self.seed,
+            "verification": hashes,
+        }
+
+    def sign(self, text: str, *, hashes: bool = False) -> Signature:
+        """Sign one text.
+
+        Parameters
+        ----------
+        text
+            A string of any length and content; working memory does not grow with it.
+        hashes
+            Whether to keep the verification hashes, 4 bytes a shingle, for exact similarities.
+
+        Raises
+        ------
+        TypeError
+            If the text is not a string.
+
+        Examples
+        --------
+        >>> MinHash().sign("").count
+        0
+        """
+        check_text(text)
+        return self.sign_many([text], threads=1, hashes=hashes)[0]
+
+    def sign_many(self, texts: Iterable[str], threads: int | None = None, hashes: bool = False) -> Signatures:
+        """Sign many texts, on all processors; bit for bit what :meth:`sign` gives one by one.
+
+        Parameters
+        ----------
+        texts
+            Any iterable of strings, an Arrow string column (read in place; a null is a document without text), a pandas or
+            polars Series.
+        threads
+            How many; by default the processors this process may use. They live as long as the call.
+        hashes
+            Whether to keep the verification hashes, 4 bytes a shingle.
+
+        Raises
+        ------
+        TypeError
+            If an item is not a string; the message gives its place and type.
+
+        Examples
+        --------
+        >>> signatures = MinHash().sign_many(["one two three", "four five six"])
+        >>> signatures.values.shape, signatures.counts.tolist()
+        ((2, 128), [1, 1])
+        """
+        workers = number_of_threads(threads)
+        if isinstance(texts, str):
+            raise TypeError("texts is one str; it is an iterable of texts: [text], or sign(text)")
+        if callable(self.shingling.tokens):
+            ready = as_texts(texts)
+            strings = ready.to_list() if isinstance(ready, Utf8) else ready
+            for i, text in enumerate(strings):
+                if not isinstance(text, str):
+                    raise TypeError(f"text {i} is of type {type(text).__name__}; a text is a str")
+            return self.sign_tokens_many(map(self.shingling.tokens, strings), threads=workers, hashes=hashes)
+        ready = as_texts(texts)
+        if isinstance(ready, Utf8):
+            return Signatures._of(self, _kernels.sign_utf8(ready.data, ready.offsets, self._recipe(hashes), workers), hashes)
+        return Signatures._of(self, _kernels.sign_texts(ready, self._recipe(hashes), workers), hashes)
+
+    def sign_tokens(self, tokens: Iterable[Token], *, hashes: bool = False) -> Signature:
+        """Sign one document given as ready tokens, strings or integers, taken as they are.
+
+        Raises
+        ------
+        TypeError
+            If a token is neither a string nor an integer; a bool is neither.
+
+        Examples
+        --------
+        >>> MinHash(shingling=Shingling(size=2)).sign_tokens(["to", "be", 2]).count
+        2
+        """
+        return self.sign_tokens_many([tokens], threads=1, hashes=hashes)[0]
+
+    def sign_tokens_many(self, lists: Iterable[Iterable[Token]], threads: int | None = None, hashes: bool = False) -> Signatures:
+        """Sign many documents given as ready tokens.
+
+        Examples
+        --------
+        >>> MinHash().sign_tokens_many([[1, 2, 3], ["a"], []]).counts.tolist()
+        [1, 1, 0]
+        """
+        workers = number_of_threads(threads)
+        token_hashes = [self.shingling.token_hashes(tokens) for tokens in lists]
+        offsets = np.zeros(len(token_hashes) + 1, np.uint64)
+        np.cumsum([len(h) for h in token_hashes], out=offsets[1:])
+        flat = np.concatenate(token_hashes) if token_hashes else np.empty(0, np.uint64)
+        return Signatures._of(self, _kernels.sign_token_hashes(flat, offsets, self._recipe(hashes), workers), hashes)
+
+    def sign_hashes(self, hashes: HashArray) -> ValueArray:
+        """The minima of ready shingle hashes: uint32[num_perm] of uint64[n].
+
+        Examples
+        --------
+        >>> minhash = MinHash()
+        >>> bool((minhash.sign_hashes(Shingling().hashes("a b c")) == minhash.sign("a b c").values).all())
+        True
+        """
+        return _kernels.signature(np.ascontiguousarray(hashes, np.uint64), self.num_perm, self.seed)
+
+    def require_same(self, other: MinHash, what: str) -> None:
+        """Refuse signatures made otherwise.
+
+        Raises
+        ------
+        IncompatibleError
+            Naming every parameter that differs, with both values.
+        """
+        differences = []
+        for mine, theirs, names in ((self, other, fields(MinHash)), (self.shingling, other.shingling, fields(Shingling))):
+            for name in (f.name for f in names if f.name != "shingling"):
+                a, b = getattr(mine, name), getattr(theirs, name)
+                if a != b:
+                    differences.append("secret" if name == "secret" else f"{name} {b!r}, not {a!r}")
+        if differences:
+            raise IncompatibleError(f"{what} made with another {', '.join(differences)}; sign the documents again with the same parameters")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signature:
+    """One document's signature.
+
+    Attributes
+    ----------
+    values
+        The minima, uint32[num_perm].
+    count
+        Distinct shingles; exact up to 2**20, above within about 0.1 %. 0 means that the document matches nothing.
+    minhash
+        How it was made.
+    hashes
+        The verification hashes, uint32, sorted, where they were asked for; otherwise None.
+    """
+
+    values: ValueArray
+    count: int
+    minhash: MinHash
+    hashes: ValueArray | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Signature):
+            return NotImplemented
+        return self.minhash == other.minhash and self.count == other.count and bool((self.values == other.values).all())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<Signature of {self.count} shingles, {self.minhash.num_perm} slots, {self.minhash.scheme}>"
+
+    def estimate_jaccard(self, other: Signature) -> Estimate:
+        """Estimate the Jaccard similarity of two documents from the slots on which their signatures agree.
+
+        Raises
+        ------
+        IncompatibleError
+            If the signatures were made with different parameters.
+
+        Examples
+        --------
+        >>> a = MinHash().sign("a rose is a rose is a rose")
+        >>> a.estimate_jaccard(a)
+        Estimate(similarity=1.0, standard_error=0.0077...)
+        """
+        self.minhash.require_same(other.minhash, "the other signature was")
+        if not self.count or not other.count:
+            return Estimate(0.0, 0.0)
+        k = self.minhash.num_perm
+        agree = int((self.values == other.values).sum())
+        p = (agree + 1) / (k + 2)
+        return Estimate(agree / k, math.sqrt(p * (1 - p) / k))
+
+    def union(self, other: Signature) -> Signature:
+        """The signature of both documents' shingles together: the element-wise minimum.
+
+        Its count is exact when both carry hashes, otherwise estimated from the similarity.
+
+        Raises
+        ------
+        IncompatibleError
+            If the signatures were made with different parameters.
+
+        Examples
+        --------
+        >>> minhash = MinHash(shingling=Shingling(size=1))
+        >>> minhash.sign("a b").union(minhash.sign("b c")).values.tolist() == minhash.sign("a b c").values.tolist()
+        True
+        """
+        self.minhash.require_same(other.minhash, "the other signature was")
+        values = np.minimum(self.values, other.values)
+        if self.hashes is not None and other.hashes is not None:
+            hashes = np.union1d(self.hashes, other.hashes)
+            return Signature(values, len(hashes), self.minhash, hashes)
+        low, high = sorted((self.count, other.count))
+        count = round((low + high) / (1 + self.estimate_jaccard(other).similarity))
+        return Signature(values, min(max(count, high), low + high), self.minhash)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signatures(Sequence[Signature]):
+    """The signatures of many documents, in order.
+
+    Attributes
+    ----------
+    values
+        The minima, uint32[n, num_perm], one row a document.
+    counts
+        Distinct shingles of each document, uint64[n].
+    minhash
+        How they were made.
+    hashes, offsets
+        The verification hashes of document i are ``hashes[offsets[i]:offsets[i + 1]]`` (uint32, sorted, distinct) where
+        they were asked for; otherwise ``hashes`` is None.
+    """
+
+    values: ValueArray
+    counts: HashArray
+    minhash: MinHash
+    offsets: HashArray
+    hashes: ValueArray | None = None
+
+    @classmethod
+    def _of(cls, minhash: MinHash, arrays: tuple[ValueArray, HashArray, HashArray, ValueArray], hashes: bool) -> Signatures:
+        values, counts, offsets, verification = arrays
+        return cls(values, counts, minhash, offsets, verification if hashes else None)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            start, stop, step = i.indices(len(self))
+            if step != 1:
+                raise ParameterError(f"a slice of signatures with step {step}; take consecutive ones, step 1")
+            stop = max(start, stop)
+            return Signatures(self.values[start:stop], self.counts[start:stop], self.minhash, self.offsets[start : stop + 1], self.hashes)
+        hashes = None if self.hashes is None else self.hashes[int(self.offsets[i]) : int(self.offsets[i + 1 if i >= 0 else len(self) + i + 1])]
+        return Signature(self.values[i], int(self.counts[i]), self.minhash, hashes)
+
+    def __iter__(self) -> Iterator[Signature]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        kept = "" if self.hashes is None else " with verification hashes"
+        return f"<Signatures of {len(self):,} documents, {self.minhash.num_perm} slots, {self.minhash.scheme}{kept}>"
+
+    def estimate_jaccard(self, other: Signatures) -> FloatArray:
+        """Estimated Jaccard similarities, row by row: float64[n].
+
+        Raises
+        ------
+        IncompatibleError
+            If the parameters or the numbers of documents differ.
+
+        Examples
+        --------
+        >>> a = MinHash().sign_many(["one two three four five six", "a b c"])
+        >>> a.estimate_jaccard(a).tolist()
+        [1.0, 1.0]
+        """
+        self.minhash.require_same(other.minhash, "the other signatures were")
+        if len(self) != len(other):
+            raise IncompatibleError(f"{len(self)} signatures and {len(other)}; row by row takes equally many")
+        both = (self.counts > 0) & (other.counts > 0)
+        agree: FloatArray = (self.values == other.values).sum(axis=1) / self.minhash.num_perm
+        return np.where(both, agree, 0.0)
