@@ -1,6 +1,6 @@
 //! What Python sees: flat arrays in, flat arrays out, the GIL released in between.
 
-use crate::hash::{integer_token_hash, text_token_hash, windows, whole};
+use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
 use crate::minhash::{band_keys as keys_of, row_order, Lattice};
 use crate::sign::{each_shingle, on_threads, sign_many, Document, Recipe, Scratch, Signed};
 use crate::table::{Answer, Found, Row, Table};
@@ -51,7 +51,10 @@ fn tokens<'py>(py: Python<'py>, text: &Bound<'py, PyString>, chars: bool) -> PyR
         block
     });
     if u32::try_from(block.bytes.len()).is_err() {
-        return Err(PyOverflowError::new_err(format!("the normalised text has {} bytes, more than 4 GiB; split the document", block.bytes.len())));
+        return Err(PyOverflowError::new_err(format!(
+            "the normalised text has {} bytes, more than 4 GiB; split the document",
+            block.bytes.len()
+        )));
     }
     Ok((PyBytes::new(py, &block.bytes), block.edges.into_pyarray(py)))
 }
@@ -85,7 +88,9 @@ fn token_hashes<'py>(py: Python<'py>, tokens: &Bound<'py, PyAny>, secret: u64) -
             hashes.push(text_token_hash(Utf8::new(text)?.bytes()?, secret));
         } else if token.is_instance_of::<PyInt>() && !token.is_instance_of::<PyBool>() {
             let value = token.extract::<i64>().map_err(|_| {
-                PyOverflowError::new_err(format!("token {i} is {token}, which does not fit in 64 signed bits; use integers from -2**63 to 2**63 - 1, or strings"))
+                PyOverflowError::new_err(format!(
+                    "token {i} is {token}, which does not fit in 64 signed bits; use integers from -2**63 to 2**63 - 1, or strings"
+                ))
             })?;
             hashes.push(integer_token_hash(value, secret));
         } else {
@@ -172,7 +177,13 @@ fn cut<'a, T>(data: &'a [T], offsets: &[u64]) -> PyResult<Vec<&'a [T]>> {
 
 /// Sign the texts `data[offsets[i]:offsets[i + 1]]`, UTF-8.
 #[pyfunction]
-fn sign_utf8<'py>(py: Python<'py>, data: PyReadonlyArray1<'py, u8>, offsets: PyReadonlyArray1<'py, u64>, recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
+fn sign_utf8<'py>(
+    py: Python<'py>,
+    data: PyReadonlyArray1<'py, u8>,
+    offsets: PyReadonlyArray1<'py, u64>,
+    recipe: RecipeArgs,
+    threads: usize,
+) -> PyResult<SignedArrays<'py>> {
     let num_perm = recipe.num_perm;
     let recipe = recipe.recipe()?;
     let documents: Vec<_> = cut(data.as_slice()?, offsets.as_slice()?)?.into_iter().map(Document::Text).collect();
@@ -182,7 +193,13 @@ fn sign_utf8<'py>(py: Python<'py>, data: PyReadonlyArray1<'py, u8>, offsets: PyR
 
 /// Sign the documents whose token hashes are `tokens[offsets[i]:offsets[i + 1]]`.
 #[pyfunction]
-fn sign_token_hashes<'py>(py: Python<'py>, tokens: PyReadonlyArray1<'py, u64>, offsets: PyReadonlyArray1<'py, u64>, recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
+fn sign_token_hashes<'py>(
+    py: Python<'py>,
+    tokens: PyReadonlyArray1<'py, u64>,
+    offsets: PyReadonlyArray1<'py, u64>,
+    recipe: RecipeArgs,
+    threads: usize,
+) -> PyResult<SignedArrays<'py>> {
     let num_perm = recipe.num_perm;
     let recipe = recipe.recipe()?;
     let documents: Vec<_> = cut(tokens.as_slice()?, offsets.as_slice()?)?.into_iter().map(Document::Tokens).collect();
@@ -200,7 +217,13 @@ fn signature<'py>(py: Python<'py>, hashes: PyReadonlyArray1<'py, u64>, num_perm:
 
 /// The band keys of signatures, row by row.
 #[pyfunction]
-fn band_keys<'py>(py: Python<'py>, values: PyReadonlyArray2<'py, u32>, bands: usize, rows: usize, threads: usize) -> PyResult<Array2<'py, u64>> {
+fn band_keys<'py>(
+    py: Python<'py>,
+    values: PyReadonlyArray2<'py, u32>,
+    bands: usize,
+    rows: usize,
+    threads: usize,
+) -> PyResult<Array2<'py, u64>> {
     let [n, num_perm] = [values.shape()[0], values.shape()[1]];
     if bands * rows > num_perm {
         return Err(PyValueError::new_err(format!("{bands} bands of {rows} rows need {} slots, there are {num_perm}", bands * rows)));
@@ -219,7 +242,12 @@ fn band_keys<'py>(py: Python<'py>, values: PyReadonlyArray2<'py, u32>, bands: us
 
 /// The set hash of each document, from its verification hashes and band keys.
 #[pyfunction]
-fn set_hashes<'py>(py: Python<'py>, hashes: PyReadonlyArray1<'py, u32>, offsets: PyReadonlyArray1<'py, u64>, keys: PyReadonlyArray2<'py, u64>) -> PyResult<Array1<'py, u64>> {
+fn set_hashes<'py>(
+    py: Python<'py>,
+    hashes: PyReadonlyArray1<'py, u32>,
+    offsets: PyReadonlyArray1<'py, u64>,
+    keys: PyReadonlyArray2<'py, u64>,
+) -> PyResult<Array1<'py, u64>> {
     let bands = keys.shape()[1];
     let keys = keys.as_slice()?.chunks_exact(bands);
     let sets = cut(hashes.as_slice()?, offsets.as_slice()?)?;
@@ -279,7 +307,11 @@ impl Batch<'_> {
         let sets = cut(self.hashes.as_slice()?, self.offsets.as_slice()?)?;
         let set_hashes = self.set_hashes.as_slice()?;
         if self.keys.shape() != [sets.len(), bands] || set_hashes.len() != sets.len() {
-            return Err(PyValueError::new_err(format!("a batch of {} documents with keys of shape {:?}, the table has {bands} bands", sets.len(), self.keys.shape())));
+            return Err(PyValueError::new_err(format!(
+                "a batch of {} documents with keys of shape {:?}, the table has {bands} bands",
+                sets.len(),
+                self.keys.shape()
+            )));
         }
         let keys = self.keys.as_slice()?.chunks_exact(bands);
         Ok(keys.zip(set_hashes).zip(sets).map(|((keys, &set_hash), hashes)| Row { keys, set_hash, hashes }).collect())
@@ -324,7 +356,13 @@ impl BucketTable {
     }
 
     /// What each document of the batch matches, and whether its look-up was truncated.
-    fn query<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<(Matches<'py>, Array1<'py, bool>)> {
+    fn query<'py>(
+        &self,
+        py: Python<'py>,
+        batch: Batch<'py>,
+        threshold: f64,
+        threads: usize,
+    ) -> PyResult<(Matches<'py>, Array1<'py, bool>)> {
         let rows = batch.rows(self.bands)?;
         let answers = py.detach(|| self.table.read().unwrap().query_many(&rows, threshold, threads));
         let truncated: Vec<_> = answers.iter().map(|a| a.truncated).collect();
@@ -357,7 +395,9 @@ impl BucketTable {
             let stop = stop.min(table.len() as u32);
             let rows = table.pairs(start..stop, threshold, threads);
             let size = |e| table.hashes(e).map_or(0, |h| h.len() as u32);
-            rows.into_iter().flat_map(|(e, found)| found.into_iter().map(move |f| (e, f.entry, f.both, size(e), f.size)).collect::<Vec<_>>()).collect()
+            rows.into_iter()
+                .flat_map(|(e, found)| found.into_iter().map(move |f| (e, f.entry, f.both, size(e), f.size)).collect::<Vec<_>>())
+                .collect()
         });
         (
             found.iter().map(|f| f.0).collect::<Vec<_>>().into_pyarray(py),

@@ -104,7 +104,14 @@ impl Verification<'_> {
 
 /// Sign one document; its verification hashes are appended to `out` when wanted. The count of distinct shingles.
 #[inline(always)]
-fn sign_document(recipe: &Recipe, document: Document, scratch: &mut Scratch, counter: &mut DistinctCounter, values: &mut [u32], out: &mut Vec<u32>) -> u64 {
+fn sign_document(
+    recipe: &Recipe,
+    document: Document,
+    scratch: &mut Scratch,
+    counter: &mut DistinctCounter,
+    values: &mut [u32],
+    out: &mut Vec<u32>,
+) -> u64 {
     values.fill(u32::MAX);
     counter.clear(document.weight() / 8);
     let start = out.len();

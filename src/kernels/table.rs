@@ -163,7 +163,10 @@ impl Table {
     /// Look many documents up.
     pub fn query_many(&self, rows: &[Row], threshold: f64, threads: usize) -> Vec<Answer> {
         let runs = rows.chunks(64).collect();
-        on_threads(runs, threads, |run: &[Row]| run.iter().map(|&r| self.query(r, threshold)).collect::<Vec<_>>()).into_iter().flatten().collect()
+        on_threads(runs, threads, |run: &[Row]| run.iter().map(|&r| self.query(r, threshold)).collect::<Vec<_>>())
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// In the order given, add each document that matches none before it; its entry, or what it matched.

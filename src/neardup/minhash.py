@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -336,7 +336,11 @@ class Signatures(Sequence[Signature]):
     def __len__(self) -> int:
         return len(self.counts)
 
-    def __getitem__(self, i: Any) -> Any:
+    @overload
+    def __getitem__(self, i: int) -> Signature: ...
+    @overload
+    def __getitem__(self, i: slice) -> Signatures: ...
+    def __getitem__(self, i: int | slice) -> Signature | Signatures:
         if isinstance(i, slice):
             start, stop, step = i.indices(len(self))
             if step != 1:
