@@ -1,0 +1,90 @@
+"""Near-duplicate text detection: raw text in, a verified and explained decision out.
+
+>>> import neardup
+>>> result = neardup.deduplicate(["The cat sat on the mat today.", "the cat sat on the mat, today", "Dogs bark."])
+>>> result.kept
+[0, 2]
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neardup.banding import Banding
+    from neardup.dedup import Removed, Result, deduplicate
+    from neardup.errors import (
+        CorruptIndexError,
+        DuplicateIdError,
+        IncompatibleError,
+        InputError,
+        MissingDependencyError,
+        NearDupError,
+        ParameterError,
+        RecallWarning,
+        UnknownDocumentError,
+    )
+    from neardup.index import Index
+    from neardup.minhash import Estimate, MinHash, Signature, Signatures
+    from neardup.shingling import Shingling
+    from neardup.verify import Match, containment, jaccard
+
+__version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "banding": ["Banding"],
+    "dedup": ["Removed", "Result", "deduplicate"],
+    "errors": [
+        "CorruptIndexError",
+        "DuplicateIdError",
+        "IncompatibleError",
+        "InputError",
+        "MissingDependencyError",
+        "NearDupError",
+        "ParameterError",
+        "RecallWarning",
+        "UnknownDocumentError",
+    ],
+    "index": ["Index"],
+    "minhash": ["Estimate", "MinHash", "Signature", "Signatures"],
+    "shingling": ["Shingling"],
+    "verify": ["Match", "containment", "jaccard"],
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Banding",
+    "CorruptIndexError",
+    "DuplicateIdError",
+    "Estimate",
+    "IncompatibleError",
+    "Index",
+    "InputError",
+    "Match",
+    "MinHash",
+    "MissingDependencyError",
+    "NearDupError",
+    "ParameterError",
+    "RecallWarning",
+    "Removed",
+    "Result",
+    "Shingling",
+    "Signature",
+    "Signatures",
+    "UnknownDocumentError",
+    "__version__",
+    "containment",
+    "deduplicate",
+    "jaccard",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name's module when the name is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'neardup' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"neardup.{_HOME[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,398 @@
+"""The index: documents come one by one or in batches, for ever; a query meets only the few that it might copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import combinations, product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neardup.banding import Banding
+from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_fraction, check_integer, kind
+from neardup.minhash import MinHash, Signatures, number_of_threads
+from neardup.shingling import Shingling, check_text
+from neardup.stores import Answer, Hit, Id, Store, StoreBatch
+from neardup.stores.memory import MemoryStore
+from neardup.verify import Match, Passage, shared_passages, similarity
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Texts signed and looked up at a time.
+SLICE = 4096
+
+
+class Matches(list[Match]):
+    """The matches of one query, best first.
+
+    Attributes
+    ----------
+    truncated
+        Whether a bucket was longer than one look-up reads, so that a look-alike of very common text may be missing.
+    """
+
+    truncated: bool = False
+
+
+def check_id(id: object) -> Id:
+    """The id itself, a numpy integer as a plain one."""
+    if isinstance(id, np.integer):
+        return int(id)
+    if isinstance(id, bool) or not isinstance(id, str | int):
+        raise TypeError(f"an id is a string or an integer, not {id!r} of type {kind(id)}")
+    if isinstance(id, int) and not -(2**63) <= id < 2**63:
+        raise ParameterError(f"id {id} does not fit in 64 signed bits; give it as a string")
+    return id
+
+
+def id_order(id: Id) -> tuple[bool, Id]:
+    """Integers before strings, each in their own order: the same for any order of insertion."""
+    return isinstance(id, str), id
+
+
+def resolve(shingling: Shingling | None, minhash: MinHash | None, banding: Banding | None, threshold: float, recall: float) -> tuple[MinHash, Banding]:
+    """The parameters of a job from those that were given."""
+    check_fraction("threshold", threshold, one=True)
+    check_fraction("recall", recall, one=False, remedy="; no number of bands is certain, 0.999 is possible")
+    if minhash is None:
+        minhash = MinHash(shingling=shingling or Shingling())
+    elif shingling is not None and shingling != minhash.shingling:
+        raise IncompatibleError(f"shingling is {shingling!r}, that of minhash is {minhash.shingling!r}; give one of them")
+    if banding is None:
+        banding = Banding.for_threshold(threshold, recall, minhash.num_perm)
+    elif banding.bands * banding.rows > minhash.num_perm:
+        slots = banding.bands * banding.rows
+        raise ParameterError(f"{banding.bands} bands of {banding.rows} rows need {slots} slots, num_perm is {minhash.num_perm}; raise num_perm")
+    return minhash, banding
+
+
+class Index:
+    """Near-duplicates of a text among many, in sublinear time, every match verified.
+
+    Parameters
+    ----------
+    threshold
+        Least Jaccard similarity of a match, above 0 and at most 1.
+    recall
+        The probability that a document exactly at the threshold is found, above 0 and below 1; more similar ones are found
+        with more.
+    shingling
+        What counts as the same words; word 5-shingles by default.
+    minhash
+        How documents are signed; 128 slots by default.
+    banding
+        Bands and rows, instead of those that ``recall`` asks for.
+    bucket_limit
+        How many members of one bucket a look-up reads. Copies of a text count once. An answer that met the limit says so.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range.
+
+    Notes
+    -----
+    Safe to use from many threads: queries run side by side, writes are atomic.
+
+    Examples
+    --------
+    >>> index = Index(threshold=0.6)
+    >>> index.add("monday", "The committee will meet on Monday morning at ten in the town hall to vote on the budget.")
+    >>> index.query("The committee will meet on Monday morning at ten in the town hall to vote on a budget.")
+    [Match(id='monday', similarity=0.6..., containment=0.7..., exact=True)]
+    >>> index.query("The weather on Monday will be fine.")
+    []
+    """
+
+    def __init__(
+        self,
+        threshold: float = 0.8,
+        *,
+        recall: float = 0.99,
+        shingling: Shingling | None = None,
+        minhash: MinHash | None = None,
+        banding: Banding | None = None,
+        bucket_limit: int = 1000,
+    ) -> None:
+        self.minhash, self.banding = resolve(shingling, minhash, banding, threshold, recall)
+        check_integer("bucket_limit", bucket_limit, 1, 2**31)
+        self.threshold = float(threshold)
+        self.bucket_limit = bucket_limit
+        self._store: Store = MemoryStore(self.banding.bands, bucket_limit)
+
+    @property
+    def recall(self) -> float:
+        """The probability that a document exactly at the threshold becomes a candidate."""
+        return float(self.banding.probability(self.threshold))
+
+    def __repr__(self) -> str:
+        bands = f"{self.banding.bands} bands of {self.banding.rows} rows"
+        return f"<Index of {len(self):,} documents, threshold {self.threshold}, recall {self.recall:.4f}, {bands}>"
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._store
+
+    def ids(self) -> list[Id]:
+        """The ids of all documents, in order of insertion.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> index.add_many([3, "x"], ["one text", "another text"])
+        >>> index.ids()
+        [3, 'x']
+        """
+        return self._store.ids()
+
+    def _batch(self, signatures: Signatures, threads: int = 1) -> StoreBatch:
+        return StoreBatch.of(signatures, self.banding, threads)
+
+    def _one(self, text: str) -> StoreBatch:
+        check_text(text)
+        return self._batch(self.minhash.sign_many([text], threads=1, hashes=True))
+
+    def add(self, id: Id, text: str) -> None:
+        """Add a document.
+
+        Raises
+        ------
+        DuplicateIdError
+            If the id is in the index already; nothing changes.
+        TypeError
+            If the text is not a string or the id neither string nor integer.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> index.add("a", "some text")
+        >>> "a" in index, len(index)
+        (True, 1)
+        """
+        id = check_id(id)
+        self._store.add([id], self._one(text))
+
+    def add_many(self, ids: Iterable[Id], texts: Iterable[str], threads: int | None = None) -> None:
+        """Add many documents, all or none of them.
+
+        Parameters
+        ----------
+        ids
+            As many as texts, all different.
+        texts
+            Any iterable of strings, an Arrow string column, a pandas or polars Series.
+        threads
+            How many sign; by default the processors this process may use.
+
+        Raises
+        ------
+        DuplicateIdError
+            If an id is in the index already or given twice; nothing is added.
+        ParameterError
+            If there are not as many ids as texts.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> index.add_many(range(3), ["a b c d e f", "A b c, d e f!", "g"])
+        >>> [match.id for match in index.query("a b c d e f")]
+        [0, 1]
+        """
+        names = [check_id(id) for id in ids]
+        seen: set[Id] = set()
+        for id in names:
+            if id in seen:
+                raise DuplicateIdError(f"document {id!r} is given twice, nothing was added; ids are unique")
+            seen.add(id)
+        workers = number_of_threads(threads)
+        signatures = self.minhash.sign_many(texts, threads=workers, hashes=True)
+        if len(names) != len(signatures):
+            raise ParameterError(f"{len(names)} ids and {len(signatures)} texts; give one id to each text")
+        self._store.add(names, self._batch(signatures, workers))
+
+    def add_unless_duplicate(self, id: Id, text: str) -> Match | None:
+        """Add a document unless it matches one that is there; atomic among threads.
+
+        Returns
+        -------
+        Match or None
+            The best match, and nothing was added; or None, and the document was.
+
+        Raises
+        ------
+        DuplicateIdError
+            If the id is in the index already; nothing changes.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> index.add_unless_duplicate("a", "one two three four five six")
+        >>> index.add_unless_duplicate("b", "One two three, four five six.").id
+        'a'
+        >>> len(index)
+        1
+        """
+        id = check_id(id)
+        batch = self._one(text)
+        hits = self._store.add_unless_match(id, batch, self.threshold)
+        return self._matches(batch, 0, Answer(hits, truncated=False))[0] if hits else None
+
+    def remove(self, id: Id) -> None:
+        """Remove a document.
+
+        Raises
+        ------
+        UnknownDocumentError
+            If there is none of this id.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> index.add(7, "seven")
+        >>> index.remove(7)
+        >>> len(index)
+        0
+        """
+        self._store.remove(check_id(id))
+
+    def update(self, id: Id, text: str) -> None:
+        """Give a document another text.
+
+        Raises
+        ------
+        UnknownDocumentError
+            If there is none of this id.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> index.add("a", "the first wording of it")
+        >>> index.update("a", "quite another wording now")
+        >>> index.query("the first wording of it")
+        []
+        """
+        self._store.replace(check_id(id), self._one(text))
+
+    def _matches(self, batch: StoreBatch, i: int, answer: Answer) -> Matches:
+        n = int(batch.offsets[i + 1] - batch.offsets[i])
+
+        def match(hit: Hit) -> Match:
+            return Match(hit.id, similarity(hit.both, n, hit.size), hit.both / n)
+
+        matches = Matches(sorted(map(match, answer.hits), key=lambda m: (-m.similarity, -m.containment, *id_order(m.id))))
+        matches.truncated = answer.truncated
+        return matches
+
+    def query(self, text: str) -> Matches:
+        """The documents that a text matches, best first, verified; ties by id.
+
+        Returns
+        -------
+        list of Match
+            With an attribute ``truncated``: whether a bucket was longer than one look-up reads.
+
+        Raises
+        ------
+        TypeError
+            If the text is not a string.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> index.add("a", "to be or not to be that is the question")
+        >>> index.query("To be, or not to be: that is the question!")
+        [Match(id='a', similarity=1.0, containment=1.0, exact=True)]
+        """
+        batch = self._one(text)
+        return self._matches(batch, 0, self._store.query(batch, self.threshold, 1)[0])
+
+    def query_many(self, texts: Iterable[str], threads: int | None = None) -> list[Matches]:
+        """The matches of many texts, as :meth:`query` gives them one by one.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> index.add("a", "one two three four five")
+        >>> [[match.id for match in matches] for matches in index.query_many(["one two three four five", "six"])]
+        [['a'], []]
+        """
+        workers = number_of_threads(threads)
+        batch = self._batch(self.minhash.sign_many(texts, threads=workers, hashes=True), workers)
+        answers: list[Answer] = []
+        for start in range(0, len(batch), SLICE):
+            answers += self._store.query(batch.take(np.arange(start, min(start + SLICE, len(batch)))), self.threshold, workers)
+        return [self._matches(batch, i, answer) for i, answer in enumerate(answers)]
+
+    def explain(self, id: Id, text: str) -> list[Passage]:
+        """The passages of a text that a stored document has too, longest first.
+
+        Raises
+        ------
+        UnknownDocumentError
+            If there is no document of this id.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> index.add("a", "he said that the meeting was a great success for all of us")
+        >>> [passage.text for passage in index.explain("a", "They said that the meeting was a success for all")]
+        ['said that the meeting was a']
+        """
+        check_text(text)
+        return shared_passages(text, self._store.hashes(check_id(id)), self.minhash.shingling)
+
+    def pairs(self, *, max_pairs: int = 10_000_000, threads: int | None = None) -> pa.Table:
+        """All matching pairs of documents in the index.
+
+        Parameters
+        ----------
+        max_pairs
+            The most that may be listed: m copies of one text make m * (m - 1) / 2 pairs.
+        threads
+            How many verify; by default the processors this process may use.
+
+        Returns
+        -------
+        pyarrow.Table
+            Columns ``a`` and ``b``, a before b (integers before strings, each in their order), and ``similarity``, sorted by
+            a and b: the same for any order of insertion.
+
+        Raises
+        ------
+        ParameterError
+            If there are more than ``max_pairs``.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> index.add_many("xyz", ["a b c d e f g", "A b c d e f g", "something else"])
+        >>> index.pairs().to_pylist()
+        [{'a': 'x', 'b': 'y', 'similarity': 1.0}]
+        """
+        import pyarrow as pa  # noqa: PLC0415
+
+        rows: list[tuple[Id, Id, float]] = []
+        for found in self._store.pairs(self.threshold, number_of_threads(threads)):
+            copies = found.a is found.b
+            count = len(found.a) * (len(found.a) - 1) // 2 if copies else len(found.a) * len(found.b)
+            if len(rows) + count > max_pairs:
+                raise ParameterError(f"more than max_pairs={max_pairs} pairs; deduplicate() lists copies as a star, or raise max_pairs")
+            score = float(similarity(found.both, found.n, found.m))
+            for pair in combinations(found.a, 2) if copies else product(found.a, found.b):
+                a, b = sorted(pair, key=id_order)
+                rows.append((a, b, score))
+        rows.sort(key=lambda row: (id_order(row[0]), id_order(row[1])))
+        return pa.table({"a": id_column(row[0] for row in rows), "b": id_column(row[1] for row in rows), "similarity": pa.array([row[2] for row in rows], pa.float64())})
+
+
+def id_column(ids: Iterable[Id]) -> Any:
+    """Ids as an Arrow column: integers where all are, otherwise strings."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    values = list(ids)
+    if values and all(isinstance(id, int) for id in values):
+        return pa.array(values, pa.int64())
+    return pa.array(map(str, values), pa.string())

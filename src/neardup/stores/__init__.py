@@ -1,0 +1,133 @@
+"""Where an index lives: one protocol, :class:`Store`, and a module for each kind of place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup import _kernels
+from neardup.banding import Banding
+from neardup.errors import IncompatibleError
+from neardup.minhash import Signatures
+
+Id = str | int
+
+
+class StoreBatch(NamedTuple):
+    """Documents as a store takes them.
+
+    Attributes
+    ----------
+    keys
+        Band keys, uint64[n, bands].
+    set_hashes
+        The names by which documents of one shingle set find each other, uint64[n].
+    hashes, offsets
+        The verification hashes of document i are ``hashes[offsets[i]:offsets[i + 1]]``, uint32.
+    """
+
+    keys: npt.NDArray[np.uint64]
+    set_hashes: npt.NDArray[np.uint64]
+    hashes: npt.NDArray[np.uint32]
+    offsets: npt.NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, signatures: Signatures, banding: Banding, threads: int = 1) -> StoreBatch:
+        """Signatures cut into bands.
+
+        Raises
+        ------
+        IncompatibleError
+            If the signatures carry no verification hashes.
+        """
+        if signatures.hashes is None:
+            raise IncompatibleError("signatures without shingle hashes cannot be verified; sign with hashes=True")
+        keys = banding.keys(signatures.values, threads)
+        return cls(keys, _kernels.set_hashes(signatures.hashes, signatures.offsets, keys), signatures.hashes, signatures.offsets)
+
+    def __len__(self) -> int:
+        return len(self.set_hashes)
+
+    def take(self, places: npt.NDArray[np.int64]) -> StoreBatch:
+        """The documents at these places, in this order."""
+        sizes = np.diff(self.offsets)[places]
+        offsets = np.concatenate((np.zeros(1, np.uint64), np.cumsum(sizes, dtype=np.uint64)))
+        starts = self.offsets[:-1][places].astype(np.int64) - offsets[:-1].astype(np.int64)
+        gather = np.repeat(starts, sizes.astype(np.int64)) + np.arange(int(offsets[-1]))
+        return StoreBatch(self.keys[places], self.set_hashes[places], self.hashes[gather], offsets)
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[StoreBatch]) -> StoreBatch:
+        """Several batches as one."""
+        if len(batches) == 1:
+            return batches[0]
+        sizes = np.concatenate([np.diff(batch.offsets) for batch in batches])
+        return cls(
+            np.concatenate([batch.keys for batch in batches]),
+            np.concatenate([batch.set_hashes for batch in batches]),
+            np.concatenate([batch.hashes[int(batch.offsets[0]) : int(batch.offsets[-1])] for batch in batches]),
+            np.concatenate((np.zeros(1, np.uint64), np.cumsum(sizes, dtype=np.uint64))),
+        )
+
+
+class Hit(NamedTuple):
+    """A stored document that a look-up found and verified: its id, the shingles it shares, and how many it has."""
+
+    id: Id
+    both: int
+    size: int
+
+
+class Answer(NamedTuple):
+    """The hits of one look-up, and whether it met a bucket longer than it may read."""
+
+    hits: list[Hit]
+    truncated: bool
+
+
+class PairBatch(NamedTuple):
+    """Matching pairs of documents: ids, the shingles that they share, and how many each has."""
+
+    a: Sequence[Id]
+    b: Sequence[Id]
+    both: int
+    n: int
+    m: int
+
+
+class Store(Protocol):
+    """What an index asks of the place where it lives.
+
+    Writes are atomic: another thread sees all of one or nothing of it. Ids are strings or integers.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __contains__(self, id: object) -> bool: ...
+
+    def ids(self) -> list[Id]:
+        """All ids, in order of insertion."""
+
+    def add(self, ids: Sequence[Id], batch: StoreBatch) -> None:
+        """Add documents. DuplicateIdError, and nothing added, when an id is there already."""
+
+    def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
+        """Add one document, or return what it matches and add nothing."""
+
+    def remove(self, id: Id) -> None:
+        """Remove a document. UnknownDocumentError when it is not there."""
+
+    def replace(self, id: Id, batch: StoreBatch) -> None:
+        """Give a document another content. UnknownDocumentError when it is not there."""
+
+    def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
+        """What each document of the batch matches."""
+
+    def hashes(self, id: Id) -> npt.NDArray[np.uint32]:
+        """A document's verification hashes. UnknownDocumentError when it is not there."""
+
+    def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
+        """All matching pairs: copies of one shingle set together, and sets of copies that match each other."""

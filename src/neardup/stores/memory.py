@@ -1,0 +1,166 @@
+"""An index in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup import _kernels
+from neardup.errors import DuplicateIdError, UnknownDocumentError
+from neardup.stores import Answer, Hit, Id, PairBatch, StoreBatch
+
+#: Queries looked up, and entries paired, before writers get a turn.
+SLICE = 1024
+
+
+class SharedLock:
+    """Many readers or one writer; a waiting writer goes before new readers."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._readers = 0
+        self._writers_waiting = 0
+        self._writing = False
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Held together with other readers."""
+        with self._changed:
+            while self._writing or self._writers_waiting:
+                self._changed.wait()
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._readers -= 1
+                if not self._readers:
+                    self._changed.notify_all()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Held alone."""
+        with self._changed:
+            self._writers_waiting += 1
+            try:
+                while self._writing or self._readers:
+                    self._changed.wait()
+                self._writing = True
+            finally:
+                self._writers_waiting -= 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
+
+
+class MemoryStore:
+    """The :class:`~neardup.stores.Store` of ``Index(...)``: a bucket table, and which ids share each of its entries."""
+
+    def __init__(self, bands: int, bucket_limit: int) -> None:
+        self._table = _kernels.BucketTable(bands, bucket_limit)
+        self._entries: dict[Id, int] = {}
+        self._members: dict[int, dict[Id, None]] = {}
+        self._lock = SharedLock()
+
+    def __len__(self) -> int:
+        with self._lock.shared():
+            return len(self._entries)
+
+    def __contains__(self, id: object) -> bool:
+        with self._lock.shared():
+            return id in self._entries
+
+    def ids(self) -> list[Id]:
+        with self._lock.shared():
+            return list(self._entries)
+
+    def _require(self, id: Id) -> int:
+        try:
+            return self._entries[id]
+        except KeyError:
+            raise UnknownDocumentError(f"no document {id!r} in the index; `in` tells, ids() lists") from None
+
+    def _link(self, id: Id, entry: int) -> None:
+        self._entries[id] = entry
+        if entry >= 0:
+            self._members.setdefault(entry, {})[id] = None
+
+    def _unlink(self, id: Id, entry: int) -> None:
+        if entry >= 0:
+            members = self._members[entry]
+            del members[id]
+            if not members:
+                del self._members[entry]
+                self._table.remove(entry)
+
+    def add(self, ids: Sequence[Id], batch: StoreBatch) -> None:
+        with self._lock.exclusive():
+            for id in ids:
+                if id in self._entries:
+                    raise DuplicateIdError(f"document {id!r} is in the index already, nothing was added; update() replaces, remove() first")
+            for id, entry in zip(ids, self._table.insert(batch).tolist(), strict=True):
+                self._link(id, entry)
+
+    def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
+        with self._lock.exclusive():
+            if id in self._entries:
+                raise DuplicateIdError(f"document {id!r} is in the index already, nothing was added; update() replaces, remove() first")
+            entries, (_, *found) = self._table.add_unless_match(batch, threshold)
+            hits = self._hits(*found)
+            if not hits:
+                self._link(id, int(entries[0]))
+            return hits
+
+    def remove(self, id: Id) -> None:
+        with self._lock.exclusive():
+            self._unlink(id, self._require(id))
+            del self._entries[id]
+
+    def replace(self, id: Id, batch: StoreBatch) -> None:
+        with self._lock.exclusive():
+            old = self._require(id)
+            entry = int(self._table.insert(batch)[0])
+            if entry != old:
+                self._unlink(id, old)
+                self._link(id, entry)
+
+    def _hits(self, entries: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32], sizes: npt.NDArray[np.uint32]) -> list[Hit]:
+        rows = zip(entries.tolist(), both.tolist(), sizes.tolist(), strict=True)
+        return [Hit(id, shared, size) for entry, shared, size in rows for id in self._members[entry]]
+
+    def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
+        answers = []
+        with self._lock.shared():
+            (offsets, *found), truncated = self._table.query(batch, threshold, threads)
+            bounds = offsets.tolist()
+            for i, cut_short in enumerate(truncated.tolist()):
+                rows = slice(bounds[i], bounds[i + 1])
+                answers.append(Answer(self._hits(*(column[rows] for column in found)), cut_short))
+        return answers
+
+    def hashes(self, id: Id) -> npt.NDArray[np.uint32]:
+        with self._lock.shared():
+            entry = self._require(id)
+            return self._table.hashes(entry) if entry >= 0 else np.empty(0, np.uint32)
+
+    def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
+        start = 0
+        while start < len(self._table):
+            with self._lock.shared():
+                found = []
+                for entry in range(start, start + SLICE):
+                    members = list(self._members.get(entry, ()))
+                    if len(members) > 1:
+                        size = len(self._table.hashes(entry))
+                        found.append(PairBatch(members, members, size, size, size))
+                rows = zip(*(column.tolist() for column in self._table.pairs(start, start + SLICE, threshold, threads)), strict=True)
+                found += [PairBatch(list(self._members[e]), list(self._members[f]), both, n, m) for e, f, both, n, m in rows]
+            start += SLICE
+            yield from found

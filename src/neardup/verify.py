@@ -1,0 +1,181 @@
+"""Candidates to verified matches: similarities that are exact, and the passages that two documents share.
+
+Every store, every engine and the functions here compare the same sets: the high 32 bits of the shingle hashes. The
+difference from the Jaccard similarity of the shingles themselves is about n * m / 2**32 shingles, 10**-7 for ordinary
+documents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup import _kernels
+from neardup.shingling import HashArray, Shingling
+
+ValueArray = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A stored document that a query matches.
+
+    Attributes
+    ----------
+    id
+        The stored document's id.
+    similarity
+        Jaccard similarity of the two documents' shingles, at or above the threshold.
+    containment
+        The share of the query's shingles that the stored document has too.
+    exact
+        Whether the two numbers are exact, not estimated.
+
+    Examples
+    --------
+    >>> Match("a", 0.95, 1.0)
+    Match(id='a', similarity=0.95, containment=1.0, exact=True)
+    """
+
+    id: str | int
+    similarity: float
+    containment: float
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A run of tokens all of whose shingles another document has too.
+
+    Attributes
+    ----------
+    start, stop
+        Its tokens' places in the text: ``tokens[start:stop]``.
+    text
+        The tokens as neardup saw them.
+    """
+
+    start: int
+    stop: int
+    text: str
+
+
+def verification_hashes(hashes: HashArray) -> ValueArray:
+    """What is compared: the high halves of the shingle hashes, distinct and sorted: uint32[m] of uint64[n].
+
+    Examples
+    --------
+    >>> verification_hashes(np.array([1 << 32, (1 << 32) + 7, 2 << 32], np.uint64)).tolist()
+    [1, 2]
+    """
+    return np.unique((hashes >> np.uint64(32)).astype(np.uint32))
+
+
+def similarity(both: Any, n: Any, m: Any) -> Any:
+    """Jaccard similarity of sets of ``n`` and ``m`` that share ``both``, numbers or arrays; ``n + m`` is not 0.
+
+    Examples
+    --------
+    >>> similarity(28, 30, 33)
+    0.8
+    """
+    return both / (n + m - both)
+
+
+def _compared(a: str, b: str, shingling: Shingling | None) -> tuple[int, int, int]:
+    shingling = shingling or Shingling()
+    left, right = (verification_hashes(shingling.hashes(text)) for text in (a, b))
+    return _kernels.intersection(left, right), len(left), len(right)
+
+
+def jaccard(a: str, b: str, *, shingling: Shingling | None = None) -> float:
+    """Jaccard similarity of two texts' shingles, exactly as matches are scored.
+
+    Parameters
+    ----------
+    a, b
+        The texts.
+    shingling
+        What counts as the same words; ``Shingling()`` by default.
+
+    Returns
+    -------
+    float
+        0 to 1. A text without shingles has similarity 0 with everything, itself too.
+
+    Raises
+    ------
+    TypeError
+        If a text is not a string.
+
+    Examples
+    --------
+    >>> jaccard("The cat sat on the mat.", "the CAT sat on the mat")
+    1.0
+    >>> jaccard("a b c d", "b c d e", shingling=Shingling(size=2))
+    0.5
+    """
+    both, n, m = _compared(a, b, shingling)
+    return float(similarity(both, n, m)) if n + m else 0.0
+
+
+def containment(a: str, b: str, *, shingling: Shingling | None = None) -> float:
+    """The share of a's shingles that b has too.
+
+    Parameters
+    ----------
+    a, b
+        The texts.
+    shingling
+        What counts as the same words; ``Shingling()`` by default.
+
+    Returns
+    -------
+    float
+        0 to 1; 0 for a text without shingles.
+
+    Raises
+    ------
+    TypeError
+        If a text is not a string.
+
+    Examples
+    --------
+    >>> containment("b c d", "a b c d e", shingling=Shingling(size=2))
+    1.0
+    """
+    both, n, _ = _compared(a, b, shingling)
+    return both / n if n else 0.0
+
+
+def shared_passages(text: str, hashes: ValueArray, shingling: Shingling) -> list[Passage]:
+    """The passages of a text that a document has too, longest first.
+
+    Parameters
+    ----------
+    text
+        The text to look through.
+    hashes
+        The other document's verification hashes, uint32, sorted.
+    shingling
+        How both were cut.
+
+    Examples
+    --------
+    >>> shingling = Shingling(size=2)
+    >>> other = verification_hashes(shingling.hashes("the cat sat on a mat"))
+    >>> [passage.text for passage in shared_passages("A dog and the cat sat on the mat", other, shingling)]
+    ['the cat sat on']
+    """
+    tokens = shingling.tokenize(text)
+    windows = _kernels.window_hashes(shingling.token_hashes(tokens), shingling.size) >> np.uint64(32)
+    shared = np.concatenate(([False], np.isin(windows.astype(np.uint32), hashes), [False]))
+    starts, stops = np.flatnonzero(np.diff(shared.astype(np.int8)) == 1), np.flatnonzero(np.diff(shared.astype(np.int8)) == -1)
+    joint = "" if shingling.chars else " "
+    width = min(shingling.size, len(tokens))
+    spans = [(start, stop + width - 1) for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+    spans.sort(key=lambda span: (span[0] - span[1], span[0]))
+    return [Passage(start, stop, joint.join(map(str, tokens[start:stop]))) for start, stop in spans]
