@@ -1,0 +1,68 @@
+# What there is to do. `just` alone lists it; CI runs `just test` and nothing else.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# The Python of .venv, or the one beside the `just` that was called.
+venv := justfile_directory() / ".venv/bin"
+python := if path_exists(venv / "python") == "true" { venv / "python" } else { parent_directory(just_executable()) / "python" }
+crate := "--locked --manifest-path src/kernels/Cargo.toml"
+
+export PYO3_PYTHON := python
+
+[private]
+default:
+    @{{ just_executable() }} --list --unsorted
+
+# install everything into the environment, and build the extension in place
+setup:
+    {{ python }} -m pip install -e '.[test]'
+
+# check the style of Python and Rust
+lint:
+    {{ python }} -m ruff check .
+    cargo fmt --check --manifest-path src/kernels/Cargo.toml
+    cargo clippy {{ crate }} --all-targets -- -D warnings
+    cargo clippy {{ crate }} --all-targets --features python -- -D warnings
+
+# check the types
+types:
+    {{ python }} -m mypy
+
+# test the kernels without Python
+test-rust *args:
+    cargo test {{ crate }} {{ args }}
+
+# test everything that Python can reach, examples included
+test-python *args:
+    {{ python }} -m pytest -n auto --dist worksteal -p no:benchmark {{ args }}
+
+# run only the examples: docstrings, README and docs
+doctest:
+    {{ python }} -m pytest src/neardup tests/test_documentation.py
+
+# build the documentation into docs/_build
+docs:
+    {{ python }} -m sphinx -n -W --keep-going -q docs docs/_build
+
+# all of it: what CI runs
+test: lint types docs test-rust test-python
+
+# time every stage
+bench *args:
+    {{ python }} -m pytest benchmarks {{ args }}
+
+# the long acceptance; its dated result goes to docs/proofs
+prove *args:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    mkdir -p docs/proofs
+    out=docs/proofs/$(date -u +%F).txt
+    {
+        echo "neardup $(git describe --always --dirty), $(date -u +%F), $({{ python }} -V), $(rustc -V | cut -d' ' -f1-2)"
+        grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs || uname -m
+    } | tee "$out"
+    {{ python }} -m pytest -m prove --hypothesis-profile=prove --no-header --color=no --tb=short -q {{ args }} | tee -a "$out"
+
+# build the wheel into dist
+build:
+    {{ python }} -m pip wheel --no-deps --wheel-dir dist .

@@ -1,0 +1,20 @@
+"""What all tests share: how hypothesis runs, and what a test measured, in the summary."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no defect; CI is to give one answer for one commit.
+settings.register_profile("default", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+settings.register_profile("prove", deadline=None, max_examples=100_000, suppress_health_check=list(HealthCheck))
+settings.load_profile("default")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests recorded by ``record_property``: a proof is its numbers."""
+    reports = [report for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed") if report.user_properties]
+    if reports:
+        terminalreporter.section("measured")
+    for report in reports:
+        values = ", ".join(f"{name} {value}" for name, value in report.user_properties)
+        terminalreporter.line(f"{report.nodeid}: {values}")
