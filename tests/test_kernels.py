@@ -1,0 +1,575 @@
+"""The kernels agree with the specification, neardup.reference, bit for bit."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import strategies as s
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from neardup import _kernels, reference
+from numpy.testing import assert_array_equal
+
+BLOCK = 1 << 14
+CARRY = 1 << 12
+MASK = reference.MASK
+
+
+def signed(
+    documents: list[list[Any]], *, size: int, secret: int = 0, num_perm: int, seed: int = 0
+) -> tuple[npt.NDArray[np.uint32], list[int], list[list[int]]]:
+    """What the specification makes of tokenised documents: values, counts, verification hashes."""
+    hashes = [reference.shingle_hashes(tokens, size, secret) for tokens in documents]
+    values = np.array([reference.signature(h, num_perm, seed) for h in hashes], np.uint32).reshape(len(documents), num_perm)
+    return values, [reference.shingle_count(h) for h in hashes], [reference.verification_hashes(h).tolist() for h in hashes]
+
+
+def assert_signed(arrays: Any, expected: Any) -> None:
+    """Kernel arrays say what the specification says, in the types that they promise."""
+    values, counts, offsets, hashes = arrays
+    assert [a.dtype for a in arrays] == [np.uint32, np.uint64, np.uint64, np.uint32]
+    assert_array_equal(values, expected[0])
+    assert values.shape == expected[0].shape
+    assert counts.tolist() == expected[1]
+    assert len(offsets) == len(counts) + 1
+    assert offsets[0] == 0
+    assert [hashes[a:b].tolist() for a, b in zip(offsets, offsets[1:], strict=False)] == expected[2]
+
+
+# ---- text to tokens --------------------------------------------------------------------------------------------------
+
+
+def test_the_kernels_know_unicode_15() -> None:
+    """The Unicode version is part of the scheme `words-v1`."""
+    assert _kernels.UNICODE_VERSION == "15.0.0"
+
+
+@given(s.texts(), st.booleans())
+@example("a\u00ad\u0301", False)
+@example("α\u0345\u0301", False)
+@example("\u0344\u0345", True)
+@example("\U0001d15f\u0301", False)
+@example("\ud800\u0301\udc00", True)
+def test_tokens(text: str, chars: bool) -> None:
+    """Words and characters are those of the specification, for every text a Python string can hold."""
+    assert s.kernel_tokens(text, chars=chars) == s.reference_tokens(text, chars=chars)
+
+
+@given(s.texts(8), s.texts(8))
+def test_a_separator_is_a_wall(a: str, b: str) -> None:
+    """What stands before a line break does not act on what stands after it."""
+    assert s.kernel_tokens(f"{a}\n{b}") == s.kernel_tokens(a) + s.kernel_tokens(b)
+
+
+def code_points_in_context(contexts: list[str], points: Iterator[str] | list[str]) -> list[str]:
+    """Code points on which kernels and specification differ in any of the contexts."""
+    wrong = []
+    points = list(points)
+    for start in range(0, len(points), 256):
+        chunk = points[start : start + 256]
+        lines = [" \n".join(context.replace("X", x) for context in contexts) for x in chunk]
+        text = " \n".join(lines)
+        for chars in (False, True):
+            if s.kernel_tokens(text, chars=chars) != s.reference_tokens(text, chars=chars):
+                wrong += [x for x, line in zip(chunk, lines, strict=True) if s.kernel_tokens(line) != s.reference_tokens(line)] or chunk
+    return [f"U+{ord(x):04X}" for x in wrong]
+
+
+def test_every_code_point() -> None:
+    """Each code point that both sides know is the same between letters, before a mark and after one."""
+    points = (chr(c) for c in s.known() if unicodedata.category(chr(c)) not in ("Co", "Cs", "Lo"))
+    assert code_points_in_context(["aXb", "X\u0323X"], points) == []
+
+
+def test_every_other_letter_and_private_use() -> None:
+    """Ideographs, syllables, letters without case, private use and lone surrogates, too."""
+    points = (chr(c) for c in s.known() if unicodedata.category(chr(c)) in ("Co", "Cs", "Lo"))
+    assert code_points_in_context(["aX"], (p for i, p in enumerate(points) if i % 16 == 0 or unicodedata.category(p) == "Lo")) == []
+
+
+def test_every_code_point_that_acts_on_one_before() -> None:
+    """Marks, conjoining jamo and composing vowel signs after letters of each kind that they could compose or reorder with."""
+    bases = ["a", "é", "ế", "ᾳ", "ガ", "か", "ᄀ", "가", "각", "ก", "\u0345", "\u00ad", "\u0344", "ﬁ", "\u0323", "\u0301", "\ud800", "Å", "ẞ", "݀"]
+    contexts = [base + "X" for base in bases] + ["aX\u0323", "a\u0301X", "X", ".X"]
+    assert code_points_in_context(contexts, list(s.composers() + s.TRICKY)) == []
+
+
+def test_every_changing_code_point_with_marks() -> None:
+    """Characters that fold or decompose, with marks of a low, a high and no combining class, and with jamo."""
+    assert code_points_in_context(["X\u0301", "X\u0327\u0301", "X\u0345\u0323", "\u0301X", "X\u1161", "X\u3099"], list(s.changing())) == []
+
+
+def test_every_hangul_syllable() -> None:
+    """Precomposed syllables, alone and with a trailing consonant that may join them; decomposed ones compose."""
+    syllables = [chr(c) for c in range(0xAC00, 0xD7A4)]
+    assert code_points_in_context(["X\u11a8"], syllables) == []
+    assert s.kernel_tokens(unicodedata.normalize("NFD", " ".join(syllables))) == syllables
+
+
+# ---- tokens to hashes ------------------------------------------------------------------------------------------------
+
+
+@given(s.texts(), st.booleans(), st.integers(1, 32), s.secrets())
+def test_shingle_hashes(text: str, chars: bool, size: int, secret: int) -> None:
+    """Shingle hashes of a text: sorted, distinct, for every size and secret."""
+    hashes = _kernels.shingle_hashes(text, chars, size, secret)
+    assert hashes.dtype == np.uint64
+    assert_array_equal(hashes, reference.shingle_hashes(s.reference_tokens(text, chars=chars), size, secret))
+
+
+@given(s.token_lists(), s.secrets())
+def test_token_hashes(tokens: list[Any], secret: int) -> None:
+    """Ready tokens, strings and integers, hash as specified, whatever iterable they come in."""
+    expected = [reference.token_hash(token, secret) for token in tokens]
+    assert _kernels.token_hashes(tokens, secret).tolist() == expected
+    assert _kernels.token_hashes(iter(tokens), secret).tolist() == expected
+
+
+@pytest.mark.parametrize("secret", [0, 1, 2**63, MASK])
+@pytest.mark.parametrize("character", ["x", "é", "中", "😀", "\ud800"])
+def test_token_hash_at_every_length(character: str, secret: int) -> None:
+    """Lengths 0 to 300 bytes, ready and inside a text: 16 and 17 bytes are where the formula changes."""
+    width = len(character.encode("utf-8", "surrogatepass"))
+    tokens = ["y" * pad + character * n for n in range(300 // width) for pad in range(width if n < 24 else 1)]
+    expected = [reference.token_hash(token, secret) for token in tokens]
+    assert _kernels.token_hashes(tokens, secret).tolist() == expected
+    if character in "xé":
+        shingles = [int(h) for token in tokens if token for h in _kernels.shingle_hashes(f" {token}.", False, 1, secret)]
+        assert shingles == [reference.mix64((h + reference.LENGTH) & MASK) for token, h in zip(tokens, expected, strict=True) if token]
+
+
+@pytest.mark.parametrize("secret", [0, MASK])
+def test_integer_tokens(secret: int) -> None:
+    """Integers over the whole signed range, told apart from the text of their digits and of their bytes."""
+    integers = [v for e in range(64) for v in (2**e - 1, -(2**e), 1 - 2**e)]
+    hashes = _kernels.token_hashes(integers, secret).tolist()
+    assert hashes == [reference.token_hash(v, secret) for v in integers]
+    assert len(set(hashes)) == len(set(integers))
+    texts = [v.to_bytes(8, "little").decode("ascii") for v in (0, 1, 127)] + ["0", "1", "-1"]
+    assert not set(hashes) & set(_kernels.token_hashes(texts, secret).tolist())
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**30])
+def test_integers_that_do_not_fit(value: int) -> None:
+    """An integer beyond 64 signed bits is refused with its place and value."""
+    with pytest.raises(OverflowError, match=f"token 1 is {value}, which does not fit in 64 signed bits"):
+        _kernels.token_hashes([1, value], 0)
+
+
+@pytest.mark.parametrize(("token", "name"), [(True, "bool"), (1.5, "float"), (None, "NoneType"), (b"a", "bytes"), (["a"], "list")])
+def test_tokens_of_other_types(token: Any, name: str) -> None:
+    """What is neither string nor integer is refused with its place and type."""
+    with pytest.raises(TypeError, match=f"token 2 is of type {name}; a token is a string or an integer"):
+        _kernels.token_hashes(["a", 1, token], 0)
+
+
+@given(st.lists(st.integers(0, MASK), max_size=50), st.integers(1, 32))
+def test_window_hashes(tokens: list[int], size: int) -> None:
+    """Windows come in order, repeats included; few tokens are one window."""
+    windows = reference.shingle_windows(tokens, size)
+    expected = [
+        reference.mix64((sum(reference.rotate_left(h, 13 * j % 64) for j, h in enumerate(w)) + len(w) * reference.LENGTH) & MASK) for w in windows
+    ]
+    assert _kernels.window_hashes(np.array(tokens, np.uint64), size).tolist() == expected
+
+
+# ---- documents to signatures -----------------------------------------------------------------------------------------
+
+
+@given(s.corpora(), st.booleans(), st.integers(1, 32), s.num_perms(), s.secrets(), s.secrets())
+def test_sign_texts(texts: list[str], chars: bool, size: int, num_perm: int, seed: int, secret: int) -> None:
+    """Values, counts and verification hashes of a batch of strings."""
+    tokens: list[list[Any]] = [s.reference_tokens(text, chars=chars) for text in texts]
+    recipe = s.recipe(chars=chars, size=size, secret=secret, num_perm=num_perm, seed=seed)
+    assert_signed(_kernels.sign_texts(texts, recipe, 1), signed(tokens, size=size, secret=secret, num_perm=num_perm, seed=seed))
+
+
+@given(s.corpora(), st.booleans(), st.binary(max_size=5))
+def test_sign_utf8_of_valid_text(texts: list[str], chars: bool, before: bytes) -> None:
+    """A column of bytes, wherever in a buffer it begins, gives what the strings give, surrogates of three bytes included."""
+    data, offsets = s.flat([before, *(text.encode("utf-8", "surrogatepass") for text in texts)], np.uint8)
+    recipe = s.recipe(chars=chars, size=3, num_perm=16)
+    for ours, theirs in zip(_kernels.sign_utf8(data, offsets[1:], recipe, 1), _kernels.sign_texts(texts, recipe, 1), strict=True):
+        assert_array_equal(ours, theirs)
+
+
+@given(st.lists(s.damaged_utf8(), max_size=4), st.booleans())
+@example([b"\xed\xa0\x80\xed\xb0\x80", b"\xf4\x90\x80\x80", b"a\xcc", b"\xe0\x80\xcc\x81"], False)
+def test_sign_utf8_of_damaged_text(columns: list[bytes], chars: bool) -> None:
+    """Each byte that is not UTF-8 separates, as bytes.decode("utf-8", "surrogateescape") and the specification have it."""
+    tokens: list[list[Any]] = [s.reference_tokens(data.decode("utf-8", "surrogateescape"), chars=chars) for data in columns]
+    data, offsets = s.flat(columns, np.uint8)
+    arrays = _kernels.sign_utf8(data, offsets, s.recipe(chars=chars, size=2, num_perm=16), 1)
+    assert_signed(arrays, signed(tokens, size=2, num_perm=16))
+
+
+def test_every_pair_and_triple_of_special_bytes() -> None:
+    """All combinations of bytes at the borders of what UTF-8 allows, between letters."""
+    borders = bytes([0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC1, 0xC2, 0xCC, 0xDF, 0xE0, 0xE1, 0xED, 0xEF, 0xF0, 0xF4, 0xF5, 0xFF])
+    columns = [b"x" + bytes(p) + b"y" for p in np.array(np.meshgrid(*[list(borders)] * 3)).T.reshape(-1, 3).astype(np.uint8).tolist()]
+    data, offsets = s.flat(columns, np.uint8)
+    _, counts, places, hashes = _kernels.sign_utf8(data, offsets, s.recipe(size=3, num_perm=2), 1)
+    for i, column in enumerate(columns):
+        expected = reference.shingle_hashes(reference.words(column.decode("utf-8", "surrogateescape")), 3)
+        assert counts[i] == len(expected), column
+        assert_array_equal(hashes[places[i] : places[i + 1]], reference.verification_hashes(expected), str(column))
+
+
+@given(st.lists(s.token_lists(20), max_size=5), st.integers(1, 32), s.num_perms(), s.secrets(), s.secrets())
+def test_sign_token_hashes(documents: list[list[Any]], size: int, num_perm: int, seed: int, secret: int) -> None:
+    """Values, counts and verification hashes of ready tokens."""
+    flat, offsets = s.flat([_kernels.token_hashes(tokens, secret) for tokens in documents], np.uint64)
+    recipe = s.recipe(size=size, num_perm=num_perm, seed=seed, secret=MASK)  # the secret has done its work before
+    assert_signed(_kernels.sign_token_hashes(flat, offsets, recipe, 1), signed(documents, size=size, secret=secret, num_perm=num_perm, seed=seed))
+
+
+@given(s.shingle_hashes(), s.num_perms(), s.secrets())
+@example(np.array(s.EXTREME, np.uint64), 128, 0)
+def test_signature_of_any_hashes(hashes: Any, num_perm: int, seed: int) -> None:
+    """Any set of shingle hashes, the extremes and those that leave slots high included, directly and through a document."""
+    expected = reference.signature(hashes, num_perm, seed)
+    assert_array_equal(_kernels.signature(hashes, num_perm, seed), expected)
+    tokens = s.tokens_for(hashes)
+    values, counts, _, verification = _kernels.sign_token_hashes(
+        np.concatenate([tokens, tokens[::-1]]), np.array([0, 2 * len(tokens)], np.uint64), s.recipe(size=1, num_perm=num_perm, seed=seed), 1
+    )
+    assert_array_equal(values[0], expected)
+    assert counts[0] == len(hashes)
+    assert_array_equal(verification, reference.verification_hashes(hashes))
+
+
+@pytest.mark.parametrize("seed", [0, 12345])
+def test_every_num_perm(seed: int) -> None:
+    """Every number of slots to 300, and those around each power of two up to 4096, from few hashes and from many."""
+    random = np.random.default_rng(seed)
+    around = {2**e + d for e in range(8, 13) for d in (-1, 0, 1)} - {4097}
+    for num_perm in sorted({*range(2, 301), *around, 1000, 3000}):
+        for n in (1, 7, 40) if num_perm > 40 else (1, 7, 4 * num_perm):
+            hashes = random.integers(0, 2**64, n, dtype=np.uint64)
+            assert_array_equal(_kernels.signature(hashes, num_perm, seed), reference.signature(hashes, num_perm, seed), f"num_perm={num_perm}, n={n}")
+
+
+@pytest.mark.parametrize("num_perm", [2, 16, 100, 128, 257])
+@pytest.mark.parametrize("n", [100, 300, 385, 1000, 5000])
+def test_signature_of_many_hashes(num_perm: int, n: int) -> None:
+    """Long documents take another order of work and give the same bits, spread evenly or crowded at one end of the range."""
+    random = np.random.default_rng(n)
+    spread = random.integers(0, 2**64, n, dtype=np.uint64)
+    for hashes in (spread, spread & np.uint64(2**33 - 1), spread | np.uint64(0xFFF00000), spread >> np.uint64(20)):
+        assert_array_equal(_kernels.signature(hashes, num_perm, 0), reference.signature(hashes, num_perm))
+
+
+def test_repetitive_documents() -> None:
+    """Many shingles, few of them distinct: after the rounds the lanes finish the document."""
+    tokens = np.tile(np.arange(7, dtype=np.uint64), 3000)
+    arrays = _kernels.sign_token_hashes(tokens, np.array([0, len(tokens)], np.uint64), s.recipe(num_perm=128), 1)
+    hashes = np.unique(_kernels.window_hashes(tokens, 5))
+    assert arrays[1].tolist() == [7]
+    assert_array_equal(arrays[0][0], reference.signature(hashes, 128))
+
+
+def test_documents_of_one_chunk_of_tokens_and_more() -> None:
+    """Ready tokens are taken 4,096 at a time; windows reach over the seams, at every size."""
+    random = np.random.default_rng(3)
+    for n in (4095, 4096, 4097, 8191, 8192, 8193):
+        tokens = random.integers(0, 2**64, n, dtype=np.uint64)
+        for size in (1, 2, 5, 31, 32):
+            _, counts, _, verification = _kernels.sign_token_hashes(tokens, np.array([0, n], np.uint64), s.recipe(size=size, num_perm=2), 1)
+            hashes = np.unique(_kernels.window_hashes(tokens, size))
+            assert counts[0] == len(hashes) == n - size + 1
+            assert_array_equal(verification, reference.verification_hashes(hashes))
+
+
+@pytest.mark.parametrize("chars", [False, True])
+def test_no_verification_hashes_where_none_are_wanted(chars: bool) -> None:
+    """Without ``verification`` nothing is kept, and nothing else changes."""
+    texts = ["one two three four five six", "", "x"]
+    lean = _kernels.sign_texts(texts, s.recipe(chars=chars, verification=False), 1)
+    full = _kernels.sign_texts(texts, s.recipe(chars=chars), 1)
+    assert_array_equal(lean[0], full[0])
+    assert_array_equal(lean[1], full[1])
+    assert lean[2].tolist() == [0, 0, 0, 0]
+    assert len(lean[3]) == 0
+
+
+@pytest.mark.parametrize(("size", "num_perm"), [(0, 128), (33, 128), (5, 1), (5, 4097)])
+def test_recipes_out_of_range(size: int, num_perm: int) -> None:
+    """The kernels refuse parameters that would send them out of bounds."""
+    with pytest.raises(ValueError, match=f"size {size} or num_perm {num_perm} out of range"):
+        _kernels.sign_texts(["a"], s.recipe(size=size, num_perm=num_perm), 1)
+
+
+@pytest.mark.parametrize("offsets", [[0, 4], [2, 1], [5, 6], [0, 2**63]])
+def test_offsets_out_of_range(offsets: list[int]) -> None:
+    """Offsets that leave the data or go backwards are refused."""
+    places = np.array(offsets, np.uint64)
+    with pytest.raises(IndexError, match="offsets that are not ascending places in the data"):
+        _kernels.sign_utf8(np.zeros(3, np.uint8), places, s.recipe(), 1)
+    with pytest.raises(IndexError, match="offsets that are not ascending places in the data"):
+        _kernels.sign_token_hashes(np.zeros(3, np.uint64), places, s.recipe(), 1)
+
+
+# ---- blocks ----------------------------------------------------------------------------------------------------------
+
+PROBES = {
+    "acute": "e\u0301x", "precomposed": "éx", "two marks": "e\u0323\u0302x", "many marks": "e" + "\u0301\u0323" * 30 + "x", "a mark alone": " \u0301x",
+    "marks that stay": "x\u05b0\u05bc", "jamo": "ᄀ\u1161\u11a8x", "syllable and jamo": "가\u11a8x", "kana": "か\u3099か", "half-width": "ｶﾞｶ",
+    "four bytes": "x𝐀𐐀x", "emoji": "x👍🏽x👩‍👩‍👧", "sharp s": "xẞx", "ligature": "xﬁx", "ignorable": "x\u00adx\u200bx", "ideographs": "x中文x",
+    "thai": "กำลัง", "iota": "α\u0345\u0301x", "expanding": "x\ufdfax", "surrogate": "x\ud800x", "spaces": "x   x", "nothing": "...",
+}  # fmt: skip
+
+
+def document_hashes(text: str, *, chars: bool, size: int) -> npt.NDArray[np.uint64]:
+    """Shingle hashes as the kernels find them, a block at a time."""
+    return _kernels.shingle_hashes(text, chars, size, 0)
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("chars", [False, True])
+@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES.keys())
+def test_everything_may_stand_at_the_end_of_a_block(probe: str, chars: bool, blocks: int) -> None:
+    """Slid over the place where a block of 16 KiB ends, no character, mark, token or shingle is torn."""
+    before = "." * (blocks * BLOCK - 100) + " one two "
+    width = len((probe + probe).encode("utf-8", "surrogatepass"))
+    head = s.reference_tokens(before, chars=chars)
+    for pad in range(91 - min(width, 90), 93):
+        rest = "a" * pad + probe + probe + " three four"
+        tokens = s.reference_tokens("." + rest, chars=chars)
+        glue = [" "] if chars else []
+        assert_array_equal(
+            document_hashes(before + rest, chars=chars, size=3), reference.shingle_hashes(head + glue + tokens, 3), f"{probe!a} after {pad} letters"
+        )
+
+
+@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES.keys())
+def test_long_tokens_reach_over_blocks(probe: str) -> None:
+    """A token that began long before, and is hashed as it comes, goes on or ends with anything at the end of a block."""
+    for length in (BLOCK - CARRY - 1, BLOCK - CARRY + 1, BLOCK - 17, 2 * BLOCK - 3, 3 * BLOCK + 5):
+        start = (-length) % BLOCK
+        for pad in [start + d for d in range(-5, 3)] if start > 5 else [start, start + BLOCK - 1]:
+            first, *others = reference.words("a" + probe + " b c")
+            tokens = ["one", "a" * length + first[1:], *others]
+            text = "." * (pad - 4) + "one " + "a" * length + probe + " b c" if pad >= 4 else "one " + "a" * length + probe + " b c"
+            assert_array_equal(document_hashes(text, chars=False, size=2), reference.shingle_hashes(tokens, 2), f"{length} letters after {pad}")
+
+
+@pytest.mark.parametrize("near", [CARRY, BLOCK - CARRY, BLOCK, 2 * BLOCK - CARRY, 2 * BLOCK, 4 * BLOCK])
+def test_token_lengths_around_what_is_carried(near: int) -> None:
+    """One token of every length around the limits of carrying and of a block, at several places of a block, with a secret."""
+    for length in range(near - 4, near + 5):
+        for place in (0, 1, BLOCK - CARRY, BLOCK - 1, BLOCK):
+            text = "-" * place + "Z" * length + "-b"
+            expected = reference.shingle_hashes(["z" * length, "b"], 1, 77)
+            assert_array_equal(_kernels.shingle_hashes(text, False, 1, 77), expected, f"{length} letters at {place}")
+
+
+def test_two_long_tokens_one_after_another() -> None:
+    """What was kept of one long token is not carried into the next, nor into the next document."""
+    texts = ["a" * 20000 + " " + "b" * 40000 + " " + "c" * 10, "a" * 20000, "d", "é" * 17000 + " a", "a" * 9000 + "\u0301" * 9000 + "b"]
+    tokens = [["a" * 20000, "b" * 40000, "c" * 10], ["a" * 20000], ["d"], ["é" * 17000, "a"], ["a" * 8999 + "á" + "\u0301" * 8999 + "b"]]
+    assert_signed(_kernels.sign_texts(texts, s.recipe(size=1, num_perm=16), 1), signed(tokens, size=1, num_perm=16))
+
+
+@given(st.lists(s.texts(4), min_size=1, max_size=4), st.integers(0, 120), st.booleans(), st.integers(1, 6))
+def test_any_text_at_the_end_of_a_block(parts: list[str], pad: int, chars: bool, size: int) -> None:
+    """Whatever text stands where a block ends, the shingles are those of the specification."""
+    text = "." * (BLOCK - 120) + "b" * pad + "".join(parts)
+    expected = reference.shingle_hashes(s.reference_tokens("." + "b" * pad + "".join(parts), chars=chars), size)
+    assert_array_equal(document_hashes(text, chars=chars, size=size), expected)
+
+
+def test_a_run_of_marks_longer_than_a_block() -> None:
+    """Marks that must be put in order over several blocks of input are one segment."""
+    for chars in (False, True):
+        text = "x" * (BLOCK - 5) + "a" + "\u0301\u0323\u0300\u0345" * 9000 + "b c"
+        expected = s.reference_tokens(text[BLOCK - 5 :], chars=chars)
+        first = ["x"] * (BLOCK - 5) + expected if chars else ["x" * (BLOCK - 5) + expected[0], *expected[1:]]
+        assert_array_equal(document_hashes(text, chars=chars, size=2), reference.shingle_hashes(first, 2))
+
+
+def test_a_long_ordinary_document() -> None:
+    """A document of several blocks in several scripts, whole: tokens, hashes, values, count."""
+    words = ["Straße", "naïve", "e\u0301t\u0327e\u0301", "北京", "ภาษาไทย", "हिन्दी", "россия", "ﬁne", "x" * 40, "3.14", "co\u00adop", "👍🏽", "가각", "ok"]
+    random = np.random.default_rng(8)
+    text = " ".join(words[i] + str(j % 977) for j, i in enumerate(random.integers(0, len(words), 12_000)))
+    tokens = reference.words(text)
+    assert len(text.encode()) > 6 * BLOCK
+    assert s.kernel_tokens(text) == tokens
+    assert_signed(_kernels.sign_texts([text], s.recipe(num_perm=32), 1), signed([tokens], size=5, num_perm=32))
+
+
+# ---- batches and threads ---------------------------------------------------------------------------------------------
+
+
+@given(s.corpora(8), st.data())
+def test_batches_equal_singles(texts: list[str], data: st.DataObject) -> None:
+    """Split anywhere, a batch gives the same rows."""
+    recipe = s.recipe(num_perm=16)
+    whole = _kernels.sign_texts(texts, recipe, 1)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(texts)), max_size=3)))
+    parts = [_kernels.sign_texts(texts[a:b], recipe, 1) for a, b in zip([0, *cuts], [*cuts, len(texts)], strict=True)]
+    for i in (0, 1, 3):
+        assert_array_equal(whole[i], np.concatenate([part[i] for part in parts]))
+    assert_array_equal(np.diff(whole[2]), np.concatenate([np.diff(part[2]) for part in parts]))
+
+
+def big_batch() -> list[str]:
+    """Documents of 0 to 300,000 bytes, some 5 MB, so that threads take several shares."""
+    random = np.random.default_rng(11)
+    lengths = [0, 1, 300_000, 40_000, 5, 250_000, 0] + random.integers(0, 9_000, 600).tolist()
+    return [" ".join(map(str, random.integers(0, 5_000, length // 5))) + ("é" if length % 3 else "") for length in lengths]
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8, 64])
+def test_threads_change_nothing(threads: int) -> None:
+    """One thread and several give the same arrays, for strings, columns of bytes and ready tokens."""
+    texts = big_batch()
+    recipe = s.recipe(num_perm=64)
+    data, offsets = s.flat([text.encode() for text in texts], np.uint8)
+    tokens, places = s.flat([np.arange(len(text), dtype=np.uint64) % 997 for text in texts[:200]], np.uint64)
+    one = _kernels.sign_texts(texts, recipe, 1)
+    ready = _kernels.sign_token_hashes(tokens, places, recipe, 1)
+    for a, b, c in zip(one, _kernels.sign_texts(texts, recipe, threads), _kernels.sign_utf8(data, offsets, recipe, threads), strict=True):
+        assert_array_equal(a, b)
+        assert_array_equal(a, c)
+    for a, b in zip(ready, _kernels.sign_token_hashes(tokens, places, recipe, threads), strict=True):
+        assert_array_equal(a, b)
+
+
+def test_a_big_batch_equals_its_documents() -> None:
+    """Every document of a large batch on threads is signed as alone, whatever was signed before it in the same scratch."""
+    texts = big_batch()
+    values, counts, offsets, hashes = _kernels.sign_texts(texts, s.recipe(num_perm=64), 2)
+    for i in [*range(8), *range(8, len(texts), 29)]:
+        single = _kernels.sign_texts([texts[i]], s.recipe(num_perm=64), 1)
+        assert_array_equal(values[i], single[0][0])
+        assert counts[i] == single[1][0]
+        assert_array_equal(hashes[offsets[i] : offsets[i + 1]], single[3])
+
+
+def test_an_empty_batch() -> None:
+    """No document gives no row, and arrays of the right shape."""
+    for arrays in (
+        _kernels.sign_texts([], s.recipe(num_perm=7), 4),
+        _kernels.sign_utf8(np.empty(0, np.uint8), np.zeros(1, np.uint64), s.recipe(num_perm=7), 4),
+        _kernels.sign_token_hashes(np.empty(0, np.uint64), np.zeros(1, np.uint64), s.recipe(num_perm=7), 4),
+    ):
+        assert [a.shape for a in arrays] == [(0, 7), (0,), (1,), (0,)]
+
+
+# ---- bands -----------------------------------------------------------------------------------------------------------
+
+
+@given(s.num_perms(), st.data())
+def test_band_keys(num_perm: int, data: st.DataObject) -> None:
+    """One key a band of any number of rows, in the frozen order of the slots."""
+    rows = data.draw(st.integers(1, num_perm))
+    bands = data.draw(st.integers(1, num_perm // rows))
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    values = random.integers(0, 2**32, (3, num_perm), dtype=np.uint32)
+    keys = _kernels.band_keys(values, bands, rows, 1)
+    assert keys.shape == (3, bands)
+    assert keys.dtype == np.uint64
+    assert_array_equal(keys, [reference.band_keys(row, bands, rows) for row in values])
+
+
+@pytest.mark.parametrize(("num_perm", "bands", "rows"), [(4096, 4096, 1), (4096, 1, 4096), (4096, 31, 131), (1000, 8, 125), (2, 1, 2), (2, 2, 1)])
+def test_band_keys_of_the_widest_signatures(num_perm: int, bands: int, rows: int) -> None:
+    """As many bands or rows as there can be."""
+    values = np.random.default_rng(num_perm).integers(0, 2**32, (1, num_perm), dtype=np.uint32)
+    assert_array_equal(_kernels.band_keys(values, bands, rows, 1)[0], reference.band_keys(values[0], bands, rows))
+
+
+def test_band_keys_on_threads() -> None:
+    """More signatures than one thread takes at a time, on several."""
+    values = np.random.default_rng(0).integers(0, 2**32, (5_000, 12), dtype=np.uint32)
+    keys = _kernels.band_keys(values, 4, 3, 1)
+    assert_array_equal(keys, _kernels.band_keys(values, 4, 3, 7))
+    for i in (0, 1023, 1024, 4999):
+        assert_array_equal(keys[i], reference.band_keys(values[i], 4, 3))
+    assert _kernels.band_keys(values[:0], 4, 3, 7).shape == (0, 4)
+
+
+def test_bands_that_need_more_slots_than_there_are() -> None:
+    """Too many bands are refused with the numbers."""
+    with pytest.raises(ValueError, match="5 bands of 3 rows need 15 slots, there are 12"):
+        _kernels.band_keys(np.zeros((1, 12), np.uint32), 5, 3, 1)
+
+
+# ---- verification ----------------------------------------------------------------------------------------------------
+
+verifications = st.sets(st.one_of(st.integers(0, 40), st.sampled_from([2**31, 2**32 - 1]), st.integers(0, 2**32 - 1)), max_size=150).map(
+    lambda found: np.array(sorted(found), np.uint32)
+)
+
+
+@given(st.lists(st.tuples(verifications, st.lists(st.integers(0, MASK), min_size=3, max_size=3)), max_size=4))
+def test_set_hashes(documents: list[Any]) -> None:
+    """The name of a shingle set, empty ones included."""
+    hashes, offsets = s.flat([verification for verification, _ in documents], np.uint32)
+    keys = np.array([keys for _, keys in documents], np.uint64).reshape(len(documents), 3)
+    expected = [reference.set_hash(verification, row) for (verification, _), row in zip(documents, keys, strict=True)]
+    assert _kernels.set_hashes(hashes, offsets, keys).tolist() == expected
+
+
+@given(verifications, verifications)
+def test_intersection(a: Any, b: Any) -> None:
+    """How many hashes two sorted sets share."""
+    both = reference.intersection(a, b)
+    assert _kernels.intersection(a, b) == _kernels.intersection(b, a) == both
+    assert _kernels.intersection(a, a) == len(a)
+
+
+def test_intersection_of_long_sets() -> None:
+    """Sets of many lengths around the stretches in which they are compared, disjoint, equal and nested."""
+    random = np.random.default_rng(1)
+    for n in (0, 1, 63, 64, 65, 127, 128, 129, 5000):
+        for m in (0, 1, 63, 64, 65, 1000):
+            for spread in (n + m + 1, 10 * (n + m + 1)):
+                a = np.sort(random.choice(spread, n, replace=False)).astype(np.uint32)
+                b = np.sort(random.choice(spread, m, replace=False)).astype(np.uint32)
+                assert _kernels.intersection(a, b) == len(np.intersect1d(a, b))
+
+
+THRESHOLDS = [0.5, 0.7, 0.8, 0.9, 1.0, 28 / 35, 1 / 3, 2 / 3, 0.1, 0.05, 1e-9, 5e-324, 0.95, 0.99, 6 / 7, 0.3, 0.6, 0.85]
+AROUND = [float(np.nextafter(t, d)) for t in (0.5, 0.8, 2 / 3, 28 / 35, 1.0) for d in (0.0, 1.0)]
+
+
+@pytest.mark.parametrize("threshold", [*THRESHOLDS, *AROUND])
+def test_least_intersection(threshold: float) -> None:
+    """For all n and m to 200 it is the first intersection at which the predicate of a match holds, in float64."""
+    n, m, both = np.ogrid[0:201, 0:201, 0:201]
+    possible = (both >= 1) & (both <= np.minimum(n, m))
+    similarity = both / np.maximum(n + m - both, 1)
+    matches = possible & (similarity >= threshold)
+    first = np.where(matches.any(axis=2), matches.argmax(axis=2), np.minimum(n, m)[:, :, 0] + 1)
+    ours = [[_kernels.least_intersection(i, j, threshold) for j in range(201)] for i in range(201)]
+    assert_array_equal(ours, first)
+    for i in range(0, 201, 7):
+        assert [reference.least_intersection(i, j, threshold) for j in range(0, 201, 11)] == first[i, ::11].tolist()
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9), st.one_of(st.sampled_from(THRESHOLDS[:10]), st.floats(1e-6, 1.0)))
+def test_least_intersection_of_large_sets(n: int, m: int, threshold: float) -> None:
+    """Above 200 too the predicate holds where it says and not one below."""
+    least = _kernels.least_intersection(n, m, threshold)
+    assert 1 <= least <= min(n, m) + 1
+    if least <= min(n, m):
+        assert reference.similarity(least, n, m) >= threshold
+    if least > 1:
+        assert reference.similarity(least - 1, n, m) < threshold
+
+
+@given(s.texts(), s.texts())
+@settings(max_examples=50)
+def test_jaccard_of_kernel_hashes(a: str, b: str) -> None:
+    """The similarity from kernel hashes and kernel intersection is the specification's, to the last bit."""
+    _, _, offsets, hashes = _kernels.sign_texts([a, b], s.recipe(size=2), 1)
+    x, y = hashes[: offsets[1]], hashes[offsets[1] :]
+    ours = reference.similarity(_kernels.intersection(x, y), len(x), len(y))
+    assert ours == reference.jaccard(*(reference.shingle_hashes(reference.words(t), 2) for t in (a, b)))
