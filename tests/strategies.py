@@ -1,4 +1,4 @@
-"""Hypothesis strategies and the small things that several test modules share.
+"""Hypothesis strategies, and what several test modules ask of the kernels.
 
 ``HYPOTHESIS_PROFILE=storm`` runs 100,000 examples of every property that does not set its own number.
 """
@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from neardup import _kernels, reference
-from neardup.reference import IGNORABLE, MASK, UNSPACED, Token
+from neardup.reference import MASK, UNSPACED, Token
 
 HashArray = npt.NDArray[np.uint64]
 
-settings.register_profile("quick", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("storm", max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+settings.register_profile("storm", deadline=None, max_examples=100_000, suppress_health_check=list(HealthCheck))
+if "HYPOTHESIS_PROFILE" in os.environ:
+    settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
 
 # ---- code points -----------------------------------------------------------------------------------------------------
 
@@ -97,10 +97,15 @@ def unspaced() -> str:
 
 LETTERS = "abcxyzABCXYZ0189_éßſıİΣςσйщאبगกかｶ가中Ꭰᏸꭰ"
 SEPARATORS = " \t\n\r\x00.,!?-'’。、،।«»|/\\\u00a0\u2003\u2028"
-JAMO = "ᄀ각닌가각힣ᅠㄱㅏﾡￂ\ua960\ud7b0\ud7cb"
-IGNORED = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u180b\u180e\u200b\u200c\u200d\u200e\u200f\u202e\u2060\u3164\ufe0f\ufeff\uffa0\U000e0020\U000e0101"
+JAMO = "ᄀ각닌가각힣ᅠㄱㅏﾡￂ\ua960\ud7b0\ud7cb"
+IGNORED = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u180b\u180e\u200b\u200c\u200d\u200e\u200f\u202e\u2060\u3164\ufe0f\ufeff\uffa0\U000e0020\U000e0101"
+)
 ODD = "\ud800\udbff\udc00\udc80\udfff\ue000\uf8ff\U000f0000\U0010fffd\ufdd0\ufffe\uffff\U0001ffff\U0010ffff\ufffd\x7f\x80\x85"
-TRICKY = "\u0345\u0301\u0323\u0327\u05b0\u0653\u093c\u09be\u0bbe\u102e\u1b35\u3099\u309a\uff9e\uff9f\u20dd\u0f71\u0f72\u0f74\U0001d165\U000110ba\u0344\u0340"
+TRICKY = (
+    "\u0345\u0301\u0323\u0327\u05b0\u0653\u093c\u09be\u0bbe\u102e\u1b35\u3099\u309a\uff9e\uff9f\u20dd\u0f71\u0f72\u0f74\u0344\u0340"
+    "\U0001d165\U000110ba"
+)
 EXPANDING = "\ufdfa\ufdfb\u3300\u3316\u00bd\u2167\u33c2\ufb03\u1e9e\u0149\u0390\u1fb7\u2057\u00a8\u00b4\uff21\U0001d400\u2460\u01c4"
 ASSIGNED = [(0x20, 0x2FF), (0x300, 0x6FF), (0x700, 0x1FFF), (0x2000, 0x33FF), (0xA000, 0xABFF), (0xF900, 0xFFFF), (0x10000, 0x1FFFF)]
 
@@ -121,9 +126,13 @@ def code_points() -> SearchStrategy[str]:
 def pieces() -> SearchStrategy[str]:
     """A code point, a letter with marks, one character many times, or an ordinary word."""
     point = code_points()
-    marked = st.builds(lambda base, tail: base + "".join(tail), point, st.lists(st.sampled_from(composers() + TRICKY), min_size=1, max_size=6))
+    marked = st.builds(
+        lambda base, tail: base + "".join(tail), point, st.lists(st.sampled_from(composers() + TRICKY), min_size=1, max_size=6)
+    )
     repeated = st.builds(lambda c, n: c * n, point, st.sampled_from([2, 3, 15, 16, 17, 33]))
-    return st.one_of(point, point, marked, repeated, st.sampled_from(["one", "two ", " three", "Straße ", "naïve", "北京 ", "คำ", "हिन्दी "]))
+    return st.one_of(
+        point, point, marked, repeated, st.sampled_from(["one", "two ", " three", "Straße ", "naïve", "北京 ", "คำ", "हिन्दी "])
+    )
 
 
 def texts(max_pieces: int = 24) -> SearchStrategy[str]:
@@ -174,7 +183,8 @@ EXTREME = [0, 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, 2**33 - 1, 2**63 - 1, 2**63
 
 def shingle_hash() -> SearchStrategy[int]:
     """A shingle hash: random, extreme, or from few steps and few starting points, so that slots tie and stay high."""
-    few = st.builds(lambda high, low: high << 32 | low, st.sampled_from([0, 1, 2, 3, 2**25, 2**31, 2**32 - 1]), st.sampled_from([0, 1, 2**25, 2**31, 2**32 - 1]))
+    halves = st.sampled_from([0, 1, 2, 3, 2**25, 2**31, 2**32 - 1])
+    few = st.builds(lambda high, low: high << 32 | low, halves, halves)
     return st.one_of(st.integers(0, MASK), st.sampled_from(EXTREME), few)
 
 
@@ -199,11 +209,36 @@ def num_perms() -> SearchStrategy[int]:
 # ---- what tests ask of the kernels -----------------------------------------------------------------------------------
 
 
+#: The SIMD paths of this processor; each gives the same bits.
+PATHS: list[str] = _kernels.PATHS
+
+
 def recipe(
-    *, chars: bool = False, size: int = 5, secret: int = 0, num_perm: int = 128, seed: int = 0, verification: bool = True
+    *,
+    chars: bool = False,
+    size: int = 5,
+    secret: int = 0,
+    num_perm: int = 128,
+    seed: int = 0,
+    verification: bool = True,
+    path: str | None = None,
 ) -> dict[str, Any]:
     """The argument by which the signing kernels know the parameters."""
-    return {"chars": chars, "size": size, "secret": secret, "num_perm": num_perm, "seed": seed, "verification": verification}
+    return {"chars": chars, "size": size, "secret": secret, "num_perm": num_perm, "seed": seed, "verification": verification, "path": path}
+
+
+def same_arrays(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    """Whether two answers of a kernel are the same, shapes and types included."""
+    return all(x.dtype == y.dtype and x.shape == y.shape and bool((x == y).all()) for x, y in zip(a, b, strict=True))
+
+
+def on_every_path(sign: Any, recipe: dict[str, Any]) -> Any:
+    """``sign(recipe)``, the same on every SIMD path."""
+    answers = {path: sign({**recipe, "path": path}) for path in PATHS}
+    first = answers[PATHS[0]]
+    for path, answer in answers.items():
+        assert same_arrays(answer, first), f"path {path} differs from {PATHS[0]}"
+    return first
 
 
 def kernel_tokens(text: str, *, chars: bool = False) -> list[str]:
