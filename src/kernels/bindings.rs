@@ -2,9 +2,9 @@
 
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
 use crate::minhash::{band_keys as keys_of, row_order, Lattice};
-use crate::sign::{each_shingle, on_threads, sign_many, Document, Recipe, Scratch, Signed};
+use crate::path::{Path, Portable};
+use crate::sign::{self, on_threads, sign_many, Document, Recipe, Signed};
 use crate::table::{Answer, Found, Row, Table};
-use crate::text::{Block, Reader};
 use crate::verify;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError, PyValueError};
@@ -45,24 +45,11 @@ impl<'py> Utf8<'py> {
 fn tokens<'py>(py: Python<'py>, text: &Bound<'py, PyString>, chars: bool) -> PyResult<(Bound<'py, PyBytes>, Array1<'py, u32>)> {
     let text = Utf8::new(text)?;
     let bytes = text.bytes()?;
-    let block = py.detach(|| {
-        let mut block = Block::default();
-        Reader::new(bytes, chars, 0).fill_whole(&mut block);
-        block
-    });
-    if u32::try_from(block.bytes.len()).is_err() {
-        return Err(PyOverflowError::new_err(format!(
-            "the normalised text has {} bytes, more than 4 GiB; split the document",
-            block.bytes.len()
-        )));
+    let (data, edges) = py.detach(|| sign::tokens(bytes, chars));
+    if u32::try_from(data.len()).is_err() {
+        return Err(PyOverflowError::new_err(format!("the normalised text has {} bytes, more than 4 GiB; split the document", data.len())));
     }
-    Ok((PyBytes::new(py, &block.bytes), block.edges.into_pyarray(py)))
-}
-
-fn sorted_distinct(mut hashes: Vec<u64>) -> Vec<u64> {
-    hashes.sort_unstable();
-    hashes.dedup();
-    hashes
+    Ok((PyBytes::new(py, &data), edges.into_pyarray(py)))
 }
 
 /// The distinct shingle hashes of a text, sorted.
@@ -70,12 +57,7 @@ fn sorted_distinct(mut hashes: Vec<u64>) -> Vec<u64> {
 fn shingle_hashes<'py>(py: Python<'py>, text: &Bound<'py, PyString>, chars: bool, size: usize, secret: u64) -> PyResult<Array1<'py, u64>> {
     let text = Utf8::new(text)?;
     let bytes = text.bytes()?;
-    let hashes = py.detach(|| {
-        let mut out = Vec::new();
-        each_shingle(Document::Text(bytes), chars, size, secret, &mut Scratch::default(), |shingles| out.extend_from_slice(shingles));
-        sorted_distinct(out)
-    });
-    Ok(hashes.into_pyarray(py))
+    Ok(py.detach(|| sign::shingle_hashes(bytes, chars, size, secret)).into_pyarray(py))
 }
 
 /// The hashes of ready tokens, strings and integers.
@@ -137,15 +119,24 @@ struct RecipeArgs {
     seed: u64,
     #[pyo3(item)]
     verification: bool,
+    #[pyo3(item, default)]
+    path: Option<String>,
 }
 
 impl RecipeArgs {
-    fn recipe(&self) -> PyResult<Recipe> {
+    fn recipe(&self) -> PyResult<(Recipe, Path)> {
         if !(1..=32).contains(&self.size) || !(2..=4096).contains(&self.num_perm) {
             return Err(PyValueError::new_err(format!("size {} or num_perm {} out of range", self.size, self.num_perm)));
         }
         let lattice = Lattice::new(self.num_perm, self.seed);
-        Ok(Recipe { chars: self.chars, size: self.size, secret: self.secret, lattice, verification: self.verification })
+        let path = match &self.path {
+            None => Path::detect(),
+            Some(name) => Path::available().into_iter().find(|p| p.name() == name).ok_or_else(|| {
+                let names: Vec<_> = Path::available().into_iter().map(Path::name).collect();
+                PyValueError::new_err(format!("path is '{name}'; this processor has {}", names.join(", ")))
+            })?,
+        };
+        Ok((Recipe { chars: self.chars, size: self.size, secret: self.secret, lattice, verification: self.verification }, path))
     }
 }
 
@@ -153,7 +144,7 @@ impl RecipeArgs {
 #[pyfunction]
 fn sign_texts<'py>(py: Python<'py>, texts: &Bound<'py, PyList>, recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
     let num_perm = recipe.num_perm;
-    let recipe = recipe.recipe()?;
+    let (recipe, path) = recipe.recipe()?;
     let held = texts
         .iter()
         .enumerate()
@@ -163,7 +154,7 @@ fn sign_texts<'py>(py: Python<'py>, texts: &Bound<'py, PyList>, recipe: RecipeAr
         })
         .collect::<PyResult<Vec<_>>>()?;
     let documents = held.iter().map(|text| text.bytes().map(Document::Text)).collect::<PyResult<Vec<_>>>()?;
-    let signed = py.detach(|| sign_many(&recipe, &documents, threads));
+    let signed = py.detach(|| sign_many(&recipe, &documents, threads, path));
     arrays(py, signed, num_perm)
 }
 
@@ -185,9 +176,9 @@ fn sign_utf8<'py>(
     threads: usize,
 ) -> PyResult<SignedArrays<'py>> {
     let num_perm = recipe.num_perm;
-    let recipe = recipe.recipe()?;
+    let (recipe, path) = recipe.recipe()?;
     let documents: Vec<_> = cut(data.as_slice()?, offsets.as_slice()?)?.into_iter().map(Document::Text).collect();
-    let signed = py.detach(|| sign_many(&recipe, &documents, threads));
+    let signed = py.detach(|| sign_many(&recipe, &documents, threads, path));
     arrays(py, signed, num_perm)
 }
 
@@ -201,9 +192,9 @@ fn sign_token_hashes<'py>(
     threads: usize,
 ) -> PyResult<SignedArrays<'py>> {
     let num_perm = recipe.num_perm;
-    let recipe = recipe.recipe()?;
+    let (recipe, path) = recipe.recipe()?;
     let documents: Vec<_> = cut(tokens.as_slice()?, offsets.as_slice()?)?.into_iter().map(Document::Tokens).collect();
-    let signed = py.detach(|| sign_many(&recipe, &documents, threads));
+    let signed = py.detach(|| sign_many(&recipe, &documents, threads, path));
     arrays(py, signed, num_perm)
 }
 
@@ -211,7 +202,8 @@ fn sign_token_hashes<'py>(
 #[pyfunction]
 fn signature<'py>(py: Python<'py>, hashes: PyReadonlyArray1<'py, u64>, num_perm: usize, seed: u64) -> PyResult<Array1<'py, u32>> {
     let mut values = vec![u32::MAX; num_perm];
-    Lattice::new(num_perm, seed).update(&mut values, &mut hashes.as_slice()?.to_vec());
+    // SAFETY: the portable path needs nothing of the processor.
+    unsafe { Lattice::new(num_perm, seed).update::<Portable>(&mut values, &mut hashes.as_slice()?.to_vec()) };
     Ok(values.into_pyarray(py))
 }
 
@@ -412,6 +404,7 @@ impl BucketTable {
 #[pymodule]
 fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("UNICODE_VERSION", crate::unicode::VERSION)?;
+    m.add("PATHS", Path::available().into_iter().map(Path::name).collect::<Vec<_>>())?;
     m.add_function(wrap_pyfunction!(tokens, m)?)?;
     m.add_function(wrap_pyfunction!(shingle_hashes, m)?)?;
     m.add_function(wrap_pyfunction!(token_hashes, m)?)?;

@@ -44,20 +44,26 @@ const KEEP: [(u64, u64); 17] = {
     keep
 };
 
+/// The hashes of the tokens whose places are `edges`, beginning and end alternately, appended to `out`. `bytes` goes on for
+/// PADDING bytes behind the last token; a last beginning without an end is left.
 #[inline(always)]
-fn word(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
-}
-
-/// The hash of the token `bytes[start..end]`; `bytes` goes on for PADDING bytes behind it.
-#[inline(always)]
-pub fn token_hash(bytes: &[u8], start: usize, end: usize, secret: u64) -> u64 {
-    let n = end - start;
-    if n > 16 {
-        return long_token_hash(xxh3_64_with_seed(&bytes[start..end], secret));
+pub fn token_hashes(bytes: &[u8], edges: &[u32], secret: u64, out: &mut Vec<u64>) {
+    let last = edges.get((edges.len() & !1).wrapping_sub(1)).map_or(0, |&end| end as usize);
+    assert!(edges.is_empty() || last + PADDING <= bytes.len());
+    let at = out.len();
+    out.resize(at + edges.len() / 2, 0);
+    for (edge, hash) in edges.chunks_exact(2).zip(&mut out[at..]) {
+        let (start, end) = (edge[0] as usize, edge[1] as usize);
+        let n = end.wrapping_sub(start);
+        *hash = if n <= 16 && end <= last {
+            // SAFETY: start <= end <= last, and PADDING more bytes can be read behind last.
+            let word = |i: usize| u64::from_le(unsafe { bytes.as_ptr().add(i).cast::<u64>().read_unaligned() });
+            let (low, high) = KEEP[n];
+            folded_product(word(start) & low ^ A ^ n as u64 ^ secret, word(start + 8) & high ^ B)
+        } else {
+            long_token_hash(xxh3_64_with_seed(&bytes[start..end], secret))
+        };
     }
-    let (low, high) = KEEP[n];
-    folded_product(word(bytes, start) & low ^ A ^ n as u64 ^ secret, word(bytes, start + 8) & high ^ B)
 }
 
 /// The hash of a token of more than 16 bytes, from its XXH3-64.
@@ -71,9 +77,10 @@ pub fn text_token_hash(token: &[u8], secret: u64) -> u64 {
     if token.len() > 16 {
         return long_token_hash(xxh3_64_with_seed(token, secret));
     }
-    let mut bytes = [0; 2 * PADDING];
+    let mut bytes = [0; 16];
     bytes[..token.len()].copy_from_slice(token);
-    token_hash(&bytes, 0, token.len(), secret)
+    let [low, high] = [0, 8].map(|i| u64::from_le_bytes(bytes[i..i + 8].try_into().unwrap()));
+    folded_product(low ^ A ^ token.len() as u64 ^ secret, high ^ B)
 }
 
 /// The hash of a ready token that is an integer.
@@ -94,10 +101,19 @@ fn window(tokens: &[u64]) -> u64 {
 /// The hashes of all windows of `size` tokens, appended in order. Fewer tokens than `size` give nothing here.
 #[inline(always)]
 pub fn windows(tokens: &[u64], size: usize, out: &mut Vec<u64>) {
+    let n = (tokens.len() + 1).saturating_sub(size);
+    let at = out.len();
+    out.resize(at + n, 0);
+    let out = &mut out[at..];
     if size == 5 {
-        out.extend(tokens.windows(5).map(|w| window(w.first_chunk::<5>().unwrap())));
+        let t: [&[u64]; 5] = std::array::from_fn(|j| &tokens[if n > 0 { j } else { 0 }..][..n]);
+        for (i, hash) in out.iter_mut().enumerate() {
+            *hash = window(&[t[0][i], t[1][i], t[2][i], t[3][i], t[4][i]]);
+        }
     } else {
-        out.extend(tokens.windows(size).map(window));
+        for (hash, w) in out.iter_mut().zip(tokens.windows(size)) {
+            *hash = window(w);
+        }
     }
 }
 

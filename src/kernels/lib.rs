@@ -6,6 +6,7 @@
 pub mod hash;
 pub mod minhash;
 pub mod normalize;
+pub mod path;
 pub mod sign;
 pub mod table;
 pub mod text;

@@ -1,12 +1,11 @@
 //! Shingle hashes to signatures (`lattice-v1`), signatures to band keys, and the count of distinct shingles.
 
 use crate::hash::mix64;
+use crate::path::{Instructions, TILE};
 use std::hash::{BuildHasher, RandomState};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const SEED: u64 = 0x9FB2_1C65_1E98_DF25;
-/// Slots worked on at once: eight AVX-512 registers.
-const TILE: usize = 128;
 /// Rounds before the lanes take over: repetitive text has many shingles and few distinct ones.
 const ROUNDS: u32 = 4;
 
@@ -40,38 +39,37 @@ impl Lattice {
     }
 
     /// Lower `values` to the minima over `shingles` too. The shingle hashes are overwritten.
+    ///
+    /// # Safety
+    /// The processor has the instructions of path `P`.
     #[inline(always)]
-    pub fn update(&self, values: &mut [u32], shingles: &mut [u64]) {
+    pub unsafe fn update<P: Instructions>(&self, values: &mut [u32], shingles: &mut [u64]) {
         if self.seed != 0 {
             shingles.iter_mut().for_each(|y| *y = mix64(*y ^ self.seed));
         }
-        if shingles.len() <= 3 * self.num_perm && self.stratum(values) >= ROUNDS {
-            self.lanes(values, shingles);
-        } else {
-            self.rounds(values, shingles);
+        let done = (shingles.len() > 3 * self.num_perm || self.stratum(values) < ROUNDS) && self.rounds(values, shingles);
+        if !done {
+            // SAFETY: as the caller promised.
+            unsafe { self.lanes::<P>(values, shingles) };
         }
     }
 
     /// Every slot for every shingle: an addition and a minimum each.
     #[inline(always)]
-    fn lanes(&self, values: &mut [u32], shingles: &[u64]) {
+    unsafe fn lanes<P: Instructions>(&self, values: &mut [u32], shingles: &[u64]) {
         for (tile, chunk) in values.chunks_mut(TILE).enumerate() {
             let mut minima = [u32::MAX; TILE];
             minima[..chunk.len()].copy_from_slice(chunk);
-            for &y in shingles {
-                let step = ((y >> 32) as u32 | 1) << (32 - self.bits);
-                let first = (y as u32).wrapping_add(step.wrapping_mul((tile * TILE) as u32));
-                for (k, m) in minima.iter_mut().enumerate() {
-                    *m = (*m).min(first.wrapping_add(step.wrapping_mul(k as u32)));
-                }
-            }
+            // SAFETY: as the caller promised.
+            unsafe { P::lanes(&mut minima, (tile * TILE) as u32, shingles, 32 - self.bits) };
             chunk.copy_from_slice(&minima[..chunk.len()]);
         }
     }
 
     /// In round j a shingle's value lies in stratum j in exactly one slot; no later round lowers a slot that has one.
+    /// Whether the rounds done settle every slot.
     #[inline(always)]
-    fn rounds(&self, values: &mut [u32], shingles: &[u64]) {
+    fn rounds(&self, values: &mut [u32], shingles: &[u64]) -> bool {
         let shift = 32 - self.bits;
         let mask = (1u32 << self.bits) - 1;
         for round in 0..ROUNDS.min(mask + 1) {
@@ -83,10 +81,10 @@ impl Lattice {
                 }
             }
             if self.stratum(values) <= round {
-                return;
+                return true;
             }
         }
-        self.lanes(values, shingles);
+        false
     }
 
     /// The stratum of the highest slot.
@@ -97,103 +95,172 @@ impl Lattice {
 }
 
 /// Counts distinct shingle hashes: exactly up to 2^20, above by adaptive sampling (Flajolet 1990), in constant memory.
+///
+/// Two tables. In `first` a hash has one place; most are settled there without a branch. What finds its place taken goes to
+/// `rest`, with linear probing. 0 is an empty place in both.
 pub struct DistinctCounter {
-    /// Open addressing, linear probing, at most half full; 0 is an empty place.
-    table: Vec<u64>,
+    first: Vec<u64>,
+    first_shift: u32,
+    first_len: usize,
+    rest: Vec<u64>,
+    rest_shift: u32,
+    rest_len: usize,
     /// Odd, drawn at random: nobody can choose hashes that collide here. It does not change the count.
     multiplier: u64,
-    shift: u32,
-    len: usize,
     zero: bool,
+    /// Only hashes that begin with this many zero bits are counted any more; then all are in `rest`.
     level: u32,
+    taken: Vec<u64>,
 }
 
 impl Default for DistinctCounter {
     fn default() -> Self {
-        let multiplier = RandomState::new().hash_one(0) | 1;
-        let mut counter = DistinctCounter { table: Vec::new(), multiplier, shift: 0, len: 0, zero: false, level: 0 };
-        counter.resize(10);
-        counter
+        DistinctCounter {
+            first: Vec::new(),
+            first_shift: 0,
+            first_len: 0,
+            rest: vec![0; 16],
+            rest_shift: 60,
+            rest_len: 0,
+            multiplier: RandomState::new().hash_one(0) | 1,
+            zero: false,
+            level: 0,
+            taken: Vec::new(),
+        }
     }
 }
 
 impl DistinctCounter {
     const LIMIT: usize = 1 << 20;
-
-    fn resize(&mut self, bits: u32) {
-        self.table.clear();
-        self.table.resize(1 << bits, 0);
-        self.shift = 64 - bits;
-        self.len = 0;
-    }
+    /// Places of `first` at most: it stays in the cache.
+    const FIRST: usize = 1 << 13;
 
     /// Make ready for a document of about `expected` shingles.
     #[inline(always)]
     pub fn clear(&mut self, expected: usize) {
-        let bits = (2 * expected.clamp(32, Self::LIMIT)).ilog2() + 1;
-        self.resize(bits);
+        let bits = (2 * expected).clamp(64, Self::FIRST).ilog2() + 1;
+        self.first.clear();
+        self.first.resize(1 << bits, 0);
+        self.first_shift = 64 - bits;
+        self.first_len = 0;
+        if self.rest_len > 0 {
+            self.rest.truncate(1 << 12);
+            self.rest.fill(0);
+            self.rest_shift = 64 - self.rest.len().ilog2();
+            self.rest_len = 0;
+        }
         self.zero = false;
         self.level = 0;
     }
 
-    /// Whether the hash was new among those counted.
+    /// Count some hashes; the high halves of those that are new are appended to `out` where `KEEP`.
     #[inline(always)]
-    pub fn insert(&mut self, y: u64) -> bool {
+    pub fn insert_all<const KEEP: bool>(&mut self, hashes: &[u64], out: &mut Vec<u32>) {
+        if self.level > 0 {
+            for &y in hashes {
+                if self.insert(y) && KEEP {
+                    out.push((y >> 32) as u32);
+                }
+            }
+            if self.len() > Self::LIMIT {
+                self.grow();
+            }
+            return;
+        }
+        let (mut taken, mut kept, mut new, mut zeros) = (0, out.len(), 0, false);
+        self.taken.resize(hashes.len(), 0);
+        if KEEP {
+            out.resize(kept + hashes.len(), 0);
+        }
+        for &y in hashes {
+            let place = &mut self.first[(y.wrapping_mul(self.multiplier) >> self.first_shift) as usize];
+            let old = *place;
+            let fresh = (old == 0) & (y != 0);
+            *place = if old == 0 { y } else { old };
+            if KEEP {
+                out[kept] = (y >> 32) as u32;
+                kept += fresh as usize;
+            }
+            self.taken[taken] = y;
+            taken += ((old != 0) & (old != y)) as usize;
+            new += fresh as usize;
+            zeros |= y == 0;
+        }
+        self.first_len += new;
+        if KEEP {
+            out.truncate(kept);
+        }
+        let list = std::mem::take(&mut self.taken);
+        for y in list[..taken].iter().copied().chain(zeros.then_some(0)) {
+            if self.insert(y) && KEEP {
+                out.push((y >> 32) as u32);
+            }
+        }
+        self.taken = list;
+        if self.len() > Self::LIMIT {
+            self.grow();
+        }
+    }
+
+    /// Count a hash in `rest`; whether it was new, as far as that is known.
+    #[inline]
+    fn insert(&mut self, y: u64) -> bool {
         if self.level > 0 && y >> (64 - self.level) != 0 {
             return true;
         }
         if y == 0 {
             return !std::mem::replace(&mut self.zero, true);
         }
-        let mask = self.table.len() - 1;
-        let mut at = (y.wrapping_mul(self.multiplier) >> self.shift) as usize;
-        loop {
-            let found = self.table[at & mask];
-            if found == y {
+        let mask = self.rest.len() - 1;
+        let mut at = (y.wrapping_mul(self.multiplier) >> self.rest_shift) as usize;
+        while self.rest[at & mask] != 0 {
+            if self.rest[at & mask] == y {
                 return false;
-            }
-            if found == 0 {
-                self.table[at & mask] = y;
-                self.len += 1;
-                if self.len > self.table.len() / 2 || self.len > Self::LIMIT {
-                    self.grow();
-                }
-                return true;
             }
             at += 1;
         }
+        self.rest[at & mask] = y;
+        self.rest_len += 1;
+        if 2 * self.rest_len > self.rest.len() || self.first_len + self.rest_len >= Self::LIMIT {
+            self.grow();
+        }
+        true
     }
 
     #[cold]
     fn grow(&mut self) {
-        while self.len + self.zero as usize > Self::LIMIT {
-            self.level += 1;
-            let level = self.level;
-            let kept: Vec<u64> = self.table.iter().copied().filter(|&y| y != 0 && y >> (64 - level) == 0).collect();
-            self.refill(64 - self.shift, kept);
+        let mut all: Vec<u64> = self.rest.iter().copied().filter(|&y| y != 0).collect();
+        if self.len() > Self::LIMIT {
+            all.extend(std::mem::take(&mut self.first).into_iter().filter(|&y| y != 0));
+            self.first_len = 0;
+            while all.len() + self.zero as usize > Self::LIMIT {
+                self.level += 1;
+                let level = self.level;
+                all.retain(|&y| y >> (64 - level) == 0);
+            }
         }
-        if self.len > self.table.len() / 2 {
-            let kept = self.table.iter().copied().filter(|&y| y != 0).collect();
-            self.refill(65 - self.shift, kept);
+        let bits = (2 * all.len()).ilog2() + 1;
+        self.rest.clear();
+        self.rest.resize(1 << bits, 0);
+        self.rest_shift = 64 - bits;
+        self.rest_len = all.len();
+        let mask = self.rest.len() - 1;
+        for y in all {
+            let mut at = (y.wrapping_mul(self.multiplier) >> self.rest_shift) as usize;
+            while self.rest[at & mask] != 0 {
+                at += 1;
+            }
+            self.rest[at & mask] = y;
         }
     }
 
-    fn refill(&mut self, bits: u32, kept: Vec<u64>) {
-        self.resize(bits);
-        let mask = self.table.len() - 1;
-        for &y in &kept {
-            let mut at = (y.wrapping_mul(self.multiplier) >> self.shift) as usize;
-            while self.table[at & mask] != 0 {
-                at += 1;
-            }
-            self.table[at & mask] = y;
-        }
-        self.len = kept.len();
+    fn len(&self) -> usize {
+        self.first_len + self.rest_len + self.zero as usize
     }
 
     /// `shingle_count` of reference.py.
     pub fn count(&self) -> u64 {
-        ((self.len + self.zero as usize) as u64) << self.level
+        (self.len() as u64) << self.level
     }
 }
 

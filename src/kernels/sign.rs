@@ -2,6 +2,9 @@
 
 use crate::hash::{whole, windows};
 use crate::minhash::{DistinctCounter, Lattice};
+#[cfg(target_arch = "x86_64")]
+use crate::path::{Avx2, Avx512};
+use crate::path::{Instructions, Path, Portable};
 use crate::text::{Block, Reader};
 use std::ops::Range;
 use std::sync::Mutex;
@@ -46,8 +49,18 @@ pub struct Scratch {
 }
 
 /// Hand every shingle hash of a document to `sink`, in order, a block at a time.
+///
+/// # Safety
+/// The processor has the instructions of path `P`.
 #[inline(always)]
-pub fn each_shingle(document: Document, chars: bool, size: usize, secret: u64, scratch: &mut Scratch, mut sink: impl FnMut(&mut [u64])) {
+unsafe fn each_shingle<P: Instructions>(
+    document: Document,
+    chars: bool,
+    size: usize,
+    secret: u64,
+    scratch: &mut Scratch,
+    mut sink: impl FnMut(&mut [u64]),
+) {
     let Scratch { block, tokens, shingles } = scratch;
     tokens.clear();
     let mut any = false;
@@ -63,7 +76,8 @@ pub fn each_shingle(document: Document, chars: bool, size: usize, secret: u64, s
     match document {
         Document::Text(text) => {
             let mut reader = Reader::new(text, chars, secret);
-            while reader.fill(block) {
+            // SAFETY: as the caller promised.
+            while unsafe { reader.fill::<P>(block) } {
                 block.token_hashes(secret, tokens);
                 step(tokens, shingles);
             }
@@ -78,6 +92,25 @@ pub fn each_shingle(document: Document, chars: bool, size: usize, secret: u64, s
     if !any && !tokens.is_empty() {
         sink(&mut [whole(tokens)]);
     }
+}
+
+/// The distinct shingle hashes of a text, sorted.
+pub fn shingle_hashes(text: &[u8], chars: bool, size: usize, secret: u64) -> Vec<u64> {
+    let mut out = Vec::new();
+    let sink = |shingles: &mut [u64]| out.extend_from_slice(shingles);
+    // SAFETY: the portable path needs nothing of the processor.
+    unsafe { each_shingle::<Portable>(Document::Text(text), chars, size, secret, &mut Scratch::default(), sink) };
+    out.sort_unstable();
+    out.dedup();
+    out
+}
+
+/// The normalised tokens of a text: their bytes, and where each begins and ends in them.
+pub fn tokens(text: &[u8], chars: bool) -> (Vec<u8>, Vec<u32>) {
+    let mut block = Block::default();
+    // SAFETY: the portable path needs nothing of the processor.
+    unsafe { Reader::new(text, chars, 0).fill_whole::<Portable>(&mut block) };
+    (block.bytes, block.edges)
 }
 
 /// The verification hashes of a document that goes on: sorted and made distinct whenever they have doubled.
@@ -102,9 +135,12 @@ impl Verification<'_> {
     }
 }
 
-/// Sign one document; its verification hashes are appended to `out` when wanted. The count of distinct shingles.
+/// Sign one document; its verification hashes are appended to `out` where `KEEP`. The count of distinct shingles.
+///
+/// # Safety
+/// The processor has the instructions of path `P`.
 #[inline(always)]
-fn sign_document(
+unsafe fn sign_document<P: Instructions, const KEEP: bool>(
     recipe: &Recipe,
     document: Document,
     scratch: &mut Scratch,
@@ -116,35 +152,79 @@ fn sign_document(
     counter.clear(document.weight() / 8);
     let start = out.len();
     let mut verification = Verification { out, start, tidy: 1 << 21 };
-    each_shingle(document, recipe.chars, recipe.size, recipe.secret, scratch, |shingles| {
-        for &y in shingles.iter() {
-            let new = counter.insert(y);
-            if recipe.verification && new {
-                verification.out.push((y >> 32) as u32);
-            }
-        }
+    let sink = |shingles: &mut [u64]| {
+        counter.insert_all::<KEEP>(shingles, verification.out);
         if verification.out.len() - start > verification.tidy {
             verification.settle();
         }
-        recipe.lattice.update(values, shingles);
-    });
-    if recipe.verification {
+        // SAFETY: as the caller promised.
+        unsafe { recipe.lattice.update::<P>(values, shingles) };
+    };
+    // SAFETY: as the caller promised.
+    unsafe { each_shingle::<P>(document, recipe.chars, recipe.size, recipe.secret, scratch, sink) };
+    if KEEP {
         verification.settle();
     }
     counter.count()
 }
 
-/// Sign a run of documents with one working memory.
-#[inline(always)]
-fn sign_run(recipe: &Recipe, documents: &[Document], values: &mut [u32], counts: &mut [u64], sizes: &mut [u64]) -> Vec<u32> {
-    let (mut scratch, mut counter, mut out) = (Scratch::default(), DistinctCounter::default(), Vec::new());
-    let rows = values.chunks_exact_mut(recipe.lattice.num_perm());
-    for ((&document, row), (count, size)) in documents.iter().zip(rows).zip(counts.iter_mut().zip(sizes)) {
-        let start = out.len();
-        *count = sign_document(recipe, document, &mut scratch, &mut counter, row, &mut out);
-        *size = (out.len() - start) as u64;
+/// A run of documents and where their signatures go.
+struct Run<'a> {
+    documents: &'a [Document<'a>],
+    values: &'a mut [u32],
+    counts: &'a mut [u64],
+    sizes: &'a mut [u64],
+}
+
+impl Run<'_> {
+    /// Sign the run with one working memory; the verification hashes of its documents one after another.
+    ///
+    /// # Safety
+    /// The processor has the instructions of path `P`.
+    #[inline(always)]
+    unsafe fn sign_by<P: Instructions>(self, recipe: &Recipe) -> Vec<u32> {
+        let (mut scratch, mut counter, mut out) = (Scratch::default(), DistinctCounter::default(), Vec::new());
+        let rows = self.values.chunks_exact_mut(recipe.lattice.num_perm());
+        for ((&document, row), (count, size)) in self.documents.iter().zip(rows).zip(self.counts.iter_mut().zip(self.sizes)) {
+            let start = out.len();
+            // SAFETY: as the caller promised.
+            *count = unsafe {
+                if recipe.verification {
+                    sign_document::<P, true>(recipe, document, &mut scratch, &mut counter, row, &mut out)
+                } else {
+                    sign_document::<P, false>(recipe, document, &mut scratch, &mut counter, row, &mut out)
+                }
+            };
+            *size = (out.len() - start) as u64;
+        }
+        out
     }
-    out
+
+    fn sign(self, recipe: &Recipe, path: Path) -> Vec<u32> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+            fn avx2(run: Run, recipe: &Recipe) -> Vec<u32> {
+                // SAFETY: these are the instructions of the path.
+                unsafe { run.sign_by::<Avx2>(recipe) }
+            }
+            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
+            fn avx512(run: Run, recipe: &Recipe) -> Vec<u32> {
+                // SAFETY: these are the instructions of the path.
+                unsafe { run.sign_by::<Avx512>(recipe) }
+            }
+            assert!(Path::available().contains(&path), "this processor has no {}", path.name());
+            match path {
+                Path::Portable => {}
+                // SAFETY: the path is available.
+                Path::Avx2 => return unsafe { avx2(self, recipe) },
+                // SAFETY: the path is available.
+                Path::Avx512 => return unsafe { avx512(self, recipe) },
+            }
+        }
+        // SAFETY: the portable path needs nothing of the processor.
+        unsafe { self.sign_by::<Portable>(recipe) }
+    }
 }
 
 /// Signatures of a batch, row after row.
@@ -193,26 +273,28 @@ pub fn on_threads<T: Send, R: Send>(items: Vec<T>, threads: usize, work: impl Fn
 }
 
 /// Sign many documents.
-pub fn sign_many(recipe: &Recipe, documents: &[Document], threads: usize) -> Signed {
+pub fn sign_many(recipe: &Recipe, documents: &[Document], threads: usize, path: Path) -> Signed {
     let n = documents.len();
     let mut values = vec![0; n * recipe.lattice.num_perm()];
     let (mut counts, mut sizes) = (vec![0; n], vec![0; n]);
-    let mut jobs = Vec::new();
+    let mut runs = Vec::new();
     let (mut v, mut c, mut s) = (values.as_mut_slice(), counts.as_mut_slice(), sizes.as_mut_slice());
-    for run in shares(documents) {
-        let (v0, c0, s0);
-        (v0, v) = v.split_at_mut(run.len() * recipe.lattice.num_perm());
-        (c0, c) = c.split_at_mut(run.len());
-        (s0, s) = s.split_at_mut(run.len());
-        jobs.push((&documents[run], v0, c0, s0));
+    for range in shares(documents) {
+        let run;
+        (run, v, c, s) = {
+            let (v0, v) = v.split_at_mut(range.len() * recipe.lattice.num_perm());
+            let (c0, c) = c.split_at_mut(range.len());
+            let (s0, s) = s.split_at_mut(range.len());
+            (Run { documents: &documents[range], values: v0, counts: c0, sizes: s0 }, v, c, s)
+        };
+        runs.push(run);
     }
-    let mut parts = on_threads(jobs, threads, |(documents, v, c, s)| sign_run(recipe, documents, v, c, s));
+    let mut parts = on_threads(runs, threads, |run| run.sign(recipe, path));
     let hashes = if parts.len() == 1 { parts.pop().unwrap() } else { parts.concat() };
-    let offsets = std::iter::once(0)
-        .chain(sizes.iter().scan(0, |end, size| {
-            *end += size;
-            Some(*end)
-        }))
-        .collect();
+    let mut offsets = Vec::with_capacity(n + 1);
+    offsets.push(0);
+    for size in sizes {
+        offsets.push(offsets[offsets.len() - 1] + size);
+    }
     Signed { values, counts, offsets, hashes }
 }

@@ -5,8 +5,9 @@
 //! one character by table, the rest by `normalize`. Input is UTF-8; lone surrogates in three bytes (WTF-8) and invalid
 //! bytes are separators.
 
-use crate::hash::{long_token_hash, token_hash, PADDING};
+use crate::hash::{long_token_hash, token_hashes, PADDING};
 use crate::normalize::{combining_class, normalize, properties, replacement};
+use crate::path::{Instructions, WORD_BYTE};
 use crate::unicode::*;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -15,21 +16,8 @@ pub const BLOCK: usize = 1 << 14;
 /// An unfinished token longer than this is hashed as it comes instead of being carried to the next block.
 const CARRY: usize = 1 << 12;
 
-/// ASCII: the case-folded byte of a word character, 0 for a separator.
-const ASCII: [u8; 128] = {
-    let mut table = [0; 128];
-    let mut c = 0;
-    while c < 128 {
-        let b = c as u8;
-        if b.is_ascii_alphanumeric() || b == b'_' {
-            table[c] = b.to_ascii_lowercase();
-        }
-        c += 1;
-    }
-    table
-};
-
-/// What one `fill` produced: normalised text and, in pairs, where its tokens begin and end.
+/// What one `fill` produced: normalised text, and where its tokens begin and end, alternately. A last token whose end is
+/// missing goes on in the next block.
 #[derive(Default)]
 pub struct Block {
     pub bytes: Vec<u8>,
@@ -47,14 +35,41 @@ impl Block {
         let len = self.bytes.len();
         self.bytes.resize(len + PADDING, 0);
         let mut edges = self.edges.as_slice();
-        if let (Some(mut long), [start, end, rest @ ..]) = (self.long.take_if(|_| !edges.is_empty()), edges) {
-            long.update(&self.bytes[*start as usize..*end as usize]);
-            out.push(long_token_hash(long.digest()));
-            edges = rest;
+        if let [start, end, rest @ ..] = edges {
+            if let Some(mut long) = self.long.take() {
+                long.update(&self.bytes[*start as usize..*end as usize]);
+                out.push(long_token_hash(long.digest()));
+                edges = rest;
+            }
         }
-        let bytes = self.bytes.as_slice();
-        out.extend(edges.chunks_exact(2).map(|e| token_hash(bytes, e[0] as usize, e[1] as usize, secret)));
+        token_hashes(&self.bytes, edges, secret, out);
         self.bytes.truncate(len);
+    }
+
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        self.edges.len() % 2 == 1
+    }
+
+    /// Begin a token here, or end one.
+    #[inline(always)]
+    fn edge(&mut self) {
+        self.edges.push(self.bytes.len() as u32);
+    }
+
+    #[inline(always)]
+    fn close(&mut self) {
+        if self.is_open() {
+            self.edge();
+        }
+    }
+
+    /// Take the last ASCII character back.
+    fn retract(&mut self) {
+        self.bytes.pop();
+        if self.edges.last() == Some(&(self.bytes.len() as u32)) {
+            self.edges.pop();
+        }
     }
 }
 
@@ -64,8 +79,6 @@ pub struct Reader<'a> {
     at: usize,
     chars: bool,
     secret: u64,
-    /// Where the unfinished token begins in the block.
-    open: Option<usize>,
     /// The unfinished token is one base character of an unspaced script.
     single: bool,
     /// `chars`: a separator stood after the last character; a character came before.
@@ -75,29 +88,43 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(text: &'a [u8], chars: bool, secret: u64) -> Self {
-        Reader { text, at: 0, chars, secret, open: None, single: false, pending: false, started: false }
+        Reader { text, at: 0, chars, secret, single: false, pending: false, started: false }
     }
 
     /// Read the next block; false when the text had ended before.
+    ///
+    /// # Safety
+    /// The processor has the instructions of path `P`.
     #[inline(always)]
-    pub fn fill(&mut self, block: &mut Block) -> bool {
+    pub unsafe fn fill<P: Instructions>(&mut self, block: &mut Block) -> bool {
+        if self.at == 0 {
+            block.bytes.clear();
+            block.edges.clear();
+        }
         if self.at == self.text.len() {
             return false;
         }
         self.carry(block);
-        self.read(block, (self.at + BLOCK).min(self.text.len()));
+        // SAFETY: as the caller promised.
+        unsafe { self.read::<P>(block, (self.at + BLOCK).min(self.text.len())) };
         true
     }
 
     /// Read all that is left into one block, whatever its size.
-    pub fn fill_whole(&mut self, block: &mut Block) {
-        self.read(block, self.text.len());
+    ///
+    /// # Safety
+    /// The processor has the instructions of path `P`.
+    pub unsafe fn fill_whole<P: Instructions>(&mut self, block: &mut Block) {
+        // SAFETY: as the caller promised.
+        unsafe { self.read::<P>(block, self.text.len()) };
     }
 
     /// Clear the block but for the unfinished token.
+    #[inline(always)]
     fn carry(&mut self, block: &mut Block) {
+        let open = block.is_open().then(|| block.edges[block.edges.len() - 1] as usize);
         block.edges.clear();
-        let Some(start) = self.open else {
+        let Some(start) = open else {
             block.bytes.clear();
             return;
         };
@@ -108,48 +135,62 @@ impl<'a> Reader<'a> {
             block.long.get_or_insert_with(|| Box::new(Xxh3::with_seed(secret))).update(&block.bytes[start..]);
             block.bytes.clear();
         }
-        self.open = Some(0);
+        block.edges.push(0);
     }
 
     #[inline(always)]
-    fn read(&mut self, block: &mut Block, end: usize) {
+    unsafe fn read<P: Instructions>(&mut self, block: &mut Block, end: usize) {
         while self.at < end {
-            if self.text[self.at] < 128 {
-                self.read_ascii(block, end);
-            } else {
+            if self.text[self.at] >= 128 {
                 self.read_segment(block);
+            } else if self.chars {
+                self.read_ascii_chars(block, end);
+            } else {
+                // SAFETY: as the caller promised.
+                unsafe { self.read_ascii::<P>(block, end) };
             }
         }
         if self.at == self.text.len() {
-            self.close(block);
+            block.close();
         }
     }
 
-    /// A run of ASCII, up to `end` or to a character that may act on a character outside ASCII.
+    /// A run of ASCII, up to `end` or to another character.
     #[inline(always)]
-    fn read_ascii(&mut self, block: &mut Block, end: usize) {
-        let run = &self.text[self.at..end];
-        let length = run.iter().position(|&b| b >= 128).unwrap_or(run.len());
-        let stop = self.at + length;
-        // The last character of the run is held back when what follows it looks back.
-        let held = stop < self.text.len() && self.text[stop] >= 128 && {
-            let (c, _) = decode(&self.text[stop..]);
-            properties(c) & (REORDERS | COMPOSES) != 0
-        };
-        for i in self.at..stop - held as usize {
-            let folded = ASCII[self.text[i] as usize];
-            if folded == 0 {
-                self.separate(block);
-            } else if self.chars {
-                self.put_char(block, &[folded]);
-            } else {
-                self.put_word(block, false, &[folded]);
+    unsafe fn read_ascii<P: Instructions>(&mut self, block: &mut Block, end: usize) {
+        if self.single {
+            self.single = false;
+            if WORD_BYTE[self.text[self.at] as usize] != 0 {
+                block.close();
             }
         }
-        self.at = stop - held as usize;
-        if held {
+        // SAFETY: as the caller promised.
+        self.at += unsafe { P::boundaries(&self.text[self.at..end], block.is_open(), &mut block.bytes, &mut block.edges) };
+        if self.looks_back(self.at) {
+            block.retract();
+            self.at -= 1;
             self.read_segment(block);
         }
+    }
+
+    fn read_ascii_chars(&mut self, block: &mut Block, end: usize) {
+        while self.at < end && self.text[self.at] < 128 {
+            if self.looks_back(self.at + 1) {
+                self.read_segment(block);
+                return;
+            }
+            match WORD_BYTE[self.text[self.at] as usize] {
+                0 => self.pending = true,
+                folded => self.put_char(block, &[folded]),
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Whether the character at `at` may act on the one before it.
+    #[inline(always)]
+    fn looks_back(&self, at: usize) -> bool {
+        at < self.text.len() && self.text[at] >= 128 && properties(decode(&self.text[at..]).0) & (REORDERS | COMPOSES) != 0
     }
 
     /// One segment: a character and those after it that may act on it.
@@ -222,23 +263,19 @@ impl<'a> Reader<'a> {
             self.separate(block);
         } else if self.chars {
             self.put_char(block, utf8);
-        } else if bits & MARK != 0 && self.open.is_some() {
-            block.bytes.extend_from_slice(utf8);
         } else {
-            self.put_word(block, bits & UNSPACED != 0, utf8);
+            let unspaced = bits & UNSPACED != 0;
+            if bits & MARK == 0 || !block.is_open() {
+                if unspaced || self.single {
+                    block.close();
+                }
+                if !block.is_open() {
+                    block.edge();
+                }
+                self.single = unspaced;
+            }
+            block.bytes.extend_from_slice(utf8);
         }
-    }
-
-    #[inline(always)]
-    fn put_word(&mut self, block: &mut Block, unspaced: bool, utf8: &[u8]) {
-        if unspaced || self.single {
-            self.close(block);
-        }
-        if self.open.is_none() {
-            self.open = Some(block.bytes.len());
-        }
-        self.single = unspaced;
-        block.bytes.extend_from_slice(utf8);
     }
 
     #[inline(always)]
@@ -253,23 +290,16 @@ impl<'a> Reader<'a> {
 
     #[inline(always)]
     fn put_token(&mut self, block: &mut Block, utf8: &[u8]) {
-        let start = block.bytes.len();
+        block.edge();
         block.bytes.extend_from_slice(utf8);
-        block.edges.extend([start as u32, block.bytes.len() as u32]);
+        block.edge();
     }
 
     #[inline(always)]
     fn separate(&mut self, block: &mut Block) {
         self.pending = true;
-        self.close(block);
-    }
-
-    #[inline(always)]
-    fn close(&mut self, block: &mut Block) {
-        if let Some(start) = self.open.take() {
-            block.edges.extend([start as u32, block.bytes.len() as u32]);
-            self.single = false;
-        }
+        self.single = false;
+        block.close();
     }
 }
 

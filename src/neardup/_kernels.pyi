@@ -16,6 +16,7 @@ Batch = tuple[U64, U64, U32, U64]
 Matches = tuple[U64, U32, U32, U32]
 
 UNICODE_VERSION: str
+PATHS: list[str]
 
 def tokens(text: str, chars: bool) -> tuple[bytes, U32]: ...
 def shingle_hashes(text: str, chars: bool, size: int, secret: int) -> U64: ...

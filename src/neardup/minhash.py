@@ -103,6 +103,7 @@ class MinHash:
             "num_perm": self.num_perm,
             "seed": self.seed,
             "verification": hashes,
+            "path": None,
         }
 
     def sign(self, text: str, *, hashes: bool = False) -> Signature:
