@@ -41,7 +41,7 @@ fn decompose(c: u32, out: &mut Vec<u32>) {
     if (S..S + SYLLABLES).contains(&c) {
         let i = c - S;
         out.extend([L + i / 588, V + i % 588 / 28]);
-        if i % 28 > 0 {
+        if !i.is_multiple_of(28) {
             out.push(T + i % 28);
         }
     } else if let Some(text) = find(c, &DECOMPOSITION_KEYS, &DECOMPOSITION_ENDS, &DECOMPOSITION_TEXT) {

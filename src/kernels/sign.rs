@@ -48,7 +48,16 @@ pub struct Scratch {
     shingles: Vec<u64>,
 }
 
-/// Hand every shingle hash of a document to `sink`, in order, a block at a time.
+/// What becomes of a document's shingle hashes. (A closure would be compiled without the instructions of its path.)
+trait Sink {
+    /// Take some more of them, in order; they may be overwritten.
+    ///
+    /// # Safety
+    /// The processor has the instructions of path `P`.
+    unsafe fn take<P: Instructions>(&mut self, shingles: &mut [u64]);
+}
+
+/// Hand every shingle hash of a document to `sink`, a block at a time.
 ///
 /// # Safety
 /// The processor has the instructions of path `P`.
@@ -59,47 +68,49 @@ unsafe fn each_shingle<P: Instructions>(
     size: usize,
     secret: u64,
     scratch: &mut Scratch,
-    mut sink: impl FnMut(&mut [u64]),
+    sink: &mut impl Sink,
 ) {
     let Scratch { block, tokens, shingles } = scratch;
     tokens.clear();
     let mut any = false;
-    let mut step = |tokens: &mut Vec<u64>, shingles: &mut Vec<u64>| {
+    let mut reader = Reader::new(if let Document::Text(text) = document { text } else { &[] }, chars, secret);
+    let mut ready = if let Document::Tokens(ready) = document { ready.chunks(TOKENS) } else { [].chunks(TOKENS) };
+    loop {
+        // SAFETY: as the caller promised.
+        if unsafe { reader.fill::<P>(block) } {
+            block.token_hashes(secret, tokens);
+        } else if let Some(chunk) = ready.next() {
+            tokens.extend_from_slice(chunk);
+        } else {
+            break;
+        }
         if tokens.len() >= size {
             any = true;
             shingles.clear();
             windows(tokens, size, shingles);
-            sink(shingles);
-            tokens.drain(..tokens.len() + 1 - size);
-        }
-    };
-    match document {
-        Document::Text(text) => {
-            let mut reader = Reader::new(text, chars, secret);
             // SAFETY: as the caller promised.
-            while unsafe { reader.fill::<P>(block) } {
-                block.token_hashes(secret, tokens);
-                step(tokens, shingles);
-            }
-        }
-        Document::Tokens(ready) => {
-            for chunk in ready.chunks(TOKENS) {
-                tokens.extend_from_slice(chunk);
-                step(tokens, shingles);
-            }
+            unsafe { sink.take::<P>(shingles) };
+            tokens.drain(..tokens.len() + 1 - size);
         }
     }
     if !any && !tokens.is_empty() {
-        sink(&mut [whole(tokens)]);
+        // SAFETY: as the caller promised.
+        unsafe { sink.take::<P>(&mut [whole(tokens)]) };
+    }
+}
+
+impl Sink for Vec<u64> {
+    #[inline(always)]
+    unsafe fn take<P: Instructions>(&mut self, shingles: &mut [u64]) {
+        self.extend_from_slice(shingles);
     }
 }
 
 /// The distinct shingle hashes of a text, sorted.
 pub fn shingle_hashes(text: &[u8], chars: bool, size: usize, secret: u64) -> Vec<u64> {
     let mut out = Vec::new();
-    let sink = |shingles: &mut [u64]| out.extend_from_slice(shingles);
     // SAFETY: the portable path needs nothing of the processor.
-    unsafe { each_shingle::<Portable>(Document::Text(text), chars, size, secret, &mut Scratch::default(), sink) };
+    unsafe { each_shingle::<Portable>(Document::Text(text), chars, size, secret, &mut Scratch::default(), &mut out) };
     out.sort_unstable();
     out.dedup();
     out
@@ -120,7 +131,16 @@ struct Verification<'a> {
     tidy: usize,
 }
 
-impl Verification<'_> {
+impl<'a> Verification<'a> {
+    fn new(out: &'a mut Vec<u32>) -> Self {
+        let start = out.len();
+        Verification { out, start, tidy: 1 << 21 }
+    }
+
+    fn is_due(&self) -> bool {
+        self.out.len() - self.start > self.tidy
+    }
+
     fn settle(&mut self) {
         self.out[self.start..].sort_unstable();
         let mut len = self.start;
@@ -135,7 +155,27 @@ impl Verification<'_> {
     }
 }
 
-/// Sign one document; its verification hashes are appended to `out` where `KEEP`. The count of distinct shingles.
+/// A document being signed. Its verification hashes are appended to those of the documents before it where `KEEP`.
+struct Signing<'a, const KEEP: bool> {
+    lattice: &'a Lattice,
+    counter: &'a mut DistinctCounter,
+    values: &'a mut [u32],
+    verification: Verification<'a>,
+}
+
+impl<const KEEP: bool> Sink for Signing<'_, KEEP> {
+    #[inline(always)]
+    unsafe fn take<P: Instructions>(&mut self, shingles: &mut [u64]) {
+        self.counter.insert_all::<KEEP>(shingles, self.verification.out);
+        if self.verification.is_due() {
+            self.verification.settle();
+        }
+        // SAFETY: as the caller promised.
+        unsafe { self.lattice.update::<P>(self.values, shingles) };
+    }
+}
+
+/// Sign one document. The count of distinct shingles.
 ///
 /// # Safety
 /// The processor has the instructions of path `P`.
@@ -150,22 +190,13 @@ unsafe fn sign_document<P: Instructions, const KEEP: bool>(
 ) -> u64 {
     values.fill(u32::MAX);
     counter.clear(document.weight() / 8);
-    let start = out.len();
-    let mut verification = Verification { out, start, tidy: 1 << 21 };
-    let sink = |shingles: &mut [u64]| {
-        counter.insert_all::<KEEP>(shingles, verification.out);
-        if verification.out.len() - start > verification.tidy {
-            verification.settle();
-        }
-        // SAFETY: as the caller promised.
-        unsafe { recipe.lattice.update::<P>(values, shingles) };
-    };
+    let mut signing = Signing::<KEEP> { lattice: &recipe.lattice, counter, values, verification: Verification::new(out) };
     // SAFETY: as the caller promised.
-    unsafe { each_shingle::<P>(document, recipe.chars, recipe.size, recipe.secret, scratch, sink) };
+    unsafe { each_shingle::<P>(document, recipe.chars, recipe.size, recipe.secret, scratch, &mut signing) };
     if KEEP {
-        verification.settle();
+        signing.verification.settle();
     }
-    counter.count()
+    signing.counter.count()
 }
 
 /// A run of documents and where their signatures go.

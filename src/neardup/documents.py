@@ -131,6 +131,8 @@ def _column(texts: Iterable[Any]) -> list[Any] | pa.Array | pa.ChunkedArray:
         data: Any = texts
         return data.source.select_columns([data.column_name]).with_format("arrow")[:][data.column_name]
     arrow = _arrow(texts)
+    if _is(arrow, "pyarrow", "Table"):
+        raise TypeError(f"texts is a {kind(texts)}; name one of its columns: texts['text']")
     return list(texts) if arrow is None else arrow
 
 
@@ -269,8 +271,6 @@ class Documents(ABC):
         What had to be guessed, a message each.
     bytes_total, bytes_done
         How many bytes there are to read and how many are read, for progress; of files only.
-    positional
-        Whether ids are positions.
     """
 
     description: str
@@ -278,7 +278,11 @@ class Documents(ABC):
     guessed: Sequence[str] = ()
     bytes_total: int | None = None
     bytes_done: int = 0
-    positional: bool = True
+
+    @property
+    def positional(self) -> bool:
+        """Whether ids are positions, and so without repeats."""
+        return True
 
     def batches(self, size: int = 4096) -> Iterator[Batch]:
         """The documents in order, at most ``size`` and about 32 MB of text at a time.
@@ -428,7 +432,7 @@ class Columns(Documents):
         return name
 
     def _guess_text(self) -> str:
-        textual = [name for name, kind in self.columns.items() if kind in TEXTUAL]
+        textual = [name for name, type_name in self.columns.items() if type_name in TEXTUAL]
         known = first_of(TEXT_NAMES, textual)
         if known is not None:
             return known
@@ -438,8 +442,8 @@ class Columns(Documents):
         raise InputError(f"{self.where}no column is obviously the text; name it (text=, --text): {', '.join(map(repr, self.columns))}")
 
     @property
-    def positional(self) -> bool:  # type: ignore[override]
-        """Whether ids are positions."""
+    def positional(self) -> bool:
+        """Whether there is no column of ids."""
         return self.id is None and self.prefix is None
 
     @abstractmethod
@@ -507,7 +511,8 @@ class Rows(Columns):
         """The ids in a column, some at a time."""
         start = 1
         for part in self.slices([name], 65536):
-            yield self._ids(part[name], range(start, start := start + len(part)))
+            yield self._ids(part[name], range(start, start + len(part)))
+            start += len(part)
 
     def _ids(self, column: Any, numbers: range) -> list[Id]:
         return self.checked(column.tolist() if hasattr(column, "tolist") else column.to_pylist(), numbers)
@@ -517,10 +522,11 @@ class Rows(Columns):
         start = 1
         names = [name for name in dict.fromkeys((self.text, self.id)) if name is not None]
         for part in self.slices(names, size):
-            numbers = range(start, start := start + len(part))
+            numbers = range(start, start + len(part))
             texts = as_texts(part[self.text])
             ids = self.numbered(numbers) if self.id is None else self._ids(part[self.id], numbers)
             yield Batch(ids, texts, text_lengths(texts))
+            start += len(part)
 
     def tables(self, take: Take) -> Iterator[pa.Table]:
         """The rows as Arrow tables."""
@@ -546,3 +552,121 @@ class Table(Rows):
     def schemas(self) -> Iterator[pa.Schema]:
         """The table's own."""
         yield self.table.schema
+
+
+class Frame(Rows):
+    """The rows of a pandas data frame."""
+
+    def __init__(self, frame: Any, text: str | None) -> None:
+        super().__init__({str(name): _pandas_kind(frame[name]) for name in frame.columns}, text)
+        self.frame = frame
+
+    def slices(self, names: list[str] | None, size: int) -> Iterator[Any]:
+        """Rows as data frames."""
+        frame = self.frame if names is None else self.frame[names]
+        return (frame.iloc[start : start + size] for start in range(0, len(frame), size))
+
+    def tables(self, take: Take) -> Iterator[pa.Table]:
+        """All rows at once, so that each column has one type; an index is a column unless it merely counts."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        frame = self.frame[take(len(self.frame))]
+        yield pa.Table.from_pandas(frame, preserve_index=not _is(self.frame.index, "pandas", "RangeIndex"))
+
+
+def _pandas_kind(series: Any) -> str:
+    if series.dtype == object:
+        infer: Any = sys.modules["pandas"].api.types.infer_dtype
+        return "string" if infer(series) == "string" else "object"
+    import pyarrow as pa  # noqa: PLC0415
+
+    return _arrow_kind(pa.array(series[:0]).type)
+
+
+class Dataset(Rows):
+    """The rows of a Hugging Face dataset, which need not fit into memory."""
+
+    def __init__(self, dataset: Any, text: str | None) -> None:
+        self.schema = dataset.features.arrow_schema
+        super().__init__({field.name: _arrow_kind(field.type) for field in self.schema}, text)
+        self.dataset = dataset.with_format("arrow")
+
+    def slices(self, names: list[str] | None, size: int) -> Iterator[pa.Table]:
+        """Rows from the dataset's own files."""
+        dataset = self.dataset if names is None else self.dataset.select_columns(names)
+        return iter(dataset.iter(batch_size=size))
+
+    def schemas(self) -> Iterator[pa.Schema]:
+        """The dataset's own."""
+        yield self.schema
+
+
+def read(source: Any, *, text: str | None = None, id: str | None = None, glob: str | None = None) -> Documents:
+    """Documents as people have them.
+
+    Parameters
+    ----------
+    source
+        A list or other iterable of strings; an Arrow, pandas or polars column or table; a Hugging Face dataset; or files: a
+        path (a string or ``Path``), or a list of ``Path``. A list of strings is a list of texts, never of paths.
+    text, id
+        The columns of a table or file that hold the text and the id; guessed when obvious. Without an id column ids are
+        positions.
+    glob
+        Which files of a folder are read.
+
+    Raises
+    ------
+    InputError
+        If a file or column cannot be read.
+    ParameterError
+        If a column or ``glob`` is named where there is none.
+    TypeError
+        If the source is of another type, or a text not a string.
+
+    Examples
+    --------
+    >>> documents = read(["one", "two"])
+    >>> documents.description, [batch.ids for batch in documents.batches()]
+    ('list of 2 texts', [[0, 1]])
+    >>> import pyarrow as pa
+    >>> read(pa.table({"id": ["a", "b"], "body": ["one", "two"]})).guessed
+    ["text column 'body' (guessed; --text NAME chooses another)", "id column 'id' (guessed; --id NAME chooses another)"]
+    """
+    if isinstance(source, Documents):
+        return source
+    if isinstance(source, str) and source != "-" and not os.path.exists(source):
+        raise InputError(f"no file or folder {_excerpt(source)}; a single text goes in a list: [text]")
+    if isinstance(source, str | os.PathLike) or (isinstance(source, list | tuple) and source and all(isinstance(p, os.PathLike) for p in source)):
+        from neardup.files import FileDocuments  # noqa: PLC0415
+
+        return FileDocuments(source, text=text, id=id, glob=glob)
+    if glob is not None:
+        raise ParameterError(f"glob is {glob!r} but the source is a {kind(source)}; it chooses among the files of a folder")
+    rows = _rows(source, text)
+    if rows is not None:
+        rows.guessed = [*rows.guessed, *choose_ids([rows], id)]
+        rows.total = len(source)
+        rows.description = f"{kind(source)} of {rows.total:,} rows"
+        return rows
+    if text is not None or id is not None:
+        raise ParameterError(f"text is {text!r} and id is {id!r}, but a {kind(source)} has no columns; leave them out, or give a table")
+    if isinstance(source, bytes | bytearray | Mapping | Set) or not isinstance(source, Iterable):
+        raise TypeError(
+            f"the source is a {kind(source)}; it is a list or other ordered iterable of strings, an Arrow, pandas or polars column or table, "
+            "a Hugging Face dataset, or the path of a file or folder"
+        )
+    return Texts(source)
+
+
+def _excerpt(text: str) -> str:
+    return ascii(text if len(text) <= 60 else text[:60] + "...")  # noqa: PLR2004
+
+
+def _rows(source: Any, text: str | None) -> Rows | None:
+    if _is(source, "pandas", "DataFrame"):
+        return Frame(source, text)
+    if _is(source, "datasets", "Dataset"):
+        return Dataset(source, text)
+    arrow = _arrow(source)
+    return Table(arrow, text) if _is(arrow, "pyarrow", "Table") else None
