@@ -8,6 +8,7 @@ The file is part of the schemes. Run this only for a scheme of a new name::
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,7 @@ def counted(n: int) -> Any:
     return x ^ x >> np.uint64(33)
 
 
+@cache
 def vectors() -> dict[str, Any]:
     """Everything that is pinned."""
     hash_sets = [np.unique(np.array(hashes, np.uint64)) for hashes in HASHES]

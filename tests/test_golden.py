@@ -182,6 +182,12 @@ def count_of(hashes: Any) -> int:
     return kept << level
 
 
+def sorted_distinct(values: Any) -> Any:
+    """What np.unique gives; for millions of distinct numbers it is the slower way."""
+    values = np.sort(values)
+    return values[np.append(True, values[1:] != values[:-1])]
+
+
 def sign_hashes(hashes: Any, repeated: Any = (), path: str | None = None) -> Any:
     """Sign the document whose shingles have these hashes, in this order; some come again at the end."""
     tokens = s.tokens_for(np.concatenate([hashes, np.array(repeated, np.uint64)]))
@@ -229,8 +235,8 @@ def test_counts_with_zero_anywhere(n: int, where: str) -> None:
 @pytest.mark.parametrize("shift", [0, 3])
 def test_counts_do_not_depend_on_the_order(order: str, shift: int) -> None:
     """Three million shingles count the same in any order, also where all begin with zeros, and keep their verification hashes."""
-    hashes = np.unique(golden_vectors.counted(3_000_000) >> np.uint64(shift))
+    hashes = sorted_distinct(golden_vectors.counted(3_000_000) >> np.uint64(shift))
     ordered = {"up": hashes, "down": hashes[::-1], "random": np.random.default_rng(1).permutation(hashes)}[order]
     _, counts, _, verification = sign_hashes(ordered, hashes[::7])
     assert counts.tolist() == [count_of(hashes)]
-    assert_array_equal(verification, reference.verification_hashes(hashes))
+    assert_array_equal(verification, sorted_distinct(hashes >> np.uint64(32)))
