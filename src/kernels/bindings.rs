@@ -3,7 +3,7 @@
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
 use crate::minhash::{band_keys as keys_of, row_order, Lattice};
 use crate::path::{Path, Portable};
-use crate::sign::{self, on_threads, sign_many, Document, Recipe, Signed};
+use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe, Signed};
 use crate::table::{Answer, Found, Row, Table};
 use crate::verify;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
@@ -119,6 +119,9 @@ struct RecipeArgs {
     seed: u64,
     #[pyo3(item)]
     verification: bool,
+    /// Only the floor under signing, for benchmarks.
+    #[pyo3(item, default)]
+    floor: bool,
     #[pyo3(item, default)]
     path: Option<String>,
 }
@@ -129,6 +132,11 @@ impl RecipeArgs {
             return Err(PyValueError::new_err(format!("size {} or num_perm {} out of range", self.size, self.num_perm)));
         }
         let lattice = Lattice::new(self.num_perm, self.seed);
+        let product = match (self.floor, self.verification) {
+            (true, _) => Product::Checksum,
+            (false, true) => Product::SignatureAndHashes,
+            (false, false) => Product::Signature,
+        };
         let path = match &self.path {
             None => Path::detect(),
             Some(name) => Path::available().into_iter().find(|p| p.name() == name).ok_or_else(|| {
@@ -136,7 +144,7 @@ impl RecipeArgs {
                 PyValueError::new_err(format!("path is '{name}'; this processor has {}", names.join(", ")))
             })?,
         };
-        Ok((Recipe { chars: self.chars, size: self.size, secret: self.secret, lattice, verification: self.verification }, path))
+        Ok((Recipe { chars: self.chars, size: self.size, secret: self.secret, lattice, product }, path))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::minhash::{DistinctCounter, Lattice};
 use crate::path::{Avx2, Avx512};
 use crate::path::{Instructions, Path, Portable};
 use crate::text::{Block, Reader};
+use crate::verify::{sort_distinct, SortScratch};
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -20,8 +21,17 @@ pub struct Recipe {
     pub size: usize,
     pub secret: u64,
     pub lattice: Lattice,
-    /// Whether verification hashes are wanted beside the signature.
-    pub verification: bool,
+    pub product: Product,
+}
+
+/// What is made of every document.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    Signature,
+    /// The verification hashes too.
+    SignatureAndHashes,
+    /// Nothing but the shingle hashes, their exclusive or in place of the count: the floor under signing, for benchmarks.
+    Checksum,
 }
 
 /// One document: text, or the hashes of ready tokens.
@@ -46,6 +56,7 @@ pub struct Scratch {
     block: Block,
     tokens: Vec<u64>,
     shingles: Vec<u64>,
+    sort: SortScratch,
 }
 
 /// What becomes of a document's shingle hashes. (A closure would be compiled without the instructions of its path.)
@@ -70,7 +81,7 @@ unsafe fn each_shingle<P: Instructions>(
     scratch: &mut Scratch,
     sink: &mut impl Sink,
 ) {
-    let Scratch { block, tokens, shingles } = scratch;
+    let Scratch { block, tokens, shingles, .. } = scratch;
     tokens.clear();
     let mut any = false;
     let mut reader = Reader::new(if let Document::Text(text) = document { text } else { &[] }, chars, secret);
@@ -103,6 +114,13 @@ impl Sink for Vec<u64> {
     #[inline(always)]
     unsafe fn take<P: Instructions>(&mut self, shingles: &mut [u64]) {
         self.extend_from_slice(shingles);
+    }
+}
+
+impl Sink for u64 {
+    #[inline(always)]
+    unsafe fn take<P: Instructions>(&mut self, shingles: &mut [u64]) {
+        *self = shingles.iter().fold(*self, |a, b| a ^ b);
     }
 }
 
@@ -141,17 +159,10 @@ impl<'a> Verification<'a> {
         self.out.len() - self.start > self.tidy
     }
 
-    fn settle(&mut self) {
-        self.out[self.start..].sort_unstable();
-        let mut len = self.start;
-        for i in self.start..self.out.len() {
-            if len == self.start || self.out[len - 1] != self.out[i] {
-                self.out[len] = self.out[i];
-                len += 1;
-            }
-        }
-        self.out.truncate(len);
-        self.tidy = (2 * (len - self.start)).max(1 << 21);
+    fn settle(&mut self, scratch: &mut SortScratch) {
+        let distinct = sort_distinct(&mut self.out[self.start..], scratch);
+        self.out.truncate(self.start + distinct);
+        self.tidy = (2 * distinct).max(1 << 21);
     }
 }
 
@@ -161,6 +172,7 @@ struct Signing<'a, const KEEP: bool> {
     counter: &'a mut DistinctCounter,
     values: &'a mut [u32],
     verification: Verification<'a>,
+    sort: &'a mut SortScratch,
 }
 
 impl<const KEEP: bool> Sink for Signing<'_, KEEP> {
@@ -168,7 +180,7 @@ impl<const KEEP: bool> Sink for Signing<'_, KEEP> {
     unsafe fn take<P: Instructions>(&mut self, shingles: &mut [u64]) {
         self.counter.insert_all::<KEEP>(shingles, self.verification.out);
         if self.verification.is_due() {
-            self.verification.settle();
+            self.verification.settle(self.sort);
         }
         // SAFETY: as the caller promised.
         unsafe { self.lattice.update::<P>(self.values, shingles) };
@@ -190,13 +202,16 @@ unsafe fn sign_document<P: Instructions, const KEEP: bool>(
 ) -> u64 {
     values.fill(u32::MAX);
     counter.clear(document.weight() / 8);
-    let mut signing = Signing::<KEEP> { lattice: &recipe.lattice, counter, values, verification: Verification::new(out) };
+    let mut sort = std::mem::take(&mut scratch.sort);
+    let mut signing = Signing::<KEEP> { lattice: &recipe.lattice, counter, values, verification: Verification::new(out), sort: &mut sort };
     // SAFETY: as the caller promised.
     unsafe { each_shingle::<P>(document, recipe.chars, recipe.size, recipe.secret, scratch, &mut signing) };
     if KEEP {
-        signing.verification.settle();
+        signing.verification.settle(signing.sort);
     }
-    signing.counter.count()
+    let count = signing.counter.count();
+    scratch.sort = sort;
+    count
 }
 
 /// A run of documents and where their signatures go.
@@ -220,10 +235,14 @@ impl Run<'_> {
             let start = out.len();
             // SAFETY: as the caller promised.
             *count = unsafe {
-                if recipe.verification {
-                    sign_document::<P, true>(recipe, document, &mut scratch, &mut counter, row, &mut out)
-                } else {
-                    sign_document::<P, false>(recipe, document, &mut scratch, &mut counter, row, &mut out)
+                match recipe.product {
+                    Product::Signature => sign_document::<P, false>(recipe, document, &mut scratch, &mut counter, row, &mut out),
+                    Product::SignatureAndHashes => sign_document::<P, true>(recipe, document, &mut scratch, &mut counter, row, &mut out),
+                    Product::Checksum => {
+                        let mut checksum = 0;
+                        each_shingle::<P>(document, recipe.chars, recipe.size, recipe.secret, &mut scratch, &mut checksum);
+                        checksum
+                    }
                 }
             };
             *size = (out.len() - start) as u64;

@@ -50,6 +50,62 @@ pub fn intersection(a: &[u32], b: &[u32], least: usize) -> Option<usize> {
     (both >= least).then_some(both)
 }
 
+/// Working memory of `sort_distinct`.
+#[derive(Default)]
+pub struct SortScratch {
+    ends: Vec<u32>,
+    sorted: Vec<u32>,
+}
+
+/// Sort hashes and move the distinct ones to the front; how many they are.
+///
+/// Hashes are spread evenly, so one pass puts each close to its place, and an insertion sort finishes. Those of a hostile
+/// document need not be: then an ordinary sort does it.
+pub fn sort_distinct(hashes: &mut [u32], scratch: &mut SortScratch) -> usize {
+    const CROWDED: u32 = 24;
+    let n = hashes.len();
+    if !(64..1 << 16).contains(&n) {
+        hashes.sort_unstable();
+    } else {
+        let SortScratch { ends, sorted } = scratch;
+        let shift = 32 - n.ilog2();
+        ends.clear();
+        ends.resize(1 << n.ilog2(), 0);
+        hashes.iter().for_each(|&h| ends[(h >> shift) as usize] += 1);
+        if ends.iter().any(|&count| count > CROWDED) {
+            hashes.sort_unstable();
+        } else {
+            let mut start = 0;
+            for end in ends.iter_mut() {
+                start += std::mem::replace(end, start);
+            }
+            sorted.resize(n, 0);
+            for &h in hashes.iter() {
+                let place = &mut ends[(h >> shift) as usize];
+                sorted[*place as usize] = h;
+                *place += 1;
+            }
+            hashes.copy_from_slice(&sorted[..n]);
+            for i in 1..n {
+                let (h, mut j) = (hashes[i], i);
+                while j > 0 && hashes[j - 1] > h {
+                    hashes[j] = hashes[j - 1];
+                    j -= 1;
+                }
+                hashes[j] = h;
+            }
+        }
+    }
+    let mut distinct = 0;
+    for i in 0..n {
+        if i == 0 || hashes[distinct - 1] != hashes[i] {
+            hashes[distinct] = hashes[i];
+            distinct += 1;
+        }
+    }
+    distinct
+}
+
 /// `set_hash` of reference.py.
 pub fn set_hash(verification: &[u32], keys: &[u64]) -> u64 {
     let mut hasher = Xxh3::new();
