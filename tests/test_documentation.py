@@ -1,0 +1,151 @@
+"""README and docs do what they say: snippets run, commands print what is shown, links lead somewhere.
+
+Of each page, ```python and ```pycon blocks run in order in one namespace, in an empty folder. In ```console blocks the
+commands of PROGRAMS run, on a terminal a hundred columns wide; what the page shows below a command must be what it
+prints, where ``...`` stands for anything. A block below a line ``<!-- not run: reason -->`` is left alone.
+"""
+
+import doctest
+import os
+import pty
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(p for p in ROOT.glob("docs/**/*.md") if "_build" not in p.parts)])
+
+#: Commands of the pages that are run; others are for the reader.
+PROGRAMS = {"neardup", ".venv/bin/neardup", "cat", "echo", "head", "mkdir", "printf"}
+LOOSELY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, its text, and the line on which that begins."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page, *languages):
+    """The blocks of a page in these languages that are meant to run."""
+    found, lines = [], page.read_text(encoding="utf-8").splitlines()
+    fence, start, above = None, 0, ""
+    for number, line in enumerate(lines, 1):
+        mark = re.match(r"(```+)(\S*)\s*$", line)
+        if fence is None and mark:
+            fence, start = mark, number
+        elif fence is None:
+            above = line.strip() or above
+        elif mark and mark[1] == fence[1] and not mark[2]:
+            if fence[2] in languages and not above.startswith("<!-- not run: "):
+                found.append(Block(fence[2], "\n".join(lines[start : number - 1]) + "\n", start + 1))
+            fence, above = None, ""
+    assert fence is None, f"{page.name}, line {start}: the block does not end"
+    return found
+
+
+def commands(block):
+    """The commands of a console block, each with what the page shows below it."""
+    found = []
+    for line in block.text.splitlines():
+        if line.startswith("$ "):
+            found.append((line.removeprefix("$ "), []))
+        elif found and found[-1][0].endswith("\\"):
+            found[-1] = (found[-1][0].removesuffix("\\") + line.strip(), [])
+        elif found:
+            found[-1][1].append(line)
+    return [(command, "\n".join(shown)) for command, shown in found]
+
+
+def terminal(command, folder):
+    """Run a shell command as on a terminal: its exit code, what it printed, what it complained."""
+    ours, theirs = pty.openpty()
+    env = {"COLUMNS": "100", "NO_COLOR": "1", "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])}
+    with subprocess.Popen(
+        ["bash", "-c", command], cwd=folder, env=os.environ | env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE, text=True
+    ) as process:
+        os.close(theirs)
+        printed = b""
+        try:
+            while piece := os.read(ours, 1 << 16):
+                printed += piece
+        except OSError:  # how Linux says that the terminal was closed
+            pass
+        complaint = process.stderr.read()
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed.decode())
+    return process.returncode, text.replace("\r\n", "\n"), complaint
+
+
+@pages
+def test_snippets_run(page, tmp_path, monkeypatch):
+    """Python on a page runs, and gives what it shows."""
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__main__"}
+    for block in blocks(page, "python", "pycon"):
+        if block.language == "python":
+            exec(compile("\n" * (block.line - 1) + block.text, page, "exec"), namespace)
+        else:
+            test = doctest.DocTestParser().get_doctest(block.text, namespace, page.name, str(page), block.line - 1)
+            told = []
+            results = doctest.DocTestRunner(optionflags=LOOSELY).run(test, out=told.append, clear_globs=False)
+            namespace |= test.globs
+            assert not results.failed, "".join(told)
+
+
+@pages
+def test_commands_print_what_is_shown(page, tmp_path):
+    """Commands on a page succeed, and print what it shows."""
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    for block in blocks(page, "console"):
+        for command, shown in commands(block):
+            ours = " && ".join(part for part in command.split(" && ") if part.split()[0] in PROGRAMS)
+            if not ours:
+                continue
+            code, printed, complaint = terminal(ours, tmp_path)
+            assert code == 0, f"{page.name}, line {block.line}: {ours}\n{printed}{complaint}"
+            if shown:
+                assert doctest.OutputChecker().check_output(shown + "\n", printed, LOOSELY), f"{ours}\n{printed}"
+
+
+def anchor(heading):
+    """The anchor that a heading gets."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pages
+def test_links_lead_somewhere(page):
+    """A link to a file finds it, and a link to a heading finds that."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, heading = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), f"{page.name} links to {target}"
+        if heading and file.suffix == ".md":
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in map(anchor, headings), f"{page.name} links to {target}"
+
+
+def test_ci_runs_the_command_of_the_readme():
+    """The last line of .ci/run is, letter for letter, a command that README.md shows."""
+    last = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1]
+    shown = [command for block in blocks(ROOT / "README.md", "console") for command, _ in commands(block)]
+    assert last in shown
+
+
+def test_contributing_names_every_verb():
+    """CONTRIBUTING.md lists the verbs of the justfile, no more and no fewer."""
+    verbs = re.findall(r"^([a-z][a-z-]*)(?: \*\w+)?:(?!=)", (ROOT / "justfile").read_text(encoding="utf-8"), re.MULTILINE)
+    listed = re.findall(r"^\| `just ([a-z-]+)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(set(verbs) - {"default"})

@@ -1,0 +1,165 @@
+"""The rules of the house, read from the source: what may import what, what importing costs, and what is never written."""
+
+import ast
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "neardup"
+
+#: What each stage lets others have: the data it hands on and the checks of it. The rest is its own machinery.
+DATA = {
+    "documents": {"Documents", "Utf8", "as_texts"},
+    "shingling": {"HashArray", "Shingling", "Token", "check_text"},
+    "minhash": {"MinHash", "Signature", "Signatures", "ValueArray"},
+    "banding": {"Banding"},
+    "stores": {"Answer", "Hit", "Id", "PairBatch", "Store", "StoreBatch"},
+    "verify": {"Match"},
+}
+
+#: What each module may import of the project beside errors and _kernels. Data flows one way: a stage takes the data of
+#: stages before it. index and dedup alone assemble stages; what people see (report, cli) stands on those two.
+MAY_IMPORT = {
+    "errors": set(),
+    "reference": set(),  # the specification leans on nothing that it specifies
+    "documents": {"files"},  # when it is given a path
+    "files": {"documents"},  # documents are what it makes of a file
+    "shingling": set(),
+    "minhash": {"documents", "shingling"},  # signs texts and ready tokens
+    "banding": {"shingling"},  # the type of an array of hashes
+    "stores": {"minhash", "banding"},  # signatures become postings
+    "stores.memory": {"stores"},
+    "verify": {"shingling"},  # scores two texts, shows what they share
+    "clusters": set(),  # flat arrays of pairs
+    "index": {"documents", "files", "shingling", "minhash", "banding", "stores", "stores.memory", "verify", "clusters"},
+    "dedup": {"documents", "files", "shingling", "minhash", "banding", "stores", "stores.memory", "verify", "clusters", "index"},
+    "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
+    "cli": {"documents", "files", "shingling", "minhash", "banding", "verify", "index", "dedup", "report", ""},
+    "": {"banding", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
+}
+
+ASSEMBLERS = {"index", "dedup", "report", "cli", ""}
+EVERYWHERE = {"errors", "_kernels"}
+ONE_STAGE = {"documents", "files"}  # in two modules: columns, and the files they are read from
+
+
+def module_name(path):
+    """``stores.memory`` for ``src/neardup/stores/memory.py``; a package is named without ``__init__``."""
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def is_module(name):
+    """Whether this is the name of a module, not of something in one."""
+    return name in MODULES or name in MAY_IMPORT or name in EVERYWHERE
+
+
+def imports(tree):
+    """Every import from the project in a syntax tree, wherever it stands: (module, name), the name None for all of it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "neardup":
+                    yield alias.name.removeprefix("neardup").removeprefix("."), None
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            if node.module.split(".")[0] != "neardup":
+                continue
+            home = node.module.removeprefix("neardup").removeprefix(".")
+            for alias in node.names:
+                inner = f"{home}.{alias.name}".lstrip(".")
+                yield (inner, None) if is_module(inner) else (home, alias.name)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_follow_the_data(module):
+    """A module imports only from the stages its row of MAY_IMPORT names, and of a stage only its data."""
+    assert module in MAY_IMPORT, f"{module} is new: give it a row in MAY_IMPORT, with the reason for what it imports"
+    for imported, name in imports(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if imported in EVERYWHERE:
+            continue
+        assert imported in MAY_IMPORT[module], f"{module} imports {imported or 'neardup'}, which it may not"
+        if module not in ASSEMBLERS and not {module, imported} <= ONE_STAGE and not module.startswith(f"{imported}."):
+            assert name in DATA.get(imported, {name}), f"{module} imports {name or 'all'} of {imported}: machinery, not data"
+
+
+def test_the_order_has_no_cycle():
+    """No module can reach itself through what it may import; the two modules of one stage may call each other."""
+    below = {name: allowed - {""} - (ONE_STAGE if name in ONE_STAGE else set()) for name, allowed in MAY_IMPORT.items()}
+    while below:
+        free = {name for name, allowed in below.items() if not allowed & below.keys()}
+        assert free, f"a cycle among {sorted(below)}"
+        below = {name: allowed for name, allowed in below.items() if name not in free}
+
+
+def test_no_module_has_a_name_that_says_nothing():
+    """There is no drawer for what has no place."""
+    parts = {part for name in MODULES for part in name.split(".")}
+    assert not parts & {"util", "utils", "helper", "helpers", "core", "manager", "common", "misc", "base"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_runs_what_it_reads(module):
+    """No pickle, no eval or exec, no shell: stored data and texts stay data."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                loaded = {alias.name.split(".")[0] for alias in names}
+            case ast.ImportFrom(module=str(home)):
+                loaded = {home.split(".")[0]}
+            case ast.Call(func=ast.Name(id="eval" | "exec" | "compile" as name)):
+                pytest.fail(f"{module}, line {node.lineno}: {name}")
+            case ast.Attribute(value=ast.Name(id="os"), attr="system" | "popen" as name):
+                pytest.fail(f"{module}, line {node.lineno}: os.{name}")
+            case ast.keyword(arg="shell" | "allow_pickle", value=ast.Constant(value=True)):
+                pytest.fail(f"{module}, line {node.lineno}: {node.arg}=True")
+            case _:
+                continue
+        assert not loaded & {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}, f"{module}, line {node.lineno}"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """What a fresh interpreter prints for some code; it finds modules compiled, as an installed package has them."""
+    compiled = tmp_path_factory.mktemp("compiled")
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+    def run(code):
+        command = [sys.executable, "-X", f"pycache_prefix={compiled}", "-c", code]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout.split()
+
+    return run
+
+
+#: Code that touches every public name, and code that says which heavy packages are loaded.
+NAMES = "import neardup; [getattr(neardup, name) for name in neardup.__all__]; "
+LOADED = "import sys; print(*sorted({'pyarrow', 'pandas', 'polars', 'datasets', 'typer', 'rich'} & set(sys.modules)))"
+
+
+def test_importing_loads_no_heavy_package(run):
+    """``import neardup``, and every public name after it, leave pyarrow, data frames and the command line unloaded."""
+    assert run(NAMES + LOADED) == []
+
+
+def test_an_index_in_memory_needs_no_heavy_package(run):
+    """Adding and querying strings loads none of them either."""
+    text = "'one two three four five six'"
+    assert run(f"import neardup; i = neardup.Index(); i.add('a', {text}); assert i.query({text}); {LOADED}") == []
+
+
+def test_importing_is_quick(run):
+    """Beyond numpy's own import, ``import neardup`` takes less than 30 ms, and so do all its public names together."""
+    code = f"from time import process_time as t; import numpy; a = t(); import neardup; b = t(); {NAMES} print(b - a, t() - a)"
+    for _ in range(5):  # a busy machine may spoil a round, not five
+        rounds = [tuple(map(float, run(code))) for _ in range(7)]
+        alone, all_names = statistics.median(alone for alone, _ in rounds), min(names for _, names in rounds)
+        if alone < 0.030 and all_names < 0.030:
+            return
+    pytest.fail(f"import neardup: {1000 * alone:.1f} ms, with all names: {1000 * all_names:.1f} ms")

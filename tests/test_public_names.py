@@ -1,0 +1,111 @@
+"""The public names: which there are, where they live, and that each explains itself by an example."""
+
+import importlib.metadata
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import neardup
+
+ROOT = Path(__file__).parents[1]
+
+PUBLIC = [
+    "Banding",
+    "CorruptIndexError",
+    "DuplicateIdError",
+    "Estimate",
+    "IncompatibleError",
+    "Index",
+    "InputError",
+    "Match",
+    "MinHash",
+    "MissingDependencyError",
+    "NearDupError",
+    "ParameterError",
+    "RecallWarning",
+    "Removed",
+    "Result",
+    "Shingling",
+    "Signature",
+    "Signatures",
+    "UnknownDocumentError",
+    "__version__",
+    "containment",
+    "deduplicate",
+    "jaccard",
+]
+
+OBJECTS = [name for name in PUBLIC if name != "__version__"]
+ERRORS = [name for name in OBJECTS if name.endswith(("Error", "Warning"))]
+
+#: The builtin exception by which someone who has not met neardup would catch each error.
+BUILTIN = {
+    "CorruptIndexError": ValueError,
+    "DuplicateIdError": ValueError,
+    "IncompatibleError": ValueError,
+    "InputError": ValueError,
+    "MissingDependencyError": ImportError,
+    "ParameterError": ValueError,
+    "RecallWarning": UserWarning,
+    "UnknownDocumentError": KeyError,
+}
+
+
+def test_the_public_names_are_these():
+    """Adding or taking away a name is a decision: it changes this list."""
+    assert sorted(neardup.__all__) == PUBLIC
+    assert sorted(dir(neardup)) == PUBLIC
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_a_public_name_comes_from_the_project(name):
+    """Each name has one home, a module of the project, under the same name."""
+    thing = getattr(neardup, name)
+    assert thing.__module__.split(".")[0] == "neardup"
+    assert getattr(importlib.import_module(thing.__module__), thing.__name__) is thing
+    assert thing.__name__ == name
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_a_public_name_explains_itself(name):
+    """A docstring says what it is; but for the errors, an example shows it, in the class or in one of its methods."""
+    thing = getattr(neardup, name)
+    assert inspect.getdoc(thing), name
+    if name not in ERRORS:
+        methods = [member for key, member in vars(thing).items() if not key.startswith("_")] if inspect.isclass(thing) else []
+        docs = [inspect.getdoc(member) or "" for member in [thing, *methods]]
+        assert any(">>> " in doc for doc in docs), f"{name} has no example"
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTS if inspect.isclass(getattr(neardup, name))])
+def test_every_public_method_has_a_docstring(name):
+    """What a class offers, it describes; what it takes over from a builtin is described there."""
+    for key, member in vars(getattr(neardup, name)).items():
+        if not key.startswith("_") and (callable(member) or isinstance(member, property | classmethod | staticmethod)):
+            assert inspect.getdoc(member), f"{name}.{key}"
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_are_caught_by_name_or_by_builtin(name):
+    """Every error is a NearDupError, the warning apart, and also the builtin exception that a user would catch."""
+    error = getattr(neardup, name)
+    assert issubclass(error, neardup.NearDupError) == (name != "RecallWarning")
+    assert issubclass(error, BUILTIN.get(name, Exception))
+
+
+def test_no_other_name_is_found():
+    """An unknown name is an AttributeError that says it."""
+    with pytest.raises(AttributeError, match="'neardup' has no attribute 'dedupe'"):
+        _ = neardup.dedupe
+
+
+def test_the_version_is_one():
+    """The module, its distribution, pyproject.toml and the first entry of CHANGELOG.md say the same version."""
+    project = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert project is not None
+    assert neardup.__version__ == project[1] == importlib.metadata.version("neardup")
+    entry = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert entry is not None
+    assert entry[1] == project[1].split(".dev")[0]
