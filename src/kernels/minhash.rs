@@ -8,6 +8,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 const SEED: u64 = 0x9FB2_1C65_1E98_DF25;
 /// Rounds before the lanes take over: repetitive text has many shingles and few distinct ones.
 const ROUNDS: u32 = 4;
+/// Shingles whose slots are found at once: they stay in the cache.
+const CHUNK: usize = 256;
+/// With no more than this many slots open after a round, each is settled by itself.
+const FEW: usize = 8;
 
 /// The parameters of `lattice-v1`, with what follows from them.
 pub struct Lattice {
@@ -16,22 +20,11 @@ pub struct Lattice {
     bits: u32,
     /// What is mixed into a shingle hash; 0 takes it as it is.
     seed: u64,
-    /// Inverses of the odd numbers modulo 2^bits.
-    inverse: Vec<u32>,
 }
 
 impl Lattice {
     pub fn new(num_perm: usize, seed: u64) -> Self {
-        let bits = (num_perm - 1).ilog2() + 1;
-        let inverse = (0..1u32 << bits)
-            .map(|s| {
-                let s = s | 1;
-                // Newton: s is its own inverse modulo 8; each step doubles the correct bits.
-                let x = s.wrapping_mul(2u32.wrapping_sub(s.wrapping_mul(s)));
-                x.wrapping_mul(2u32.wrapping_sub(s.wrapping_mul(x)))
-            })
-            .collect();
-        Lattice { num_perm, bits, seed: seed.wrapping_mul(SEED), inverse }
+        Lattice { num_perm, bits: (num_perm - 1).ilog2() + 1, seed: seed.wrapping_mul(SEED) }
     }
 
     pub fn num_perm(&self) -> usize {
@@ -47,8 +40,8 @@ impl Lattice {
         if self.seed != 0 {
             shingles.iter_mut().for_each(|y| *y = mix64(*y ^ self.seed));
         }
-        let done = (shingles.len() > 3 * self.num_perm || self.stratum(values) < ROUNDS) && self.rounds(values, shingles);
-        if !done {
+        let settled = (2 * shingles.len() > 3 * self.num_perm || self.stratum(values) < ROUNDS) && self.rounds(values, shingles);
+        if !settled {
             // SAFETY: as the caller promised.
             unsafe { self.lanes::<P>(values, shingles) };
         }
@@ -67,24 +60,60 @@ impl Lattice {
     }
 
     /// In round j a shingle's value lies in stratum j in exactly one slot; no later round lowers a slot that has one.
-    /// Whether the rounds done settle every slot.
+    /// Whether every slot is settled.
     #[inline(always)]
     fn rounds(&self, values: &mut [u32], shingles: &[u64]) -> bool {
-        let shift = 32 - self.bits;
-        let mask = (1u32 << self.bits) - 1;
-        for round in 0..ROUNDS.min(mask + 1) {
-            for &y in shingles {
-                let h = y as u32;
-                let slot = round.wrapping_sub(h >> shift).wrapping_mul(self.inverse[((y >> 32) as u32 & mask) as usize]) & mask;
-                if let Some(value) = values.get_mut(slot as usize) {
-                    *value = (*value).min(h << self.bits >> self.bits | round << shift);
-                }
+        for round in 0..ROUNDS.min(1 << self.bits) {
+            for chunk in shingles.chunks(CHUNK) {
+                self.round(values, chunk, round);
             }
-            if self.stratum(values) <= round {
+            let open = values.iter().filter(|&&v| v >> (32 - self.bits) > round).count();
+            if open <= FEW {
+                for (slot, value) in values.iter_mut().enumerate() {
+                    if *value >> (32 - self.bits) > round {
+                        *value = self.slot_minimum(*value, slot as u32, shingles);
+                    }
+                }
                 return true;
             }
         }
         false
+    }
+
+    #[inline(always)]
+    fn round(&self, values: &mut [u32], shingles: &[u64], round: u32) {
+        let shift = 32 - self.bits;
+        let mask = ((1u32 << self.bits) - 1) as u16;
+        let (mut slots, mut lows) = ([0u16; CHUNK], [0u32; CHUNK]);
+        for (&y, (slot, low)) in shingles.iter().zip(slots.iter_mut().zip(&mut lows)) {
+            let (h, s) = (y as u32, (y >> 32) as u16 | 1);
+            // Newton: s is its own inverse modulo 8, and each step doubles the correct bits; num_perm has at most 12.
+            let inverse = s.wrapping_mul(2u16.wrapping_sub(s.wrapping_mul(s)));
+            let inverse = inverse.wrapping_mul(2u16.wrapping_sub(s.wrapping_mul(inverse)));
+            *slot = (round as u16).wrapping_sub((h >> shift) as u16).wrapping_mul(inverse) & mask;
+            *low = h << self.bits >> self.bits | round << shift;
+        }
+        let found = slots.iter().zip(&lows).take(shingles.len());
+        if values.len() == mask as usize + 1 {
+            for (&slot, &low) in found {
+                // SAFETY: a slot was masked to the length of values.
+                let value = unsafe { values.get_unchecked_mut(slot as usize) };
+                *value = (*value).min(low);
+            }
+        } else {
+            for (&slot, &low) in found {
+                if let Some(value) = values.get_mut(slot as usize) {
+                    *value = (*value).min(low);
+                }
+            }
+        }
+    }
+
+    /// The minimum of one slot over some shingles and the value it has.
+    #[inline(always)]
+    fn slot_minimum(&self, value: u32, slot: u32, shingles: &[u64]) -> u32 {
+        let factor = slot << (32 - self.bits);
+        shingles.iter().fold(value, |least, &y| least.min((y as u32).wrapping_add(((y >> 32) as u32 | 1).wrapping_mul(factor))))
     }
 
     /// The stratum of the highest slot.
@@ -167,31 +196,40 @@ impl DistinctCounter {
             }
             return;
         }
-        let (mut taken, mut kept, mut new, mut zeros) = (0, out.len(), 0, false);
+        let (mut taken, mut kept) = (0, out.len());
         self.taken.resize(hashes.len(), 0);
         if KEEP {
             out.resize(kept + hashes.len(), 0);
         }
+        let (first, list) = (self.first.as_mut_slice(), self.taken.as_mut_slice());
+        assert!(first.len().trailing_zeros() == 64 - self.first_shift && list.len() == hashes.len());
+        let (mut fresh, multiplier, shift) = (0, self.multiplier, self.first_shift);
         for &y in hashes {
-            let place = &mut self.first[(y.wrapping_mul(self.multiplier) >> self.first_shift) as usize];
+            // SAFETY: the shift leaves as many bits as the length of `first` has places.
+            let place = unsafe { first.get_unchecked_mut((y.wrapping_mul(multiplier) >> shift) as usize) };
             let old = *place;
-            let fresh = (old == 0) & (y != 0);
-            *place = if old == 0 { y } else { old };
+            let now = if old == 0 { y } else { old };
+            *place = now;
             if KEEP {
                 out[kept] = (y >> 32) as u32;
-                kept += fresh as usize;
+                kept += (old == 0) as usize;
             }
-            self.taken[taken] = y;
-            taken += ((old != 0) & (old != y)) as usize;
-            new += fresh as usize;
-            zeros |= y == 0;
+            // SAFETY: taken grows by at most one a hash, and the list is as long as the hashes.
+            *unsafe { list.get_unchecked_mut(taken) } = y;
+            taken += (now != y) as usize;
+            fresh += (old == 0) as usize;
         }
-        self.first_len += new;
-        if KEEP {
-            out.truncate(kept);
+        if hashes.contains(&0) {
+            // A 0 looks like an empty place: it was taken for new each time its place was empty.
+            self.recount_first::<KEEP>(hashes, out, kept);
+        } else {
+            self.first_len += fresh;
+            if KEEP {
+                out.truncate(kept);
+            }
         }
         let list = std::mem::take(&mut self.taken);
-        for y in list[..taken].iter().copied().chain(zeros.then_some(0)) {
+        for &y in &list[..taken] {
             if self.insert(y) && KEEP {
                 out.push((y >> 32) as u32);
             }
@@ -200,6 +238,16 @@ impl DistinctCounter {
         if self.len() > Self::LIMIT {
             self.grow();
         }
+    }
+
+    /// Set right what a hash of 0 confused. It is one of 2^64, or hostile.
+    #[cold]
+    fn recount_first<const KEEP: bool>(&mut self, hashes: &[u64], out: &mut Vec<u32>, kept: usize) {
+        if KEEP {
+            out.truncate(kept); // perhaps with a 0 too many: what is kept is made distinct at the end
+        }
+        self.first_len = self.first.iter().filter(|&&y| y != 0).count();
+        self.zero |= hashes.contains(&0);
     }
 
     /// Count a hash in `rest`; whether it was new, as far as that is known.
