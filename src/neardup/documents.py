@@ -5,14 +5,15 @@ Arrow, pandas and the rest are imported where they are met, so that this module 
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,17 +25,21 @@ if TYPE_CHECKING:
 
 Id = str | int
 Mask = npt.NDArray[np.bool_]
-#: Says which of the next n documents are meant.
+#: Says which of the next n documents are taken.
 Take = Callable[[int], Mask]
+#: Some documents with all their columns: a table, records, or lines of JSONL as they came.
+Chunk: TypeAlias = "pa.Table | list[dict[str, Any]] | list[bytes]"
 
 #: About the most text in a batch.
 BATCH_BYTES = 32 << 20
-#: Column names that hold the text, the likeliest first.
+#: Column names that tell the text and the id, the likeliest first.
 TEXT_NAMES = ("text", "content", "body", "document", "raw_content", "article", "abstract", "description", "title")
-#: Column names that hold the id, the likeliest first.
 ID_NAMES = ("id", "doc_id", "document_id", "docid", "uuid", "guid", "url")
-#: Kinds of columns that may hold texts; an empty column is of type null, a mixed one of pandas is an object.
+#: Kinds of columns that may hold texts. One without values has the type null; one of pandas may be mixed, an object.
 TEXTUAL = ("string", "null", "object")
+
+
+# ---- one column of texts -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +67,7 @@ class Utf8:
         """The texts as strings; bytes that are not UTF-8 become lone surrogates."""
         ends = (self.offsets - self.offsets[0]).tolist()
         data = self.data[self.offsets[0] : self.offsets[-1]].tobytes()
-        return [data[a:b].decode("utf-8", "surrogateescape") for a, b in zip(ends, ends[1:], strict=False)]
+        return [data[a:b].decode("utf-8", "surrogateescape") for a, b in pairwise(ends)]
 
 
 def as_texts(texts: Iterable[Any]) -> list[str] | Utf8:
@@ -105,8 +110,8 @@ def text_lengths(texts: list[str] | Utf8) -> npt.NDArray[np.int64]:
     """
     if isinstance(texts, list):
         return np.fromiter(map(len, texts), np.int64, len(texts))
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     column = pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(texts.offsets), pa.py_buffer(texts.data))
     lengths: npt.NDArray[np.int64] = pc.utf8_length(column).to_numpy()
@@ -120,25 +125,26 @@ def _is(value: object, module: str, *names: str) -> bool:
 
 
 def _column(texts: Iterable[Any]) -> list[Any] | pa.Array | pa.ChunkedArray:
-    """One column of anything: a list, or Arrow."""
-    if isinstance(texts, list):
+    """A list or an Arrow column of anything that is one column."""
+    if isinstance(texts, list) or _is(texts, "pyarrow", "Array", "ChunkedArray"):
         return texts
+    data: Any = texts
     if isinstance(texts, np.ndarray):
         return list(texts.tolist())
+    if _is(texts, "polars", "Series"):
+        return data.to_arrow()
     if _is(texts, "pandas", "Series"):
         return _pandas_column(texts)
-    if _is(texts, "datasets", "Column") and _is(getattr(texts, "source", None), "datasets", "Dataset"):
-        data: Any = texts
+    if _is(texts, "datasets", "Column") and _is(data.source, "datasets", "Dataset"):
         return data.source.select_columns([data.column_name]).with_format("arrow")[:][data.column_name]
-    arrow = _arrow(texts)
-    if _is(arrow, "pyarrow", "Table"):
+    if hasattr(texts, "columns"):
         raise TypeError(f"texts is a {kind(texts)}; name one of its columns: texts['text']")
-    return list(texts) if arrow is None else arrow
+    return list(texts)
 
 
 def _pandas_column(series: Any) -> list[Any] | pa.Array | pa.ChunkedArray:
     if series.dtype != object:
-        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow as pa
 
         try:
             return pa.array(series)
@@ -152,43 +158,17 @@ def _pandas_column(series: Any) -> list[Any] | pa.Array | pa.ChunkedArray:
     return list(values.tolist())
 
 
-def _arrow(values: Any) -> pa.Array | pa.ChunkedArray | pa.Table | None:
-    """What speaks Arrow, as Arrow."""
-    if _is(values, "polars", "Series", "DataFrame"):
-        return values.to_arrow()
-    if not hasattr(values, "__arrow_c_stream__") and not hasattr(values, "__arrow_c_array__"):
-        return None
-    import pyarrow as pa  # noqa: PLC0415
-
-    if isinstance(values, pa.Array | pa.ChunkedArray | pa.Table):
-        return values
-    if isinstance(values, pa.RecordBatch):
-        return pa.Table.from_batches([values])
-    if not hasattr(values, "__arrow_c_stream__"):
-        return pa.array(values)
-    column = pa.chunked_array(values)
-    if not pa.types.is_struct(column.type):
-        return column
-    return pa.Table.from_batches(map(pa.RecordBatch.from_struct_array, column.chunks), pa.schema(list(column.type)))
-
-
 def _arrow_kind(arrow_type: pa.DataType) -> str:
     """The name of a type, all kinds of strings being one."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    value_type = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
+    value_type = getattr(arrow_type, "value_type", None) if str(arrow_type).startswith("dictionary") else arrow_type
     return "string" if str(value_type) in ("string", "large_string", "string_view") else str(arrow_type)
 
 
-def _check_strings(column: pa.Array | pa.ChunkedArray) -> None:
+def _utf8(column: pa.Array | pa.ChunkedArray) -> Utf8:
+    import pyarrow as pa
+
     if _arrow_kind(column.type) not in TEXTUAL:
         raise TypeError(f"a column of type {column.type}; texts are a string column")
-
-
-def _utf8(column: pa.Array | pa.ChunkedArray) -> Utf8:
-    import pyarrow as pa  # noqa: PLC0415
-
-    _check_strings(column)
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0) if column.num_chunks == 1 else column.cast(pa.large_string()).combine_chunks()
     if column.type not in (pa.string(), pa.large_string()):
@@ -200,12 +180,15 @@ def _utf8(column: pa.Array | pa.ChunkedArray) -> Utf8:
         column = column.fill_null("")  # what a null spans is not text
         offsets = _offsets(column)
     data = column.buffers()[2]
-    return Utf8(np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), offsets.astype(np.uint64, copy=False))
+    return Utf8(np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), offsets.astype(np.uint64))
 
 
 def _offsets(column: pa.Array) -> npt.NDArray[Any]:
     width = np.int64 if str(column.type) == "large_string" else np.int32
     return np.frombuffer(column.buffers()[1], width)[column.offset : column.offset + len(column) + 1]
+
+
+# ---- documents ---------------------------------------------------------------------------------------------------------
 
 
 class Batch(NamedTuple):
@@ -215,47 +198,16 @@ class Batch(NamedTuple):
     texts: list[str] | Utf8
     lengths: npt.NDArray[np.int64]
 
-
-def bounded(batch: Batch) -> Iterator[Batch]:
-    """A batch in parts of about ``BATCH_BYTES`` of text, each at least one document."""
-    texts = batch.texts
-    ends = np.diff(texts.offsets).astype(np.int64).cumsum() if isinstance(texts, Utf8) else batch.lengths.cumsum()
-    start = 0
-    while start < len(ends):
-        before = ends[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, before + BATCH_BYTES, "right")))
-        yield Batch(batch.ids[start:stop], texts[start:stop], batch.lengths[start:stop])
-        start = stop
-
-
-def everything(n: int) -> Mask:
-    """All of the next n documents."""
-    return np.ones(n, bool)
-
-
-def json_line(record: dict[str, Any]) -> bytes:
-    """A record as a line of JSON; what JSON has no word for becomes a string, and a number that is not finite null.
-
-    Examples
-    --------
-    >>> json_line({"id": 1, "text": "naïve", "score": float("nan")}).decode()
-    '{"id": 1, "text": "naïve", "score": null}\\n'
-    """
-    try:
-        line = json.dumps(record, ensure_ascii=False, default=str, allow_nan=False).encode()
-    except UnicodeEncodeError:  # a lone surrogate
-        line = json.dumps(record, default=str).encode()
-    except ValueError:
-        return json_line(_finite(record))
-    return line + b"\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+    def parts(self) -> Iterator[Batch]:
+        """Itself in parts of at most ``BATCH_BYTES`` of text, or one document."""
+        ends = self.lengths if isinstance(self.texts, list) else np.diff(self.texts.offsets).astype(np.int64)
+        ends = np.cumsum(ends)
+        start = 0
+        while start < len(ends):
+            before = ends[start - 1] if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends, before + BATCH_BYTES, "right")))
+            yield Batch(self.ids[start:stop], self.texts[start:stop], self.lengths[start:stop])
+            start = stop
 
 
 class Documents(ABC):
@@ -271,6 +223,8 @@ class Documents(ABC):
         What had to be guessed, a message each.
     bytes_total, bytes_done
         How many bytes there are to read and how many are read, for progress; of files only.
+    schema
+        The Arrow schema of all chunks, when that is known without reading.
     """
 
     description: str
@@ -278,6 +232,7 @@ class Documents(ABC):
     guessed: Sequence[str] = ()
     bytes_total: int | None = None
     bytes_done: int = 0
+    schema: pa.Schema | None = None
 
     @property
     def positional(self) -> bool:
@@ -297,46 +252,28 @@ class Documents(ABC):
         check_integer("size", size, 1, 2**31 - 1)
         seen: set[Id] = set()
         n = 0
-        for batch in self.read_batches(size):
+        for batch in self.read(size):
             n += len(batch.ids)
             if not self.positional:
                 seen.update(batch.ids)
                 if len(seen) < n:
                     raise self._duplicate(size)
-            yield from bounded(batch)
+            yield from batch.parts()
 
     def _duplicate(self, size: int) -> DuplicateIdError:
         first: dict[Id, int] = {}
-        ids = (id for batch in self.read_batches(size) for id in batch.ids)
-        for i, id in enumerate(ids):
+        for i, id in enumerate(id for batch in self.read(size) for id in batch.ids):
             if first.setdefault(id, i) != i:
                 break
-        return DuplicateIdError(f"id {id!r} is document {first[id]} and again document {i}; ids are unique: choose another column, or none")
+        return DuplicateIdError(f"id {id!r} is document {first[id]} and again document {i}; ids do not repeat: choose another column")
 
     @abstractmethod
-    def read_batches(self, size: int) -> Iterator[Batch]:
+    def read(self, size: int) -> Iterator[Batch]:
         """The documents in order, ids unchecked."""
 
     @abstractmethod
-    def records(self, take: Take) -> Iterator[list[dict[str, Any]]]:
-        """The documents that ``take`` says as records with all their columns, some at a time."""
-
-    def lines(self, take: Take) -> Iterator[bytes]:
-        """The same as lines of JSON."""
-        for records in self.records(take):
-            yield from map(json_line, records)
-
-    def tables(self, take: Take) -> Iterator[pa.Table]:
-        """The same as Arrow tables."""
-        import pyarrow as pa  # noqa: PLC0415
-
-        for records in self.records(take):
-            names = dict.fromkeys(name for record in records for name in record)
-            yield pa.table({name: pa.array([record.get(name) for record in records]) for name in names})
-
-    def schemas(self) -> Iterator[pa.Schema]:
-        """The schemas that the tables of all documents may have."""
-        return (table.schema for table in self.tables(everything))
+    def chunks(self, take: Take) -> Iterator[Chunk]:
+        """The documents that ``take`` says, with all their columns."""
 
     def write(self, path: str | os.PathLike[str], kept: Mask) -> None:
         """Write the kept documents in order, with all their columns, in the format of the path's name.
@@ -356,137 +293,153 @@ class Documents(ABC):
         InputError
             If the path cannot be written, or the documents do not fit its format.
         """
-        from neardup import files  # noqa: PLC0415
+        from neardup import files
 
         files.write(self, path, kept)
 
 
 class Texts(Documents):
-    """Texts without anything else: a list, or an Arrow column. Ids are positions."""
+    """Texts without anything else: a list or an Arrow column. Ids are positions."""
 
     def __init__(self, texts: Iterable[Any]) -> None:
-        column = _column(texts)
-        if not isinstance(column, list):
-            _check_strings(column)
-        for i, text in enumerate(column if isinstance(column, list) else ()):
-            if not isinstance(text, str):
-                raise TypeError(f"text {i} is of type {kind(text)}; a text is a str")
-        self.column: Any = column
-        self.total: int = len(column)
+        self.column: Any = _column(texts)
+        if isinstance(self.column, list):
+            for i, text in enumerate(self.column):
+                if not isinstance(text, str):
+                    raise TypeError(f"text {i} is of type {kind(text)}; a text is a str")
+        else:
+            as_texts(self.column[:0])
+        self.total: int = len(self.column)
         self.description = f"{kind(texts)} of {self.total:,} texts"
 
-    def _parts(self, size: int) -> Iterator[tuple[int, Any]]:
-        return ((start, self.column[start : start + size]) for start in range(0, self.total, size))
-
-    def read_batches(self, size: int) -> Iterator[Batch]:
+    def read(self, size: int) -> Iterator[Batch]:
         """The texts in order."""
-        for start, part in self._parts(size):
-            texts = as_texts(part)
-            yield Batch(list(range(start, start + len(part))), texts, text_lengths(texts))
+        for start in range(0, self.total, size):
+            texts = as_texts(self.column[start : start + size])
+            yield Batch(list(range(start, start + len(texts))), texts, text_lengths(texts))
 
-    def records(self, take: Take) -> Iterator[list[dict[str, Any]]]:
+    def chunks(self, take: Take) -> Iterator[Chunk]:
         """Records with ``id`` and ``text``."""
-        for start, part in self._parts(4096):
+        for start in range(0, self.total, 4096):
+            part = self.column[start : start + 4096]
             texts = part if isinstance(part, list) else part.to_pylist()
-            yield [{"id": start + i, "text": texts[i]} for i in np.flatnonzero(take(len(part))).tolist()]
-
-    def schemas(self) -> Iterator[pa.Schema]:
-        """``id`` and ``text``."""
-        import pyarrow as pa  # noqa: PLC0415
-
-        yield pa.schema([("id", pa.int64()), ("text", pa.string())])
+            yield [{"id": start + i, "text": texts[i]} for i in np.flatnonzero(take(len(texts))).tolist()]
 
 
-class Columns(Documents):
+class Rows(Documents):
     """Documents whose rows have named columns, one of which is the text, and perhaps one the id.
 
     Parameters
     ----------
     columns
-        The kind of each column by name.
+        The name and kind of each column.
     text
         The name of the text column; guessed when None.
     where
         Put before messages, to say which file.
     """
 
-    def __init__(self, columns: Mapping[str, str], text: str | None, where: str = "") -> None:
-        self.columns = columns
+    #: What the numbers of rows count.
+    unit = "row"
+
+    def __init__(self, columns: Iterable[tuple[str, str]], text: str | None, where: str = "") -> None:
+        self.columns: dict[str, str] = {}
+        for name, what in columns:
+            if name in self.columns:
+                raise InputError(f"{where}two columns are named {name!r}; rename one")
+            self.columns[name] = what
         self.where = where
-        #: When there are several files, the name of this one; rows without an id column are then named by it.
-        self.prefix: str | None = None
         self.id: str | None = None
-        self.text = text
-        if not columns:
-            return
-        if text is None:
-            self.text = self._guess_text()
+        #: The name of this file among others; rows without an id column are then named by it.
+        self.prefix: str | None = None
+        self.text = text or ""
+        if self.columns and text is None:
+            self.text = self._obvious_text()
             self.guessed = [f"text column {self.text!r} (guessed; --text NAME chooses another)"]
-        elif columns[self.named(text)] not in TEXTUAL:
-            raise InputError(f"{where}column {text!r} is of type {columns[text]}; texts are a string column")
-
-    def named(self, name: str) -> str:
-        """The name of a column that is there."""
-        if self.columns and name not in self.columns:
-            raise InputError(f"{self.where}no column {name!r}; the columns are {', '.join(map(repr, self.columns))}")
-        return name
-
-    def _guess_text(self) -> str:
-        textual = [name for name, type_name in self.columns.items() if type_name in TEXTUAL]
-        known = first_of(TEXT_NAMES, textual)
-        if known is not None:
-            return known
-        sole = [name for name in textual if self.columns[name] == "string" and name.lower() not in ID_NAMES]
-        if len(sole) == 1:
-            return sole[0]
-        raise InputError(f"{self.where}no column is obviously the text; name it (text=, --text): {', '.join(map(repr, self.columns))}")
+        elif self.columns and self.column_kind(self.text) not in TEXTUAL:
+            raise InputError(f"{where}column {text!r} is of type {self.columns[self.text]}; texts are a string column")
 
     @property
     def positional(self) -> bool:
         """Whether there is no column of ids."""
         return self.id is None and self.prefix is None
 
+    def column_kind(self, name: str) -> str:
+        """What a column holds; refuse a name that is not there."""
+        if name not in self.columns:
+            raise InputError(f"{self.where}no column {name!r}; the columns are {', '.join(map(repr, self.columns))}")
+        return self.columns[name]
+
+    def _obvious_text(self) -> str:
+        textual = [name for name, what in self.columns.items() if what in TEXTUAL]
+        known = _first(TEXT_NAMES, textual)
+        if known is not None:
+            return known
+        others = [name for name in textual if self.columns[name] == "string" and name.lower() not in ID_NAMES]
+        if len(others) != 1:
+            names = ", ".join(map(repr, self.columns))
+            raise InputError(f"{self.where}no column is obviously the text; text= (--text) names one of {names}")
+        return others[0]
+
     @abstractmethod
+    def slices(self, names: list[str] | None, size: int) -> Iterator[tuple[Sequence[int], Any]]:
+        """These columns, or all, of at most ``size`` rows at a time: row numbers from 1, and what gives columns by name."""
+
     def ids(self, name: str) -> Iterator[list[Id]]:
         """The ids in a column, some at a time."""
+        for numbers, rows in self.slices([name], 65536):
+            yield self._ids(rows[name], numbers)
 
-    def numbered(self, numbers: Sequence[int]) -> list[Id]:
-        """The ids of rows without an id column, of their numbers from 1."""
-        return [n - 1 for n in numbers] if self.prefix is None else [f"{self.prefix}:{n}" for n in numbers]
-
-    def checked(self, values: list[Any], numbers: Sequence[int]) -> list[Id]:
-        """Ids that are all strings or integers."""
+    def _ids(self, column: Any, numbers: Sequence[int]) -> list[Id]:
+        values = column if isinstance(column, list) else column.to_pylist() if hasattr(column, "to_pylist") else column.tolist()
         if not set(map(type, values)) <= {str, int}:
             for number, value in zip(numbers, values, strict=True):
-                if not isinstance(value, str | int) or isinstance(value, bool):
-                    raise InputError(f"{self.where}the id in row {number} is {value!r}; an id is a string or an integer")
-        return values
+                if type(value) not in (str, int):
+                    raise InputError(f"{self.where}the id in {self.unit} {number} is {value!r}; an id is a string or an integer")
+        return list(values)
+
+    def read(self, size: int) -> Iterator[Batch]:
+        """The rows in order."""
+        names = list(dict.fromkeys((self.text, self.id or self.text)))
+        for numbers, rows in self.slices(names, size):
+            texts = as_texts(rows[self.text])
+            if self.id is not None:
+                ids = self._ids(rows[self.id], numbers)
+            else:
+                ids = [n - 1 for n in numbers] if self.prefix is None else [f"{self.prefix}:{n}" for n in numbers]
+            yield Batch(ids, texts, text_lengths(texts))
+
+    def chunks(self, take: Take) -> Iterator[Chunk]:
+        """Tables."""
+        return (rows.filter(take(len(rows))) for _, rows in self.slices(None, 4096))
 
 
-def first_of(names: Iterable[str], columns: Iterable[str]) -> str | None:
-    """The first of some well-known names that there is, in any case of letters."""
+def _first(names: Iterable[str], columns: Iterable[str]) -> str | None:
+    """The first of the well-known names that there is, in any case of letters."""
     present = {column.lower(): column for column in reversed(list(columns))}
     return next((present[name] for name in names if name in present), None)
 
 
-def choose_ids(sources: Sequence[Columns], id: str | None) -> list[str]:
-    """Choose the column of ids for sources that are read one after another, and say so when it was guessed.
+def choose_ids(sources: Sequence[Rows], id: str | None) -> list[str]:
+    """Choose one column of ids for sources that are read one after another; the message if it was guessed.
 
-    A guessed column must be in all of them, complete and without repeats.
+    A guessed column is in all of them, complete and without repeats.
     """
     sources = [source for source in sources if source.columns]
-    name = id
-    if id is None and sources:
-        shared = [name for name in sources[0].columns if all(name in source.columns for source in sources)]
-        name = first_of(ID_NAMES, shared)
-        if name is None or not _identifies(name, sources):
-            return []
+    if id is not None:
+        for source in sources:
+            source.column_kind(id)
+            source.id = id
+        return []
+    name = _first(ID_NAMES, [name for name in sources[0].columns if all(name in s.columns for s in sources)] if sources else [])
+    if name is None or not _identifies(name, sources):
+        return []
     for source in sources:
-        source.id = None if name is None else source.named(name)
-    return [f"id column {name!r} (guessed; --id NAME chooses another)"] if id is None and sources else []
+        source.id = name
+    return [f"id column {name!r} (guessed; --id NAME chooses another)"]
 
 
-def _identifies(name: str, sources: Sequence[Columns]) -> bool:
+def _identifies(name: str, sources: Sequence[Rows]) -> bool:
     seen: set[Id] = set()
     n = 0
     try:
@@ -500,87 +453,65 @@ def _identifies(name: str, sources: Sequence[Columns]) -> bool:
     return True
 
 
-class Rows(Columns):
-    """Documents that are rows of a table."""
-
-    @abstractmethod
-    def slices(self, names: list[str] | None, size: int) -> Iterator[Any]:
-        """These columns, or all, of at most ``size`` rows at a time: tables or data frames."""
-
-    def ids(self, name: str) -> Iterator[list[Id]]:
-        """The ids in a column, some at a time."""
-        start = 1
-        for part in self.slices([name], 65536):
-            yield self._ids(part[name], range(start, start + len(part)))
-            start += len(part)
-
-    def _ids(self, column: Any, numbers: range) -> list[Id]:
-        return self.checked(column.tolist() if hasattr(column, "tolist") else column.to_pylist(), numbers)
-
-    def read_batches(self, size: int) -> Iterator[Batch]:
-        """The rows in order."""
-        start = 1
-        names = [name for name in dict.fromkeys((self.text, self.id)) if name is not None]
-        for part in self.slices(names, size):
-            numbers = range(start, start + len(part))
-            texts = as_texts(part[self.text])
-            ids = self.numbered(numbers) if self.id is None else self._ids(part[self.id], numbers)
-            yield Batch(ids, texts, text_lengths(texts))
-            start += len(part)
-
-    def tables(self, take: Take) -> Iterator[pa.Table]:
-        """The rows as Arrow tables."""
-        return (part.filter(take(len(part))) for part in self.slices(None, 4096))
-
-    def records(self, take: Take) -> Iterator[list[dict[str, Any]]]:
-        """The rows as records."""
-        return (table.to_pylist() for table in self.tables(take))
+def numbered(tables: Iterable[Any]) -> Iterator[tuple[range, Any]]:
+    """Tables with their row numbers, from 1."""
+    start = 1
+    for table in tables:
+        yield range(start, start + len(table)), table
+        start += len(table)
 
 
 class Table(Rows):
     """The rows of an Arrow table."""
 
     def __init__(self, table: pa.Table, text: str | None) -> None:
-        super().__init__({field.name: _arrow_kind(field.type) for field in table.schema}, text)
+        super().__init__(kinds(table.schema), text)
         self.table = table
+        self.schema = table.schema
 
-    def slices(self, names: list[str] | None, size: int) -> Iterator[pa.Table]:
+    def slices(self, names: list[str] | None, size: int) -> Iterator[tuple[Sequence[int], Any]]:
         """Rows in place."""
         table = self.table if names is None else self.table.select(names)
-        return (table.from_batches([batch]) for batch in table.to_batches(max_chunksize=size))
+        return numbered(cut(table, size))
 
-    def schemas(self) -> Iterator[pa.Schema]:
-        """The table's own."""
-        yield self.table.schema
+
+def cut(table: pa.Table, size: int) -> Iterator[pa.Table]:
+    """A table in tables of at most ``size`` rows, in place."""
+    return (table.from_batches([batch]) for batch in table.to_batches(max_chunksize=size))
+
+
+def kinds(schema: pa.Schema) -> Iterator[tuple[str, str]]:
+    """The name and kind of each column."""
+    return ((field.name, _arrow_kind(field.type)) for field in schema)
 
 
 class Frame(Rows):
     """The rows of a pandas data frame."""
 
     def __init__(self, frame: Any, text: str | None) -> None:
-        super().__init__({str(name): _pandas_kind(frame[name]) for name in frame.columns}, text)
+        super().__init__(((name, _pandas_kind(frame.iloc[:, i])) for i, name in enumerate(frame.columns) if isinstance(name, str)), text)
         self.frame = frame
 
-    def slices(self, names: list[str] | None, size: int) -> Iterator[Any]:
+    def slices(self, names: list[str] | None, size: int) -> Iterator[tuple[Sequence[int], Any]]:
         """Rows as data frames."""
         frame = self.frame if names is None else self.frame[names]
-        return (frame.iloc[start : start + size] for start in range(0, len(frame), size))
+        return numbered(frame.iloc[start : start + size] for start in range(0, len(frame), size))
 
-    def tables(self, take: Take) -> Iterator[pa.Table]:
-        """All rows at once, so that each column has one type; an index is a column unless it merely counts."""
-        import pyarrow as pa  # noqa: PLC0415
+    def chunks(self, take: Take) -> Iterator[Chunk]:
+        """One table, so that each column has one type; an index that has a name is a column."""
+        import pyarrow as pa
 
-        frame = self.frame[take(len(self.frame))]
-        yield pa.Table.from_pandas(frame, preserve_index=not _is(self.frame.index, "pandas", "RangeIndex"))
+        yield pa.Table.from_pandas(self.frame[take(len(self.frame))], preserve_index=any(self.frame.index.names))
 
 
 def _pandas_kind(series: Any) -> str:
     if series.dtype == object:
         infer: Any = sys.modules["pandas"].api.types.infer_dtype
         return "string" if infer(series) == "string" else "object"
-    import pyarrow as pa  # noqa: PLC0415
-
-    return _arrow_kind(pa.array(series[:0]).type)
+    name = str(series.dtype)
+    if name == "category":
+        return _pandas_kind(series.cat.categories)
+    return "string" if name.startswith(("str", "large_string")) else name
 
 
 class Dataset(Rows):
@@ -588,17 +519,16 @@ class Dataset(Rows):
 
     def __init__(self, dataset: Any, text: str | None) -> None:
         self.schema = dataset.features.arrow_schema
-        super().__init__({field.name: _arrow_kind(field.type) for field in self.schema}, text)
+        super().__init__(kinds(self.schema), text)
         self.dataset = dataset.with_format("arrow")
 
-    def slices(self, names: list[str] | None, size: int) -> Iterator[pa.Table]:
-        """Rows from the dataset's own files."""
+    def slices(self, names: list[str] | None, size: int) -> Iterator[tuple[Sequence[int], Any]]:
+        """Rows of the dataset's own files, in place where they are stored in order."""
         dataset = self.dataset if names is None else self.dataset.select_columns(names)
-        return iter(dataset.iter(batch_size=size))
+        return numbered(dataset.iter(batch_size=size))
 
-    def schemas(self) -> Iterator[pa.Schema]:
-        """The dataset's own."""
-        yield self.schema
+
+# ---- sources -----------------------------------------------------------------------------------------------------------
 
 
 def read(source: Any, *, text: str | None = None, id: str | None = None, glob: str | None = None) -> Documents:
@@ -635,32 +565,42 @@ def read(source: Any, *, text: str | None = None, id: str | None = None, glob: s
     """
     if isinstance(source, Documents):
         return source
-    if isinstance(source, str) and source != "-" and not os.path.exists(source):
-        raise InputError(f"no file or folder {_excerpt(source)}; a single text goes in a list: [text]")
-    if isinstance(source, str | os.PathLike) or (isinstance(source, list | tuple) and source and all(isinstance(p, os.PathLike) for p in source)):
-        from neardup.files import FileDocuments  # noqa: PLC0415
+    if _are_paths(source):
+        from neardup.files import FileDocuments
 
-        return FileDocuments(source, text=text, id=id, glob=glob)
+        return FileDocuments(source if isinstance(source, list | tuple) else [source], text=text, id=id, glob=glob)
     if glob is not None:
-        raise ParameterError(f"glob is {glob!r} but the source is a {kind(source)}; it chooses among the files of a folder")
+        raise ParameterError(f"glob is {glob!r}, but a {kind(source)} has no files to choose from; leave it out")
     rows = _rows(source, text)
     if rows is not None:
         rows.guessed = [*rows.guessed, *choose_ids([rows], id)]
         rows.total = len(source)
         rows.description = f"{kind(source)} of {rows.total:,} rows"
         return rows
-    if text is not None or id is not None:
-        raise ParameterError(f"text is {text!r} and id is {id!r}, but a {kind(source)} has no columns; leave them out, or give a table")
-    if isinstance(source, bytes | bytearray | Mapping | Set) or not isinstance(source, Iterable):
+    for name, value in (("text", text), ("id", id)):
+        if value is not None:
+            raise ParameterError(f"{name} is {value!r}, but a {kind(source)} has no columns; leave it out, or give a table")
+    if isinstance(source, bytes | bytearray | Mapping | AbstractSet) or not isinstance(source, Iterable):
         raise TypeError(
-            f"the source is a {kind(source)}; it is a list or other ordered iterable of strings, an Arrow, pandas or polars column or table, "
-            "a Hugging Face dataset, or the path of a file or folder"
+            f"the documents are a {kind(source)}; give a list or another ordered iterable of strings, an Arrow, pandas or polars "
+            "column or table, a Hugging Face dataset, or the path of a file or folder"
         )
     return Texts(source)
 
 
-def _excerpt(text: str) -> str:
-    return ascii(text if len(text) <= 60 else text[:60] + "...")  # noqa: PLR2004
+def _are_paths(source: Any) -> bool:
+    if isinstance(source, str) and source != "-" and not _exists(source):
+        raise InputError(f"no file or folder {source[:80]!a}; one text goes in a list: [text]")
+    return isinstance(source, str | os.PathLike) or (
+        isinstance(source, list | tuple) and len(source) > 0 and all(isinstance(path, os.PathLike) for path in source)
+    )
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a text, too long or with a NUL
+        return False
 
 
 def _rows(source: Any, text: str | None) -> Rows | None:
@@ -668,5 +608,8 @@ def _rows(source: Any, text: str | None) -> Rows | None:
         return Frame(source, text)
     if _is(source, "datasets", "Dataset"):
         return Dataset(source, text)
-    arrow = _arrow(source)
-    return Table(arrow, text) if _is(arrow, "pyarrow", "Table") else None
+    if _is(source, "polars", "DataFrame"):
+        return Table(source.to_arrow(), text)
+    if _is(source, "pyarrow", "RecordBatch"):
+        return Table(sys.modules["pyarrow"].Table.from_batches([source]), text)
+    return Table(source, text) if _is(source, "pyarrow", "Table") else None
