@@ -452,9 +452,9 @@ print(digest.hexdigest())
 def test_every_process_gives_the_same() -> None:
     """Whatever PYTHONHASHSEED and however many threads, a fresh process signs the same bits."""
     runs = [("0", "1"), ("1", "2"), ("4294967295", "5")]
-    options: dict[str, Any] = {"check": True, "capture_output": True, "text": True, "timeout": 120}
+    options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 120}
     digests = {
-        subprocess.run([sys.executable, "-c", DIGEST, threads], env={**os.environ, "PYTHONHASHSEED": seed}, **options).stdout
+        subprocess.run([sys.executable, "-c", DIGEST, threads], env={**os.environ, "PYTHONHASHSEED": seed}, check=True, **options).stdout
         for seed, threads in runs
     }
     assert len(digests) == 1

@@ -287,7 +287,7 @@ impl DistinctCounter {
                 all.retain(|&y| y >> (64 - level) == 0);
             }
         }
-        let bits = (2 * all.len()).ilog2() + 1;
+        let bits = (2 * all.len().max(8)).ilog2() + 1;
         self.rest.clear();
         self.rest.resize(1 << bits, 0);
         self.rest_shift = 64 - bits;

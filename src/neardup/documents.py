@@ -598,7 +598,7 @@ def _are_paths(source: Any) -> bool:
 
 def _exists(path: str) -> bool:
     try:
-        return Path(path).exists()
+        return path != "" and Path(path).exists()
     except (OSError, ValueError):  # a text, too long or with a NUL
         return False
 

@@ -153,8 +153,8 @@ def _below(folder: Path, glob: str | None) -> list[Path]:
     for parent, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
-            inside = not path.is_symlink() or path.resolve().is_relative_to(root)
-            if inside and path.is_file() and (chosen is None or path in chosen):
+            wanted = path.is_file() and (chosen is None or path in chosen)
+            if wanted and (not path.is_symlink() or path.resolve().is_relative_to(root)):
                 found.append(path)
     return sorted(found)
 
@@ -473,7 +473,7 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
     ...     Path(folder, "a.txt").read_text()
     'done'
     """
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise InputError(f"{path}: its folder does not exist; create it: mkdir -p {target.parent}")
     if target.exists() and not target.is_file() and not target.is_dir():
