@@ -1,0 +1,212 @@
+"""Verification: similarities are exact and symmetric, thresholds mean what they say, and shared passages are shared."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+import strategies as s
+import truth
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import neardup
+from neardup import Banding, Index, MinHash, Shingling, containment, jaccard, reference
+from neardup.verify import Match, Passage, shared_passages, verification_hashes
+
+SHINGLINGS = st.builds(Shingling, st.sampled_from(["words", "chars"]), st.integers(1, 6))
+PAIRS_OF_TEXTS = st.one_of(st.tuples(s.plain_texts(), s.plain_texts()), st.tuples(s.texts(), s.texts()))
+
+
+def reference_hashes(text, shingling):
+    """The shingle hashes of the specification."""
+    return reference.shingle_hashes(s.reference_tokens(text, chars=shingling.chars), shingling.size, shingling.secret)
+
+
+# ---- similarity and containment --------------------------------------------------------------------------------------
+
+
+@given(PAIRS_OF_TEXTS, SHINGLINGS)
+@example(("", ""), Shingling())
+@example(("", "a"), Shingling())
+def test_jaccard_is_that_of_the_specification(texts, shingling):
+    """Two texts score what reference.py says, to the last bit, and the same either way round."""
+    a, b = texts
+    assert jaccard(a, b, shingling=shingling) == reference.jaccard(reference_hashes(a, shingling), reference_hashes(b, shingling))
+    assert jaccard(a, b, shingling=shingling) == jaccard(b, a, shingling=shingling)
+
+
+@given(PAIRS_OF_TEXTS, SHINGLINGS)
+def test_containment_is_the_share_of_the_first(texts, shingling):
+    """Containment is |A and B| / |A| of the verification hashes, 0 for a text without shingles."""
+    a, b = truth.shingle_sets(texts, shingling)
+    assert containment(*texts, shingling=shingling) == (len(a & b) / len(a) if a else 0.0)
+
+
+@given(s.texts(), SHINGLINGS)
+def test_a_text_equals_itself_unless_it_has_no_shingle(text, shingling):
+    """J(a, a) = 1, and 0 for a text without a token; containment likewise."""
+    expected = 1.0 if shingling.shingles(text) else 0.0
+    assert jaccard(text, text, shingling=shingling) == expected
+    assert containment(text, text, shingling=shingling) == expected
+
+
+@given(st.lists(s.plain_texts(8), max_size=6), st.randoms(use_true_random=False), s.plain_texts())
+def test_order_and_repetition_of_shingles_do_not_matter(parts, rng, other):
+    """A document is a set of shingles: parts in any order, some twice, score the same."""
+    shingling = Shingling(size=1)
+    again = parts + rng.choices(parts, k=3) if parts else []
+    rng.shuffle(again)
+    assert jaccard(" ".join(parts), other, shingling=shingling) == jaccard(" ".join(again), other, shingling=shingling)
+    assert jaccard(" ".join(parts), " ".join(again), shingling=shingling) == bool("".join(parts).strip())
+
+
+@given(PAIRS_OF_TEXTS, SHINGLINGS)
+def test_the_bounds_between_similarity_and_containment(texts, shingling):
+    """Similarity is at most the smaller of the two containments, and all lie between 0 and 1."""
+    there, back = containment(*texts, shingling=shingling), containment(*texts[::-1], shingling=shingling)
+    assert 0.0 <= jaccard(*texts, shingling=shingling) <= min(there, back) <= 1.0
+
+
+def test_the_default_is_words_of_five():
+    """Without a shingling, two texts are compared by their 5-word shingles."""
+    a, b = "one two three four five six seven", "zero two three four five six seven"
+    assert jaccard(a, b) == jaccard(a, b, shingling=Shingling("words", 5)) == 2 / 4
+    assert containment(a, b) == 2 / 3
+
+
+def test_prepending_a_token_changes_what_it_must():
+    """One token before 500 different ones adds one shingle: similarity 496 / 497, containment 1 and 496 / 497."""
+    text = " ".join(f"t{i}" for i in range(500))
+    assert jaccard(text, f"first {text}") == 496 / 497
+    assert (containment(text, f"first {text}"), containment(f"first {text}", text)) == (1.0, 496 / 497)
+
+
+@given(s.shingle_hashes())
+def test_verification_hashes_are_the_high_halves(hashes):
+    """What is compared is the high 32 bits, distinct and sorted."""
+    found = verification_hashes(hashes)
+    assert found.dtype == np.uint32
+    assert found.tolist() == sorted({y >> 32 for y in hashes.tolist()}) == reference.verification_hashes(hashes).tolist()
+
+
+@pytest.mark.parametrize("compare", [jaccard, containment])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [(None, "not NoneType"), (7, "not int"), (b"text", r"not bytes; decode it first: text\.decode\('utf-8'\)"), (["text"], "not list")],
+)
+def test_what_is_not_a_text_is_refused_with_words(compare, wrong, words):
+    """None, a number, bytes or a list is a TypeError that says what was given, on either side."""
+    with pytest.raises(TypeError, match=f"a text is a str, {words}"):
+        compare(wrong, "text")
+    with pytest.raises(TypeError, match=f"a text is a str, {words}"):
+        compare("text", wrong)
+
+
+# ---- the threshold ---------------------------------------------------------------------------------------------------
+
+#: Finds every pair that shares a shingle, but for one in a great many.
+ALL_PAIRS = {"minhash": MinHash(num_perm=256, shingling=Shingling(size=1)), "banding": Banding(256, 1)}
+
+
+def overlapping(n, m, both):
+    """Two texts of n and m words that share some."""
+    return " ".join(f"t{i}" for i in range(n)), " ".join(f"t{i}" for i in range(n - both, n - both + m))
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "both"), [(28, 35, 28), (30, 33, 28), (35, 28, 28), (31, 32, 28), (4, 5, 4), (8, 10, 8), (180, 180, 160)]
+)
+def test_a_similarity_of_just_the_threshold_matches(n, m, both):
+    """28 / 35 is 0.8, although 0.8 * 35 is more than 28 in floating point; it matches at 0.8, and nothing less does."""
+    a, b = overlapping(n, m, both)
+    index = Index(0.8, **ALL_PAIRS)
+    index.add("b", b)
+    assert index.query(a) == [Match("b", 0.8, both / n)]
+    assert neardup.deduplicate([a, b], 0.8, **ALL_PAIRS).kept == [0]
+    for above in (math.nextafter(0.8, 1), 0.81):
+        stricter = Index(above, **ALL_PAIRS)
+        stricter.add("b", b)
+        assert stricter.query(a) == []
+        assert neardup.deduplicate([a, b], above, **ALL_PAIRS).kept == [0, 1]
+
+
+def test_every_ratio_is_a_threshold_that_it_meets():
+    """For sets of up to 40, a pair matches at its own similarity, and not at the next number above it."""
+    for n in range(1, 41, 3):
+        for both in range(1, n + 1, 2):
+            for m in {both, both + 1, n, 40} - set(range(both)):
+                a, b = overlapping(n, m, both)
+                score = both / (n + m - both)
+                assert jaccard(a, b, shingling=Shingling(size=1)) == score
+                for threshold in (score, math.nextafter(score, 0)):
+                    assert len(neardup.deduplicate([a, b], threshold, **ALL_PAIRS).kept) == 1, (n, m, both)
+                if score < 1:
+                    assert len(neardup.deduplicate([a, b], math.nextafter(score, 1), **ALL_PAIRS).kept) == 2, (n, m, both)
+
+
+def test_a_threshold_of_one_finds_equal_sets_only():
+    """At 1 copies match, and one different shingle in 10,000 does not."""
+    text = " ".join(f"t{i}" for i in range(10_000))
+    assert neardup.deduplicate([text, text.upper(), f"{text} more"], 1, **ALL_PAIRS).kept == [0, 2]
+
+
+# ---- shared passages -------------------------------------------------------------------------------------------------
+
+
+def compared_token_by_token(text, other, shingling):
+    """Where shared windows begin, and the width of a window."""
+    tokens = s.reference_tokens(text, chars=shingling.chars)
+    theirs = {tuple(w) for w in reference.shingle_windows(s.reference_tokens(other, chars=shingling.chars), shingling.size)}
+    windows = reference.shingle_windows(tokens, shingling.size)
+    return tokens, [tuple(w) in theirs for w in windows], min(shingling.size, len(tokens))
+
+
+@given(PAIRS_OF_TEXTS, SHINGLINGS)
+def test_a_passage_is_shared_and_cannot_be_longer(texts, shingling):
+    """All windows of a passage are in the other text, the windows beside it are not, and no shared window is left out."""
+    text, other = texts
+    tokens, shared, width = compared_token_by_token(text, other, shingling)
+    covered = set()
+    for passage in shared_passages(text, verification_hashes(shingling.hashes(other)), shingling):
+        assert passage.text == ("" if shingling.chars else " ").join(tokens[passage.start : passage.stop])
+        windows = range(passage.start, passage.stop - width + 1)
+        assert windows
+        assert all(shared[i] for i in windows)
+        assert windows[0] == 0 or not shared[windows[0] - 1]
+        assert windows[-1] == len(shared) - 1 or not shared[windows[-1] + 1]
+        covered.update(windows)
+    assert covered == {i for i, is_shared in enumerate(shared) if is_shared}
+
+
+@given(st.tuples(s.plain_texts(), s.plain_texts()), st.integers(1, 3))
+def test_the_longest_passage_comes_first(texts, size):
+    """Passages are sorted by their number of tokens, and equal ones by place."""
+    shingling = Shingling(size=size)
+    passages = shared_passages(texts[0], verification_hashes(shingling.hashes(texts[1])), shingling)
+    assert passages == sorted(passages, key=lambda p: (p.start - p.stop, p.start))
+
+
+def test_passages_of_a_text_with_itself():
+    """A text shares all of itself, in one passage; one without tokens nothing."""
+    for text in ("one", "one two three four", "one two three four five", "a b a b a b a b a b a"):
+        assert shared_passages(text, verification_hashes(Shingling().hashes(text)), Shingling()) == [Passage(0, len(text.split()), text)]
+    assert shared_passages("...", verification_hashes(Shingling().hashes("...")), Shingling()) == []
+
+
+def test_passages_of_ready_tokens():
+    """A callable's tokens, integers too, are shown as they are."""
+    shingling = Shingling(lambda text: [int(word) if word.isdigit() else word for word in text.split()], size=2)
+    hashes = verification_hashes(shingling.hashes("x 1 22 y"))
+    assert shared_passages("1 22 z", hashes, shingling) == [Passage(0, 2, "1 22")]
+
+
+def test_passages_of_a_long_text_take_linear_time():
+    """200,000 tokens, in the other document but for every hundredth, make 2,001 passages in well under a second."""
+    rng = random.Random(1)
+    words = [f"{rng.getrandbits(64):x}" for _ in range(200_000)]
+    other = verification_hashes(Shingling().hashes(" ".join(words)))
+    words[50::100] = ["changed"] * len(words[50::100])
+    passages = shared_passages(" ".join(words), other, Shingling())
+    assert len(passages) == 2001
+    assert {p.stop - p.start for p in passages[:-2]} == {99}
