@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import textwrap
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -25,8 +27,17 @@ from neardup.verify import shared_passages, verification_hashes
 
 #: Rows shown on a terminal; files and pipes get all.
 ROWS = 50
+#: The exit code after Ctrl-C.
+INTERRUPTED = 130
+#: Shared passages shown on a terminal.
+PASSAGES = 10
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 errors = Console(stderr=True, soft_wrap=True)
 
 
@@ -45,10 +56,10 @@ class Tokens(str, Enum):
     chars = "chars"
 
 
-Inputs = Annotated[
-    list[Path],
-    typer.Argument(metavar="IN...", help="Text, JSONL (also .gz, .zst), CSV, Parquet or Arrow files, folders of them, or - for standard input.", show_default=False),
-]
+INPUTS_HELP = "Text, JSONL (also .gz, .zst), CSV, Parquet or Arrow files, folders of them, or - for standard input."
+Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help=INPUTS_HELP, show_default=False)]
+OUTPUT_HELP = "Write the result here, in the format of its name: .jsonl, .csv, .parquet ..."
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help=OUTPUT_HELP, show_default=False)]
 Threshold = Annotated[float, typer.Option("--threshold", "-t", help="Least Jaccard similarity of a match, above 0, at most 1.")]
 Recall = Annotated[float, typer.Option(help="Probability that a pair exactly at the threshold is found.")]
 TextColumn_ = Annotated[str | None, typer.Option("--text", metavar="NAME", help="Column of the texts; guessed when obvious.", show_default=False)]
@@ -65,7 +76,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no note
 
 def printable(value: object) -> str:
     """A value for a terminal: nothing in it moves the cursor or colours the rest."""
-    return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)))
+    text: str = escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)))
+    return text
 
 
 def json_line(row: dict[str, Any]) -> str:
@@ -74,25 +86,44 @@ def json_line(row: dict[str, Any]) -> str:
     return line if line.isascii() or not any("\ud800" <= c <= "\udfff" for c in line) else json.dumps(row)
 
 
-def show(rows: Iterable[dict[str, Any]], columns: list[str], title: str) -> None:
+def count(n: int, noun: str) -> str:
+    """A number of things."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def folder_of(ids: list[Any]) -> str:
+    """The folder that all ids lie below, with its last slash; empty when there is none or they are not paths."""
+    if not all(isinstance(id, str) and "/" in id for id in ids):
+        return ""
+    try:
+        folder: str = os.path.commonpath([id.rpartition("/")[0] or "/" for id in ids]).rstrip("/") + "/"
+    except ValueError:  # absolute and relative ones
+        return ""
+    return folder
+
+
+def show(rows: list[dict[str, Any]], columns: list[str], title: str) -> None:
     """Rows as a table on a terminal, as JSON lines anywhere else."""
     if not sys.stdout.isatty():
-        for row in rows:
-            sys.stdout.write(json_line(row) + "\n")
+        try:
+            sys.stdout.writelines(json_line(row) + "\n" for row in rows)
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever reads has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    shown = rows[:ROWS]
+    names = [name for name in columns if name not in ("similarity", "containment")]
+    folder = folder_of([row[name] for row in shown for name in names]) if shown else ""
+    title += f", below {printable(folder)}" if folder else ""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim")
     for name in columns:
-        table.add_column(name, justify="right" if name in ("similarity", "containment") else "left", overflow="fold")
-    hidden = 0
-    for i, row in enumerate(rows):
-        if i < ROWS:
-            table.add_row(*(f"{row[name]:.3f}" if isinstance(row[name], float) else printable(row[name]) for name in columns))
-        else:
-            hidden += 1
-    console = Console()
+        table.add_column(name, justify="left" if name in names else "right", overflow="fold")
+    for row in shown:
+        table.add_row(*(printable(row[name]).removeprefix(folder) if name in names else f"{row[name]:.3f}" for name in columns))
+    console = Console(highlight=False)
     console.print(table)
-    if hidden:
-        console.print(f"[dim]... and {hidden:,} more; -o FILE writes all, a pipe shows all[/dim]")
+    if len(rows) > ROWS:
+        console.print(f"[dim]... and {len(rows) - ROWS:,} more: into a file by -o, or through a pipe[/dim]")
 
 
 def note(message: str, *, quiet: bool) -> None:
@@ -139,10 +170,20 @@ def filled(corpus: documents.Documents, index: neardup.Index, threads: int | Non
     return index
 
 
+def account(counted: dict[str, Any]) -> Iterator[str]:
+    """What a deduplication came to, in words."""
+    copies = f" ({counted['copies']:,} exact)" if counted["copies"] else ""
+    yield f"{count(counted['documents'], 'document')}: {counted['kept']:,} kept, {counted['removed']:,} removed{copies}"
+    if counted["without_shingles"]:
+        yield f"{count(counted['without_shingles'], 'document')} without a single word: kept, since they duplicate nothing"
+    if counted["short"]:
+        yield f"{count(counted['short'], 'document')} of fewer than {2 * counted['size']} tokens: one edit can hide a copy, a smaller --size sees more"
+
+
 @app.command()
 def dedup(
     inputs: Inputs,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="Write the kept documents here, in the format of its name.", show_default=False)] = None,
+    output: Output = None,
     threshold: Threshold = 0.8,
     keep: Annotated[Keep, typer.Option(help="Which of the documents that match is kept.")] = Keep.first,
     recall: Recall = 0.99,
@@ -160,7 +201,6 @@ def dedup(
     """Keep one document of each group of near-duplicates; say of every other which kept one it duplicates.
 
     Examples:
-
       neardup dedup news.jsonl -o clean.jsonl
 
       neardup dedup january.parquet february.parquet -o clean.parquet --keep longest
@@ -174,15 +214,11 @@ def dedup(
         )
     if output is not None:
         result.write(output)
-    rows = ({"id": r.id, "witness": r.witness, "similarity": r.similarity} for r in result.removed)
-    if output is None or result.removed:
-        show(rows, ["similarity", "id", "witness"], f"{len(result.removed):,} removed, each with the kept document that it duplicates")
-    counted = result.summary()
-    note(f"{counted['documents']:,} documents: {counted['kept']:,} kept, {counted['removed']:,} removed ({counted['copies']:,} of them copies)", quiet=quiet)
-    if counted["without_shingles"]:
-        note(f"{counted['without_shingles']:,} without a single word: kept, they duplicate nothing", quiet=quiet)
-    if counted["short"]:
-        note(f"{counted['short']:,} shorter than {2 * size} tokens: one edit can hide a copy; a smaller --size sees more", quiet=quiet)
+    rows = [{"id": r.id, "witness": r.witness, "similarity": r.similarity} for r in result.removed]
+    if rows or output is None:
+        show(rows, ["similarity", "id", "witness"], "Removed, each with the kept document that it duplicates")
+    for line in account(result.summary()):
+        note(line, quiet=quiet)
     if output is not None:
         note(f"written to {output}", quiet=quiet)
     if fail_on_duplicates and result.removed:
@@ -192,7 +228,7 @@ def dedup(
 @app.command()
 def pairs(
     inputs: Inputs,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="Write the pairs here, in the format of its name.", show_default=False)] = None,
+    output: Output = None,
     threshold: Threshold = 0.8,
     recall: Recall = 0.99,
     text: TextColumn_ = None,
@@ -210,7 +246,6 @@ def pairs(
     """List all pairs of near-duplicates with their similarity, most similar first.
 
     Examples:
-
       neardup pairs *.txt
 
       neardup pairs thesis/ --glob '**/*.tex' --threshold 0.5 --fail-on-duplicates
@@ -220,13 +255,15 @@ def pairs(
     index = neardup.Index(threshold, recall=recall, minhash=minhash(tokens, size, num_perm, seed))
     filled(read(inputs, text, id, glob, quiet=quiet), index, threads, quiet=quiet)
     table = index.pairs(max_pairs=max_pairs, threads=threads).sort_by([("similarity", "descending"), ("a", "ascending"), ("b", "ascending")])
-    note(f"{len(index):,} documents, {table.num_rows:,} pairs at {threshold} or above", quiet=quiet)
     if output is None:
-        rows = (row for part in table.to_batches(max_chunksize=4096) for row in part.to_pylist())
+        rows = table.to_pylist()
+        if sys.stdout.isatty():  # people know what a copy looks like: they come last
+            rows.sort(key=lambda row: row["similarity"] == 1)
         show(rows, ["similarity", "a", "b"], "Near-duplicates")
     else:
         files.write_table(table, output)
         note(f"written to {output}", quiet=quiet)
+    note(f"{count(len(index), 'document')}, {count(table.num_rows, 'pair')} at {threshold} or above", quiet=quiet)
     if fail_on_duplicates and table.num_rows:
         raise typer.Exit(1)
 
@@ -251,7 +288,6 @@ def query(
     """Find the near-duplicates of some documents in a corpus.
 
     Examples:
-
       neardup query archive.jsonl new-story.txt
 
       cat draft.md | neardup query essays/ -
@@ -262,7 +298,7 @@ def query(
     for batch in read(inputs, None, None, glob, quiet=quiet).batches():
         for name, matches in zip(batch.ids, index.query_many(batch.texts, threads=threads), strict=True):
             found += ({"query": name, "id": m.id, "similarity": m.similarity, "containment": m.containment} for m in matches)
-    show(found, ["similarity", "containment", "query", "id"], f"Matches among {len(index):,} documents")
+    show(found, ["similarity", "containment", "query", "id"], f"Matches among {count(len(index), 'document')}")
     if fail_on_duplicates and found:
         raise typer.Exit(1)
 
@@ -278,12 +314,11 @@ def compare(
     """Compare two texts: how similar they are, how much of each is in the other, and which passages they share.
 
     Examples:
-
       neardup compare draft.txt published.txt
     """
     shingling = Shingling(tokens=tokens.value, size=size)
     left, right = (single_text(path) for path in (a, b))
-    row = {
+    row: dict[str, Any] = {
         "a": str(a),
         "b": str(b),
         "similarity": neardup.jaccard(left, right, shingling=shingling),
@@ -297,15 +332,16 @@ def compare(
     if not sys.stdout.isatty():
         sys.stdout.write(json_line({**row, "passages": [p.text for p in passages]}) + "\n")
         return
-    console = Console()
+    console = Console(highlight=False)
     verdict = f"[green]a match at {threshold}[/green]" if row["match"] else f"[yellow]no match at {threshold}[/yellow]"
     console.print(f"[bold]{row['similarity']:.3f}[/bold] similarity: {verdict}")
     console.print(f"{row['a_in_b']:.1%} of {printable(a)} ({row['shingles_a']:,} shingles) is in {printable(b)}")
     console.print(f"{row['b_in_a']:.1%} of {printable(b)} ({row['shingles_b']:,} shingles) is in {printable(a)}")
-    for passage in passages[:10]:
-        console.print(f"[dim]{passage.stop - passage.start:,} tokens:[/dim] {printable(passage.text)}", soft_wrap=False)
-    if len(passages) > 10:  # noqa: PLR2004
-        console.print(f"[dim]... and {len(passages) - 10:,} more shared passages[/dim]")
+    for passage in passages[:PASSAGES]:
+        excerpt = printable(textwrap.shorten(passage.text, 300, placeholder=" ..."))
+        console.print(f"[dim]shared, {count(passage.stop - passage.start, 'token')}:[/dim] {excerpt}")
+    if len(passages) > PASSAGES:
+        console.print(f"[dim]... and {count(len(passages) - PASSAGES, 'more shared passage')}[/dim]")
 
 
 def single_text(path: Path) -> str:
@@ -336,11 +372,9 @@ def main() -> None:
     try:
         app()
     except (NearDupError, OSError, TypeError) as error:
-        if isinstance(error, BrokenPipeError):
-            sys.stderr.close()
-            sys.exit(0)
         errors.print(f"[red]neardup:[/red] {printable(error)}", highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("neardup: interrupted; nothing was written", highlight=False)
-        sys.exit(130)
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:
+            errors.print("neardup: interrupted; no output was written", highlight=False)
+        raise

@@ -110,7 +110,7 @@ class Result:
         The edges that decided, each removed document with every kept one that it matches; with ``pairs="all"`` every pair
         of distinct shingle sets, and each copy with the first of its set.
         """
-        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow as pa
 
         a, b, scores = self._edges
         first, second = np.minimum(a, b), np.maximum(a, b)

@@ -70,7 +70,7 @@ class Utf8:
         return [data[a:b].decode("utf-8", "surrogateescape") for a, b in pairwise(ends)]
 
 
-def as_texts(texts: Iterable[Any]) -> list[str] | Utf8:
+def as_texts(texts: Iterable[Any] | Utf8) -> list[str] | Utf8:
     """A list as it is; an Arrow column in place; any other iterable as a list.
 
     Arrow strings are not copied, unless they are views, dictionaries or in several chunks. A null is a document without

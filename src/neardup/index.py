@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neardup.banding import Banding
+from neardup.documents import Utf8
 from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_fraction, check_integer, kind
 from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.shingling import Shingling, check_text
@@ -51,7 +52,9 @@ def id_order(id: Id) -> tuple[bool, Id]:
     return isinstance(id, str), id
 
 
-def resolve(shingling: Shingling | None, minhash: MinHash | None, banding: Banding | None, threshold: float, recall: float) -> tuple[MinHash, Banding]:
+def resolve(
+    shingling: Shingling | None, minhash: MinHash | None, banding: Banding | None, threshold: float, recall: float
+) -> tuple[MinHash, Banding]:
     """The parameters of a job from those that were given."""
     check_fraction("threshold", threshold, one=True)
     check_fraction("recall", recall, one=False, remedy="; no number of bands is certain, 0.999 is possible")
@@ -175,7 +178,7 @@ class Index:
         id = check_id(id)
         self._store.add([id], self._one(text))
 
-    def add_many(self, ids: Iterable[Id], texts: Iterable[str], threads: int | None = None) -> None:
+    def add_many(self, ids: Iterable[Id], texts: Iterable[str] | Utf8, threads: int | None = None) -> None:
         """Add many documents, all or none of them.
 
         Parameters
@@ -309,7 +312,7 @@ class Index:
         batch = self._one(text)
         return self._matches(batch, 0, self._store.query(batch, self.threshold, 1)[0])
 
-    def query_many(self, texts: Iterable[str], threads: int | None = None) -> list[Matches]:
+    def query_many(self, texts: Iterable[str] | Utf8, threads: int | None = None) -> list[Matches]:
         """The matches of many texts, as :meth:`query` gives them one by one.
 
         Examples
@@ -372,7 +375,7 @@ class Index:
         >>> index.pairs().to_pylist()
         [{'a': 'x', 'b': 'y', 'similarity': 1.0}]
         """
-        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow as pa
 
         rows: list[tuple[Id, Id, float]] = []
         for found in self._store.pairs(self.threshold, number_of_threads(threads)):
@@ -385,12 +388,13 @@ class Index:
                 a, b = sorted(pair, key=id_order)
                 rows.append((a, b, score))
         rows.sort(key=lambda row: (id_order(row[0]), id_order(row[1])))
-        return pa.table({"a": id_column(row[0] for row in rows), "b": id_column(row[1] for row in rows), "similarity": pa.array([row[2] for row in rows], pa.float64())})
+        scores = pa.array([row[2] for row in rows], pa.float64())
+        return pa.table({"a": id_column(row[0] for row in rows), "b": id_column(row[1] for row in rows), "similarity": scores})
 
 
 def id_column(ids: Iterable[Id]) -> Any:
     """Ids as an Arrow column: integers where all are, otherwise strings."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     values = list(ids)
     if values and all(isinstance(id, int) for id in values):

@@ -129,7 +129,7 @@ class MinHash:
         check_text(text)
         return self.sign_many([text], threads=1, hashes=hashes)[0]
 
-    def sign_many(self, texts: Iterable[str], threads: int | None = None, hashes: bool = False) -> Signatures:
+    def sign_many(self, texts: Iterable[str] | Utf8, threads: int | None = None, hashes: bool = False) -> Signatures:
         """Sign many texts, on all processors; bit for bit what :meth:`sign` gives one by one.
 
         Parameters
