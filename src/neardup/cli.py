@@ -177,7 +177,7 @@ def account(counted: dict[str, Any]) -> Iterator[str]:
     if counted["without_shingles"]:
         yield f"{count(counted['without_shingles'], 'document')} without a single word: kept, since they duplicate nothing"
     if counted["short"]:
-        yield f"{count(counted['short'], 'document')} of fewer than {2 * counted['size']} tokens: one edit can hide a copy, a smaller --size sees more"
+        yield f"{count(counted['short'], 'document')} of fewer than {2 * counted['size']} tokens: one edit can hide a copy; try a smaller --size"
 
 
 @app.command()

@@ -565,7 +565,7 @@ def _write_chunks(chunks: Iterable[Chunk], schema_of: Callable[[], pa.Schema], p
 
 
 def _compressed(raw: BinaryIO, compression: str | None) -> Any:
-    if compression == "gzip":  # not Arrow's: it is at level 9, several times slower for 1 % less
+    if compression == "gzip":  # not Arrow's: it is at level 9, sixteen times slower for 2 % less
         return gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0)
     return pa.CompressedOutputStream(raw, compression) if compression else raw
 

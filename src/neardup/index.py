@@ -100,10 +100,10 @@ class Index:
 
     Examples
     --------
-    >>> index = Index(threshold=0.6)
+    >>> index = Index(threshold=0.7)
     >>> index.add("monday", "The committee will meet on Monday morning at ten in the town hall to vote on the budget.")
     >>> index.query("The committee will meet on Monday morning at ten in the town hall to vote on a budget.")
-    [Match(id='monday', similarity=0.6..., containment=0.7..., exact=True)]
+    [Match(id='monday', similarity=0.75, containment=0.857..., exact=True)]
     >>> index.query("The weather on Monday will be fine.")
     []
     """
