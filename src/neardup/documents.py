@@ -160,8 +160,9 @@ def _pandas_column(series: Any) -> list[Any] | pa.Array | pa.ChunkedArray:
 
 def _arrow_kind(arrow_type: pa.DataType) -> str:
     """The name of a type, all kinds of strings being one."""
-    value_type = getattr(arrow_type, "value_type", None) if str(arrow_type).startswith("dictionary") else arrow_type
-    return "string" if str(value_type) in ("string", "large_string", "string_view") else str(arrow_type)
+    value_type = arrow_type.value_type if str(arrow_type).startswith("dictionary") else arrow_type
+    name = str(value_type)
+    return "string" if name in ("string", "large_string", "string_view") else name
 
 
 def _utf8(column: pa.Array | pa.ChunkedArray) -> Utf8:
@@ -506,8 +507,8 @@ class Frame(Rows):
 
 def _pandas_kind(series: Any) -> str:
     if series.dtype == object:
-        infer: Any = sys.modules["pandas"].api.types.infer_dtype
-        return "string" if infer(series) == "string" else "object"
+        inferred: str = sys.modules["pandas"].api.types.infer_dtype(series)
+        return "object" if inferred == "empty" or inferred.startswith("mixed") else inferred
     name = str(series.dtype)
     if name == "category":
         return _pandas_kind(series.cat.categories)
