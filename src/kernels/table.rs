@@ -76,7 +76,7 @@ impl Table {
                 Bucket::Few(members) if members.len() < self.limit => members.push(entry),
                 Bucket::Few(members) => {
                     let entries = &self.entries;
-                    let set_hash = |e: u32| entries[e as usize].as_ref().map_or(row.set_hash, |x| x.set_hash);
+                    let set_hash = |e: u32| entries.get(e as usize).and_then(Option::as_ref).map_or(row.set_hash, |x| x.set_hash);
                     let all = members.iter().copied().chain([entry]);
                     *bucket = Bucket::Many(all.map(|e| (mix64(set_hash(e) ^ band as u64), e)).collect());
                 }

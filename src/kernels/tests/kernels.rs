@@ -1,0 +1,179 @@
+//! The kernels against plain versions of themselves, without Python. Parity with reference.py is tested from there.
+
+use neardup_kernels::hash::mix64;
+use neardup_kernels::minhash::{DistinctCounter, Lattice};
+use neardup_kernels::path::Path;
+use neardup_kernels::sign::{on_threads, sign_many, tokens, Document, Product, Recipe};
+use neardup_kernels::table::{Row, Table};
+use neardup_kernels::verify::{intersection, least_intersection, set_hash, similarity, sort_distinct, SortScratch};
+use std::collections::{BTreeSet, HashSet};
+
+/// A stream of reproducible numbers.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mix64(self.0)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+}
+
+/// Texts of every kind: words, marks, unspaced scripts, invalid bytes, and lengths around the steps of the kernels.
+fn texts() -> Vec<Vec<u8>> {
+    let mut numbers = Numbers(1);
+    let pieces: Vec<&[u8]> = vec![
+        b"word ",
+        b"A",
+        b"_9",
+        b" ",
+        b".",
+        "é".as_bytes(),
+        "e\u{301}".as_bytes(),
+        "\u{301}".as_bytes(),
+        "我们".as_bytes(),
+        "ก็".as_bytes(),
+        "ﬁ".as_bytes(),
+        "Ω".as_bytes(),
+        "각".as_bytes(),
+        "\u{1100}\u{1161}".as_bytes(),
+        "\u{200b}".as_bytes(),
+        b"\xff",
+        b"\xed\xa0\x80",
+        b"\xe2\x82",
+        b"a-rather-long-tokenwithout-any-end-in-sight",
+        b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    ];
+    let mut texts: Vec<Vec<u8>> = (0..3000)
+        .map(|i| {
+            let few = 1 + numbers.below(pieces.len());
+            (0..numbers.below([4, 40, 400][i % 3])).flat_map(|_| pieces[numbers.below(few)].to_vec()).collect()
+        })
+        .collect();
+    for length in (0..200).chain([4095, 4096, 4097, 16383, 16384, 16385, 40000]) {
+        texts.push(vec![b'x'; length]);
+        texts.push((0..length).map(|i| if i % 7 == 6 { b' ' } else { b'a' + (i % 23) as u8 }).collect());
+    }
+    texts
+}
+
+#[test]
+fn every_path_gives_the_same_bits() {
+    let texts = texts();
+    let documents: Vec<_> = texts.iter().map(|t| Document::Text(t)).collect();
+    for (chars, size, num_perm, seed) in [(false, 5, 128, 0), (false, 1, 100, 7), (false, 3, 2, 1), (false, 32, 300, 0), (true, 5, 129, 9)]
+    {
+        let sign = |path, threads| {
+            let lattice = Lattice::new(num_perm, seed);
+            sign_many(&Recipe { chars, size, secret: seed, lattice, product: Product::SignatureAndHashes }, &documents, threads, path)
+        };
+        let portable = sign(Path::Portable, 1);
+        for path in Path::available() {
+            for threads in [1, 3] {
+                let signed = sign(path, threads);
+                assert!(signed.values == portable.values && signed.counts == portable.counts, "{path:?} {num_perm}");
+                assert!(signed.offsets == portable.offsets && signed.hashes == portable.hashes, "{path:?} {num_perm}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tokens_are_words_in_place() {
+    let (bytes, edges) = tokens("Ｔhe CAT, 我们_x e\u{301}".as_bytes(), false);
+    let found: Vec<_> = edges.chunks(2).map(|e| std::str::from_utf8(&bytes[e[0] as usize..e[1] as usize]).unwrap()).collect();
+    assert_eq!(found, ["the", "cat", "我", "们", "_x", "é"]);
+}
+
+#[test]
+fn distinct_hashes_are_counted() {
+    let mut numbers = Numbers(2);
+    let mut counter = DistinctCounter::default();
+    for round in 0..200 {
+        let hashes: Vec<u64> = (0..numbers.below(3000)).map(|_| numbers.next() >> [0, 52, 60, 20][round % 4]).collect();
+        counter.clear(numbers.below(2000));
+        let mut kept = Vec::new();
+        for part in hashes.chunks(700) {
+            counter.insert_all::<true>(part, &mut kept);
+        }
+        let distinct: HashSet<u64> = hashes.iter().copied().collect();
+        assert_eq!(counter.count(), distinct.len() as u64);
+        let high: BTreeSet<u32> = hashes.iter().map(|y| (y >> 32) as u32).collect();
+        let n = sort_distinct(&mut kept, &mut SortScratch::default());
+        assert!(kept[..n].iter().eq(high.iter()));
+    }
+}
+
+#[test]
+fn sorting_even_and_crowded_hashes() {
+    let mut numbers = Numbers(3);
+    let mut scratch = SortScratch::default();
+    for n in [0, 1, 2, 63, 64, 65, 500, 5000, 1 << 16, 70_000] {
+        for shift in [32, 44, 60] {
+            let mut hashes: Vec<u32> = (0..n).map(|_| (numbers.next() >> shift) as u32).collect();
+            let expected: Vec<u32> = hashes.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+            let distinct = sort_distinct(&mut hashes, &mut scratch);
+            assert_eq!(hashes[..distinct], expected);
+        }
+    }
+}
+
+#[test]
+fn intersections_are_those_of_sets() {
+    let mut numbers = Numbers(4);
+    for _ in 0..2000 {
+        let range = 1 + numbers.below(300) as u64;
+        let mut set = || -> BTreeSet<u32> { (0..numbers.below(200)).map(|_| (numbers.next() % range) as u32).collect() };
+        let (a, b) = (set(), set());
+        let both = a.intersection(&b).count();
+        let (a, b): (Vec<_>, Vec<_>) = (a.into_iter().collect(), b.into_iter().collect());
+        for least in [0, 1, both, both + 1] {
+            assert_eq!(intersection(&a, &b, least), (both >= least).then_some(both));
+        }
+    }
+}
+
+#[test]
+fn the_least_intersection_is_where_the_predicate_turns() {
+    for threshold in [1e-9, 0.1, 1.0 / 3.0, 0.5, 0.7, 0.8, 0.9, 28.0 / 35.0, 1.0] {
+        for n in 1..60 {
+            for m in 1..60 {
+                let expected = (1..=n.min(m)).find(|&both| similarity(both, n, m) >= threshold).unwrap_or(n.min(m) + 1);
+                assert_eq!(least_intersection(n, m, threshold), expected, "{n} {m} {threshold}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_table_finds_what_was_not_removed() {
+    let keys = [7u64, 8];
+    let sets: Vec<Vec<u32>> = (0..50).map(|i| (0..20).map(|j| if j < 18 { j } else { 100 + 2 * i + j }).collect()).collect();
+    let row = |i: usize| Row { keys: &keys, set_hash: set_hash(&sets[i], &keys), hashes: &sets[i] };
+    let mut table = Table::new(2, 10);
+    for i in 0..50 {
+        assert_eq!(table.insert(row(i)), Some(i as u32));
+        assert_eq!(table.insert(row(i)), Some(i as u32), "one entry a set");
+    }
+    let answer = table.query(row(3), 0.5);
+    assert!(answer.truncated && answer.found.len() <= 21 && answer.found.iter().any(|f| f.entry == 3));
+    for i in 0..45 {
+        assert!(table.remove(i) && !table.remove(i));
+    }
+    let answer = table.query(row(47), 0.8);
+    assert!(!answer.truncated);
+    assert_eq!(answer.found.iter().map(|f| f.entry).collect::<Vec<_>>(), [45, 46, 47, 48, 49]);
+    assert_eq!(table.pairs(0..50, 0.8, 2).iter().map(|(_, found)| found.len()).sum::<usize>(), 10);
+    assert!(table.add_unless_match(row(0), 0.8).is_err() && table.add_unless_match(row(0), 0.95).is_ok());
+    assert_eq!(table.insert(Row { hashes: &[], ..row(0) }), None, "nothing has no entry");
+}
+
+#[test]
+fn work_comes_back_in_order() {
+    for threads in [1, 2, 7] {
+        assert_eq!(on_threads((0..100).collect(), threads, |i: usize| i * i), (0..100).map(|i| i * i).collect::<Vec<_>>());
+    }
+}
