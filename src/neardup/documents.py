@@ -402,13 +402,16 @@ class Rows(Documents):
     def read(self, size: int) -> Iterator[Batch]:
         """The rows in order."""
         names = list(dict.fromkeys((self.text, self.id or self.text)))
+        done = 0
         for numbers, rows in self.slices(names, size):
             texts = as_texts(rows[self.text])
+            ids: list[Id] = list(range(done, done + len(texts)))
             if self.id is not None:
                 ids = self._ids(rows[self.id], numbers)
-            else:
-                ids = [n - 1 for n in numbers] if self.prefix is None else [f"{self.prefix}:{n}" for n in numbers]
+            elif self.prefix is not None:
+                ids = [f"{self.prefix}:{number}" for number in numbers]
             yield Batch(ids, texts, text_lengths(texts))
+            done += len(texts)
 
     def chunks(self, take: Take) -> Iterator[Chunk]:
         """Tables."""

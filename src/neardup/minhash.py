@@ -133,7 +133,10 @@ class MinHash:
         0
         """
         check_text(text)
-        return self.sign_many([text], threads=1, hashes=hashes)[0]
+        if callable(self.shingling.tokens):
+            return self.sign_tokens(self.shingling.tokens(text), hashes=hashes)
+        values, counts, _, verification = _kernels.sign_texts([text], self._recipe(hashes), 1)
+        return Signature(values[0], int(counts[0]), self, verification if hashes else None)
 
     def sign_many(self, texts: Iterable[str] | Utf8, threads: int | None = None, hashes: bool = False) -> Signatures:
         """Sign many texts, on all processors; bit for bit what :meth:`sign` gives one by one.
