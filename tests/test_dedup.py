@@ -1,0 +1,658 @@
+"""deduplicate(): the decisions are those of brute force, whatever the corpus comes as, whoever shares the work."""
+
+import gzip
+import hashlib
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import datasets
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+import truth
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import neardup
+from neardup import (
+    Banding,
+    IncompatibleError,
+    Index,
+    InputError,
+    MinHash,
+    ParameterError,
+    Removed,
+    Shingling,
+    deduplicate,
+    jaccard,
+)
+
+KEEP = ["first", "last", "longest"]
+SINGLE_WORDS = Shingling(size=1)
+#: Few slots and long bands: many pairs are missed, and which ones is known.
+SELECTIVE = {"minhash": MinHash(num_perm=32, shingling=SINGLE_WORDS), "banding": Banding(4, 8)}
+#: Nearly every pair that shares a shingle is a candidate.
+GENEROUS = {"minhash": MinHash(num_perm=128, shingling=SINGLE_WORDS), "banding": Banding(128, 1)}
+
+PARAMETERS = st.sampled_from([SELECTIVE, GENEROUS])
+THRESHOLDS = st.sampled_from([0.5, 0.6, 0.75, 0.8, 1.0])
+
+#: 0 ~ 1 ~ 2 ~ 3 at 18 / 22, and none of them like one further on.
+CHAIN = [" ".join(f"w{i}" for i in range(start, start + 20)) for start in (0, 2, 4, 6)]
+#: 0 ~ 1 ~ 2, and the second two are more alike.
+UNEVEN = [" ".join(f"w{i}" for i in range(start, start + 20)) for start in (0, 2, 3)]
+#: Two texts and changed copies of them, an empty one, and one that is like nothing.
+CORPUS = [
+    "The committee will meet on Monday morning at ten in the town hall to vote on the budget.",
+    "It rained all day on the second of May, and nobody who had come stayed until the end.",
+    "THE COMMITTEE will meet on Monday morning, at ten, in the town hall, to vote on the budget!",
+    "",
+    "Nothing else in the world is at all like this one sentence.",
+    "It rained all day on the second of May, and nobody who had come stayed until the evening.",
+    "It rained all day on the second of May, and nobody who had come stayed until the end...",
+]
+
+
+def rows(table):
+    """The rows of a table as tuples."""
+    return list(zip(*table.to_pydict().values(), strict=True))
+
+
+def decided(result):
+    """Who is kept, and the witness and similarity of each other, by id."""
+    return result.kept, {removed.id: (removed.witness, removed.similarity) for removed in result.removed}
+
+
+def everything(result):
+    """All that a result says."""
+    return result.kept, result.removed, result.clusters, rows(result.pairs), result.summary()
+
+
+def planted(n, seed):
+    """A corpus of stories of 15 to 80 words with changed copies of every kind, and some texts without a word."""
+    rng = random.Random(seed)
+    words = [f"word{i}" for i in range(3000)]
+    texts = []
+    while len(texts) < n:
+        story = rng.choices(words, k=rng.randrange(15, 80))
+        texts.append(" ".join(story))
+        while rng.random() < 0.6:
+            changed = list(story)
+            for _ in range(rng.choice([0, 1, 1, 2, 3, 8])):
+                place = rng.randrange(len(changed))
+                changed[place : place + rng.choice([0, 1, 1, 3])] = rng.choices(words, k=rng.choice([0, 1, 1, 2]))
+            texts.append(rng.choice(["{}", "{}.", "<{}>", "{}!"]).format((" ", ", ")[rng.random() < 0.2].join(changed)))
+            if rng.random() < 0.3:
+                story = changed  # a copy of the copy
+        if rng.random() < 0.05:
+            texts.append(rng.choice(["", "...", " \n"]))
+    texts = texts[:n]
+    rng.shuffle(texts)
+    return texts
+
+
+# ---- the decisions ---------------------------------------------------------------------------------------------------
+
+
+@given(truth.corpora(), st.sampled_from(KEEP), THRESHOLDS, PARAMETERS)
+@example(CHAIN, "first", 0.8, GENEROUS)
+@settings(max_examples=150)
+def test_what_is_kept_is_what_brute_force_keeps(texts, keep, threshold, parameters):
+    """In order of rank, a document is kept if it matches no kept one, among the pairs that the band keys find."""
+    result = deduplicate(texts, threshold, keep=keep, **parameters)
+    found = truth.pairs_found(texts, threshold, **parameters)
+    kept, removed = truth.decide(truth.RANKED[keep](texts), found)
+    assert result.kept == kept
+    assert [document.id for document in result.removed] == list(removed)
+
+
+@given(truth.corpora(), st.sampled_from(KEEP), THRESHOLDS, PARAMETERS)
+@example(UNEVEN, "first", 0.8, GENEROUS)
+@settings(max_examples=150)
+def test_the_witness_is_the_kept_match_of_highest_similarity(texts, keep, threshold, parameters):
+    """Whether it ranks before the removed document or after; of equally similar ones that which ranks first."""
+    result = deduplicate(texts, threshold, keep=keep, **parameters)
+    found = truth.pairs_found(texts, threshold, **parameters)
+    assert decided(result) == truth.decide(truth.RANKED[keep](texts), found)
+
+
+@given(truth.corpora(), st.sampled_from(KEEP), THRESHOLDS, PARAMETERS)
+@settings(max_examples=100)
+def test_every_removed_document_has_a_kept_witness(texts, keep, threshold, parameters):
+    """It matches it at the threshold or above, with the exact similarity of the two texts."""
+    result = deduplicate(texts, threshold, keep=keep, **parameters)
+    assert sorted([*result.kept, *(document.id for document in result.removed)]) == list(range(len(texts)))
+    for removed in result.removed:
+        assert removed.witness in result.kept
+        assert removed.similarity == jaccard(texts[removed.id], texts[removed.witness], shingling=SINGLE_WORDS) >= threshold
+
+
+@given(truth.corpora(), st.sampled_from(KEEP), THRESHOLDS, PARAMETERS)
+@settings(max_examples=150)
+def test_all_pairs_are_those_found(texts, keep, threshold, parameters):
+    """pairs="all" lists each verified pair of distinct sets once and copies as a star, sorted, a before b; it changes no decision."""
+    result = deduplicate(texts, threshold, keep=keep, pairs="all", **parameters)
+    listed = {(a, b): score for a, b, score in rows(result.pairs)}
+    assert list(listed) == sorted(listed)
+    assert len(listed) == result.pairs.num_rows
+    sets = truth.shingle_sets(texts, SINGLE_WORDS)
+    assert truth.with_copies(listed, sets) == truth.pairs_found(texts, threshold, **parameters)
+    first = {hashes: i for i, hashes in reversed(list(enumerate(sets)))}
+    assert all(a == first[sets[a]] and (b == first[sets[b]] or sets[a] == sets[b]) for a, b in listed), "copies are listed as a star"
+    assert not any((min(a, b), max(a, b)) in listed for a in result.kept for b in result.kept)
+    assert decided(deduplicate(texts, threshold, keep=keep, **parameters)) == decided(result)
+
+
+@given(truth.corpora(), st.sampled_from(KEEP), THRESHOLDS, PARAMETERS)
+@settings(max_examples=150)
+def test_pairs_are_the_edges_of_the_decisions(texts, keep, threshold, parameters):
+    """By default each removed document is listed with every kept one that it matches, and nothing else."""
+    result = deduplicate(texts, threshold, keep=keep, **parameters)
+    found = truth.pairs_found(texts, threshold, **parameters)
+    kept = set(result.kept)
+    assert rows(result.pairs) == sorted((a, b, score) for (a, b), score in found.items() if (a in kept) != (b in kept))
+
+
+@given(truth.corpora(), st.sampled_from(KEEP), THRESHOLDS, PARAMETERS)
+@settings(max_examples=60)
+def test_the_same_as_an_index_fed_in_order_of_rank(texts, keep, threshold, parameters):
+    """Index.add_unless_duplicate accepts the kept documents, and finds nothing more similar to a removed one than its witness."""
+    index = Index(threshold, **parameters)
+    matches = {i: index.add_unless_duplicate(i, texts[i]) for i in truth.RANKED[keep](texts)}
+    result = deduplicate(texts, threshold, keep=keep, **parameters)
+    assert sorted(index.ids()) == result.kept
+    for removed in result.removed:
+        assert matches[removed.id].similarity <= removed.similarity
+
+
+@given(truth.corpora(), st.sampled_from(KEEP), THRESHOLDS)
+@settings(max_examples=60)
+def test_clusters_are_the_kept_documents_with_those_removed_for_them(texts, keep, threshold):
+    """Each group of two or more, the kept one first, then the others by place; groups by the kept one's place."""
+    result = deduplicate(texts, threshold, keep=keep, **GENEROUS)
+    expected = {kept: [kept] for kept in result.kept}
+    for removed in result.removed:
+        expected[removed.witness].append(removed.id)
+    assert result.clusters == [group for group in expected.values() if len(group) > 1]
+
+
+@pytest.mark.parametrize("keep", KEEP)
+@pytest.mark.parametrize("threshold", [0.5, 0.8, 0.95])
+def test_a_corpus_with_planted_copies(keep, threshold):
+    """The default parameters on 1,500 documents: decisions as brute force on the pairs found, nearly all that there are."""
+    texts = planted(1500, seed=3)
+    result = deduplicate(texts, threshold, keep=keep, pairs="all")
+    sets = truth.shingle_sets(texts)
+    every = truth.join(sets, threshold)
+    found = truth.with_copies({(a, b): score for a, b, score in rows(result.pairs)}, sets)
+    assert found.items() <= every.items()
+    assert len(found) >= 0.98 * len(every) > 100
+    kept, removed = truth.decide(truth.RANKED[keep](texts), found)
+    assert result.kept == kept
+    assert [document.id for document in result.removed] == list(removed)
+
+
+# ---- which is kept, by example ---------------------------------------------------------------------------------------
+
+
+def test_nothing_is_lost_through_a_chain_of_resemblance():
+    """0 ~ 1 ~ 2 ~ 3 without 0 ~ 2: every second one is kept, whichever end comes first."""
+    assert deduplicate(CHAIN, 0.8, **GENEROUS).kept == [0, 2]
+    assert deduplicate(CHAIN, 0.8, keep="last", **GENEROUS).kept == [1, 3]
+    assert deduplicate([CHAIN[0], CHAIN[1] + " !", *CHAIN[2:]], 0.8, keep="longest", **GENEROUS).kept == [1, 3]
+
+
+def test_equally_similar_witnesses_are_told_apart_by_rank():
+    """Of two kept documents that a third resembles alike, the witness is the one that the policy prefers."""
+    left, middle, right = (" ".join(f"w{i:02}" for i in range(start, start + 18)) for start in range(3))
+    score = 17 / 19
+    assert jaccard(left, middle, shingling=SINGLE_WORDS) == jaccard(right, middle, shingling=SINGLE_WORDS) == score
+    parameters = {"threshold": 0.85, **GENEROUS}
+    assert decided(deduplicate([left, right, middle], **parameters)) == ([0, 1], {2: (0, score)})
+    assert decided(deduplicate([middle, left, right], keep="last", **parameters)) == ([1, 2], {0: (2, score)})
+    assert decided(deduplicate([left, right + "!", middle], keep="longest", **parameters)) == ([0, 1], {2: (1, score)})
+    assert decided(deduplicate([left + "!", right, middle], keep="longest", **parameters)) == ([0, 1], {2: (0, score)})
+
+
+def test_a_more_similar_kept_document_of_lower_rank_is_the_witness():
+    """1 is removed for 0; 2, which 0 does not match, is kept after it and resembles 1 more: it is what 1 duplicates."""
+    result = deduplicate(UNEVEN, 0.8, **GENEROUS)
+    assert decided(result) == ([0, 2], {1: (2, 19 / 21)})
+    assert rows(result.pairs) == [(0, 1, 18 / 22), (1, 2, 19 / 21)]
+    assert result.clusters == [[2, 1]]
+
+
+def test_the_longest_is_by_characters():
+    """Not by words or bytes, and of equally long ones the first is kept."""
+    assert deduplicate(["one two", "one,, two", "one  two"], keep="longest").kept == [1]
+    assert deduplicate(["eins zwei", "eins zwei", "EINS ZWEI"], keep="longest").kept == [0]
+    wide, narrow = "\U0001d41a b c", "a b c."  # fewer characters in more bytes, the same words
+    assert jaccard(wide, narrow) == 1.0
+    assert deduplicate([wide, narrow], keep="longest").kept == [1]
+
+
+def test_copies_are_listed_as_a_star():
+    """All copies of a text are paired with the first of them, and the first with what resembles it."""
+    texts = [CHAIN[1], CHAIN[0], CHAIN[1], CHAIN[0].upper(), CHAIN[1], ""]
+    result = deduplicate(texts, 0.8, pairs="all", **GENEROUS)
+    assert rows(result.pairs) == [(0, 1, 18 / 22), (0, 2, 1.0), (0, 4, 1.0), (1, 3, 1.0)]
+    assert rows(deduplicate(texts, 0.8, **GENEROUS).pairs) == [(0, 1, 18 / 22), (0, 2, 1.0), (0, 3, 18 / 22), (0, 4, 1.0)]
+
+
+@pytest.mark.parametrize("keep", KEEP)
+def test_documents_without_shingles_are_kept(keep):
+    """They duplicate nothing, not even one another; they are counted."""
+    texts = ["", "", " ", "...", "\x00", "\ud800", "a", "A", "😀", "😀"]
+    result = deduplicate(texts, keep=keep)
+    assert result.kept == [0, 1, 2, 3, 4, 5, 7 if keep == "last" else 6, 8, 9]
+    assert result.summary()["without_shingles"] == 8
+    assert result.summary()["removed"] == result.summary()["copies"] == 1
+
+
+def test_copies_of_short_texts_match_and_nothing_else_of_theirs():
+    """A text of fewer tokens than a shingle is one shingle: itself."""
+    result = deduplicate(["Page 1 of 2", "page 1 of 2.", "Page 1 of 3", "Page 1"], 0.1)
+    assert result.kept == [0, 2, 3]
+    assert result.summary()["short"] == 4
+
+
+# ---- what a result says ----------------------------------------------------------------------------------------------
+
+
+def test_a_result_counts_what_it_did():
+    """Documents, kept, removed, copies, those without shingles, short ones and clusters, and every parameter."""
+    result = deduplicate(CORPUS, 0.7, recall=0.9)
+    banding = Banding.for_threshold(0.7, 0.9)
+    assert result.summary() == {
+        "documents": 7,
+        "kept": 4,
+        "removed": 3,
+        "copies": 2,
+        "without_shingles": 1,
+        "short": 0,
+        "clusters": 2,
+        "threshold": 0.7,
+        "recall": banding.probability(0.7),
+        "bands": banding.bands,
+        "rows": banding.rows,
+        "num_perm": 128,
+        "scheme": "lattice-v1",
+        "tokens": "words",
+        "size": 5,
+    }
+    assert json.loads(json.dumps(result.summary())) == result.summary()
+    assert repr(result) == "<Result: 7 documents, 4 kept, 3 removed at threshold 0.7>"
+    assert (result.threshold, result.minhash, result.banding) == (0.7, MinHash(), banding)
+
+
+@given(truth.corpora(), THRESHOLDS)
+@settings(max_examples=60)
+def test_counts_agree_with_what_is_listed(texts, threshold):
+    """The counts are those of the lists, and of the shingle sets."""
+    result = deduplicate(texts, threshold, shingling=Shingling(size=3))
+    summary, sets = result.summary(), truth.shingle_sets(texts, Shingling(size=3))
+    assert (summary["documents"], summary["kept"], summary["removed"]) == (len(texts), len(result.kept), len(result.removed))
+    assert summary["copies"] == sum(n - 1 for hashes, n in Counter(sets).items() if hashes)
+    assert summary["without_shingles"] == sum(not hashes for hashes in sets)
+    assert summary["short"] == sum(0 < len(hashes) <= 3 for hashes in sets)
+    assert summary["clusters"] == len(result.clusters)
+
+
+def test_a_result_by_example():
+    """Kept ids in input order; removed documents with witness and similarity; groups; a table of pairs."""
+    result = deduplicate(CORPUS, 0.7)
+    near = jaccard(CORPUS[1], CORPUS[5])
+    assert result.kept == [0, 1, 3, 4]
+    assert result.removed == [Removed(2, 0, 1.0), Removed(5, 1, near), Removed(6, 1, 1.0)]
+    assert result.clusters == [[0, 2], [1, 5, 6]]
+    assert result.pairs.column_names == ["a", "b", "similarity"]
+    assert result.pairs.schema.types == [pa.int64(), pa.int64(), pa.float64()]
+    assert rows(result.pairs) == [(0, 2, 1.0), (1, 5, near), (1, 6, 1.0)]
+
+
+@pytest.mark.parametrize("source", [[], (), pa.array([], pa.string()), iter([]), pd.Series([], dtype=str)], ids=lambda s: type(s).__name__)
+def test_an_empty_corpus(source):
+    """Nothing in, nothing out."""
+    result = deduplicate(source, pairs="all")
+    assert (result.kept, result.removed, result.clusters, result.pairs.num_rows) == ([], [], [], 0)
+    assert (result.summary()["documents"], result.summary()["kept"]) == (0, 0)
+    assert repr(result) == "<Result: 0 documents, 0 kept, 0 removed at threshold 0.8>"
+
+
+# ---- what a corpus may come as ---------------------------------------------------------------------------------------
+
+COLUMNS = {
+    "tuple": tuple,
+    "generator": lambda texts: (text for text in texts),
+    "numpy": np.array,
+    "pandas": pd.Series,
+    "pandas labels": lambda texts: pd.Series(texts, index=range(100, 100 + len(texts))),
+    "polars": pl.Series,
+    "arrow": pa.array,
+    "arrow chunks": lambda texts: pa.chunked_array([texts[:3], [], texts[3:]], pa.string()),
+    "hugging face column": lambda texts: datasets.Dataset.from_dict({"t": texts})["t"],
+    "lines": list,
+}
+TABLES = {
+    "pandas": pd.DataFrame,
+    "polars": pl.DataFrame,
+    "arrow": pa.table,
+    "hugging face": datasets.Dataset.from_dict,
+}
+
+
+@pytest.mark.parametrize("keep", KEEP)
+@pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS)
+def test_columns_of_every_kind_are_decided_alike(column, keep):
+    """A list, generator, numpy, pandas, polars, Arrow or Hugging Face column gives the same: ids are positions."""
+    assert everything(deduplicate(column(CORPUS), 0.7, keep=keep)) == everything(deduplicate(CORPUS, 0.7, keep=keep))
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_tables_of_every_kind_are_decided_alike(table):
+    """The text column may be named or obvious; ids are positions without an id column, and otherwise what it says."""
+    by_position = deduplicate(CORPUS, 0.7)
+    numbers = list(range(len(CORPUS)))
+    assert everything(deduplicate(table({"n": numbers, "text": CORPUS}), 0.7)) == everything(by_position)
+    assert everything(deduplicate(table({"text": [""] * 7, "b": CORPUS}), 0.7, text="b")) == everything(by_position)
+    names = [f"name {i}" for i in range(7)]
+    named = deduplicate(table({"name": names, "text": CORPUS}), 0.7, id="name")
+    assert named.kept == [names[i] for i in by_position.kept]
+    assert named.removed == [Removed(names[r.id], names[r.witness], r.similarity) for r in by_position.removed]
+    assert named.clusters == [[names[i] for i in group] for group in by_position.clusters]
+    assert rows(named.pairs) == [(names[a], names[b], score) for a, b, score in rows(by_position.pairs)]
+    assert named.summary() == by_position.summary()
+
+
+def write_lines(path, opener=open):
+    """The corpus as lines of JSON."""
+    with opener(path, "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps({"text": text, "n": n}) + "\n" for n, text in enumerate(CORPUS))
+
+
+FILES = {
+    "corpus.jsonl": write_lines,
+    "corpus.jsonl.gz": lambda path: write_lines(path, gzip.open),
+    "corpus.parquet": lambda path: pq.write_table(pa.table({"text": CORPUS, "n": range(7)}), path),
+    "corpus.csv": lambda path: pyarrow.csv.write_csv(pa.table({"text": CORPUS, "n": range(7)}), path),
+}
+
+
+@pytest.mark.parametrize("kind", [str, lambda path: path, lambda path: [path]], ids=["str", "Path", "list of Path"])
+@pytest.mark.parametrize("name", FILES)
+def test_files_of_every_kind_are_decided_alike(name, kind, tmp_path):
+    """A JSONL, compressed, Parquet or CSV file of the corpus gives what the list gives: rows are positions."""
+    path = tmp_path / name
+    FILES[name](path)
+    assert everything(deduplicate(kind(path), 0.7)) == everything(deduplicate(CORPUS, 0.7))
+
+
+def test_text_files_are_documents_named_by_their_files(tmp_path):
+    """A folder of text files: each is a document, its rank the order of names."""
+    for i, text in enumerate(CORPUS):
+        (tmp_path / f"{i}.txt").write_text(text, encoding="utf-8")
+    by_position = deduplicate(CORPUS, 0.7)
+    result = deduplicate(tmp_path, 0.7)
+    assert [len(result.kept), len(result.removed)] == [4, 3]
+    assert [str(id).rsplit(os.sep, 1)[-1] for id in result.kept] == [f"{i}.txt" for i in by_position.kept]
+    assert [(r.id[-5:], r.witness[-5:], r.similarity) for r in result.removed] == [
+        (f"{r.id}.txt", f"{r.witness}.txt", r.similarity) for r in by_position.removed
+    ]
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+
+READERS = {
+    "clean.jsonl": lambda path: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()],
+    "clean.parquet": lambda path: pq.read_table(path).to_pylist(),
+    "clean.csv": lambda path: pd.read_csv(path, keep_default_na=False).to_dict("records"),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_list_is_written_with_its_positions(name, tmp_path):
+    """The kept documents in input order, as id and text; what is written has no duplicates and gives itself again."""
+    path = tmp_path / name
+    deduplicate(CORPUS, 0.7).write(path)
+    assert READERS[name](path) == [{"id": i, "text": CORPUS[i]} for i in (0, 1, 3, 4)]
+    again = deduplicate(path, 0.7)
+    assert (list(map(int, again.kept)), again.removed) == ([0, 1, 3, 4], [])
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_a_table_is_written_with_all_its_columns(table, name, tmp_path):
+    """The rows of the kept documents, in input order."""
+    columns = {"text": CORPUS, "year": list(range(1990, 1997)), "source": [f"s{i}" for i in range(7)]}
+    path = tmp_path / name
+    deduplicate(table(columns), 0.7, keep="last").write(str(path))
+    assert READERS[name](path) == [{key: values[i] for key, values in columns.items()} for i in (2, 3, 4, 6)]
+
+
+def test_lines_of_json_stay_as_they_were(tmp_path):
+    """From JSONL to JSONL each kept line is the original, byte for byte."""
+    lines = [f'{{"text":   {json.dumps(text)}, "x": 1.50 }}\n' for text in CORPUS]
+    (tmp_path / "in.jsonl").write_text("".join(lines), encoding="utf-8")
+    deduplicate(tmp_path / "in.jsonl", 0.7).write(tmp_path / "out.jsonl")
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "".join(lines[i] for i in (0, 1, 3, 4))
+
+
+def test_a_format_that_is_not_known_is_refused(tmp_path):
+    """So is writing over the input; nothing is written and the input stays."""
+    write_lines(tmp_path / "in.jsonl")
+    before = (tmp_path / "in.jsonl").read_bytes()
+    result = deduplicate(tmp_path / "in.jsonl", 0.7)
+    with pytest.raises(ParameterError, match="clean"):
+        result.write(tmp_path / "clean.docx")
+    with pytest.raises(ParameterError, match=r"in\.jsonl"):
+        result.write(tmp_path / "in.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+    assert (tmp_path / "in.jsonl").read_bytes() == before
+
+
+# ---- one answer, however it is computed ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keep", KEEP)
+def test_threads_do_not_change_the_answer(keep):
+    """1, 2 or 7 threads give one result to the last bit."""
+    texts = planted(1200, seed=11)
+    answers = [everything(deduplicate(texts, 0.6, keep=keep, threads=threads, pairs="all")) for threads in (1, 2, 7)]
+    assert answers[0] == answers[1] == answers[2]
+    assert len(answers[0][1]) > 100
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+@pytest.mark.parametrize("pairs", ["decisions", "all"])
+def test_slices_do_not_change_the_answer(monkeypatch, size, pairs):
+    """Documents decided one at a time, a few or all at once, read in batches of any size: one result."""
+    texts = planted(700, seed=12)
+    expected = everything(deduplicate(texts, 0.6, keep="longest", pairs=pairs))
+    monkeypatch.setattr("neardup.dedup.SLICE", size)
+    monkeypatch.setattr("neardup.documents.BATCH_BYTES", 50 * size)
+    assert everything(deduplicate(texts, 0.6, keep="longest", pairs=pairs)) == expected
+
+
+@given(truth.corpora(), st.sampled_from([1, 2, 5]), st.sampled_from(KEEP), st.sampled_from(["decisions", "all"]))
+@settings(max_examples=60)
+def test_slices_of_any_corpus(texts, size, keep, pairs):
+    """The same for corpora in which nearly everything resembles something."""
+    expected = everything(deduplicate(texts, 0.6, keep=keep, pairs=pairs, **SELECTIVE))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neardup.dedup.SLICE", size)
+        assert everything(deduplicate(texts, 0.6, keep=keep, pairs=pairs, **SELECTIVE)) == expected
+
+
+SCRIPT = """
+import hashlib, sys
+import neardup, test_dedup
+for keep in ("first", "longest"):
+    result = neardup.deduplicate(test_dedup.planted(800, seed=13), 0.6, keep=keep, threads=int(sys.argv[1]), pairs="all")
+    print(hashlib.sha256(repr(test_dedup.everything(result)).encode()).hexdigest())
+"""
+
+
+def test_the_hash_seed_does_not_change_the_answer():
+    """Fresh interpreters with other seeds of Python's own hashes, and other numbers of threads, give one result."""
+    expected = [
+        hashlib.sha256(repr(everything(deduplicate(planted(800, seed=13), 0.6, keep=keep, pairs="all"))).encode()).hexdigest()
+        for keep in ("first", "longest")
+    ]
+    for hash_seed, threads in (("0", 1), ("random", 2)):
+        env = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        answer = subprocess.run([sys.executable, "-c", SCRIPT, str(threads)], env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
+        assert answer.split() == expected
+
+
+def test_the_order_of_the_input_changes_ranks_only():
+    """Backwards with keep="last" is forwards with keep="first"."""
+    texts = planted(600, seed=14)
+    forwards, backwards = deduplicate(texts, 0.6), deduplicate(texts[::-1], 0.6, keep="last")
+    last = len(texts) - 1
+    assert backwards.kept == [last - i for i in reversed(forwards.kept)]
+    assert backwards.removed == [Removed(last - r.id, last - r.witness, r.similarity) for r in reversed(forwards.removed)]
+
+
+# ---- fifty thousand copies -------------------------------------------------------------------------------------------
+
+
+def seconds(work):
+    """The processor time that a function takes, the least of three."""
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+@pytest.mark.parametrize("keep", KEEP)
+@pytest.mark.parametrize("pairs", ["decisions", "all"])
+def test_identical_documents_cost_linear_time(keep, pairs):
+    """50,000 copies of one text take about ten times what 5,000 take, and all but one are removed."""
+    text = " ".join(f"t{i}" for i in range(100))
+
+    def work(n):
+        result = deduplicate([text] * n, keep=keep, pairs=pairs)
+        kept = n - 1 if keep == "last" else 0
+        assert result.kept == [kept]
+        assert len(result.removed) == result.pairs.num_rows == n - 1
+        assert len(result.clusters[0]) == n
+
+    work(10)
+    times = {n: seconds(lambda n=n: work(n)) for n in (5_000, 50_000)}
+    assert times[50_000] < 25 * times[5_000], times
+    assert times[50_000] < 10
+
+
+def test_many_copies_of_many_look_alikes_cost_linear_time():
+    """200 look-alikes, 250 copies of each, all removed but one: what is compared is the sets, not the copies."""
+    common = " ".join(f"t{i}" for i in range(60))
+    texts = [f"{common} own{i % 200}" for i in range(50_000)]
+    start = time.process_time()
+    result = deduplicate(texts, **GENEROUS)
+    assert result.kept == [0]
+    assert result.summary()["copies"] == 50_000 - 200
+    assert time.process_time() - start < 20
+
+
+# ---- progress --------------------------------------------------------------------------------------------------------
+
+
+def test_progress_is_told(monkeypatch):
+    """Each stage is told in turn, what is done grows up to the whole, and an error in the callback is the caller's."""
+    monkeypatch.setattr("neardup.dedup.SLICE", 20)
+    monkeypatch.setattr("neardup.documents.BATCH_BYTES", 3000)
+    texts = planted(300, seed=15)
+    told = []
+    deduplicate(texts, pairs="all", progress=lambda *arguments: told.append(arguments))
+    stages = list(dict.fromkeys(stage for stage, _, _ in told))
+    assert stages == ["signing", "deciding", "pairing"]
+    assert [stage for stage, _, _ in told] == sorted((stage for stage, _, _ in told), key=stages.index)
+    for stage in stages:
+        done = [d for s, d, _ in told if s == stage]
+        (total,) = {t for s, _, t in told if s == stage}
+        assert len(done) > 3
+        assert done == sorted(set(done))
+        assert done[-1] == total
+    assert told[0][2] == 300
+
+    def impatient(*_arguments):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        deduplicate(texts, progress=impatient)
+
+
+# ---- wrong use -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, 80, math.nan, math.inf, "x", None, True])
+def test_a_threshold_lies_above_0_and_is_at_most_1(wrong):
+    """Anything else is refused with the value, before the corpus is read."""
+    error = ParameterError if isinstance(wrong, int | float) and wrong is not True else TypeError
+    with pytest.raises(error, match=f"threshold is {wrong!r}"):
+        deduplicate(None, wrong)
+
+
+WRONG = {
+    "recall 2": ({"recall": 2}, ParameterError, "recall is 2; it lies above 0 and below 1"),
+    "recall 1": ({"recall": 1.0}, ParameterError, r"recall is 1\.0; it lies above 0 and below 1"),
+    "recall nan": ({"recall": math.nan}, ParameterError, "recall is nan"),
+    "recall x": ({"recall": "x"}, TypeError, "recall is 'x' of type str"),
+    "keep best": ({"keep": "best"}, ParameterError, "keep is 'best'; it is one of 'first', 'longest', 'last'"),
+    "keep None": ({"keep": None}, ParameterError, "keep is None; it is one of"),
+    "pairs x": ({"pairs": "x"}, ParameterError, "pairs is 'x'; it is one of 'decisions', 'all'"),
+    "threads 0": ({"threads": 0}, ParameterError, "threads is 0; it goes from 1 to 1024"),
+    "threads x": ({"threads": "x"}, TypeError, "threads is 'x' of type str"),
+    "too many bands": ({"banding": Banding(100, 2)}, ParameterError, "100 bands of 2 rows need 200 slots, num_perm is 128"),
+    "two shinglings": ({"minhash": MinHash(), "shingling": Shingling(size=3)}, IncompatibleError, "give one of them"),
+    "no columns": ({"text": "body"}, ParameterError, "body"),
+}
+
+
+@pytest.mark.parametrize(("parameters", "error", "words"), WRONG.values(), ids=WRONG)
+def test_wrong_parameters_are_refused_with_the_value(parameters, error, words):
+    """The message names the parameter, what it was given, and what it may be."""
+    with pytest.raises(error, match=words):
+        deduplicate(CORPUS, **parameters)
+
+
+@pytest.mark.parametrize(("wrong", "kind"), [(None, "NoneType"), (7, "int"), (b"bytes", "bytes"), (1.5, "float"), (["x"], "list")])
+@pytest.mark.parametrize("place", [0, 5000])
+def test_what_is_not_a_text_is_refused_with_its_position(wrong, kind, place):
+    """None, a number or bytes among the texts is a TypeError that names the position and the type."""
+    texts = ["some text"] * 9000
+    texts[place] = wrong
+    for source in (texts, tuple(texts), iter(texts)):
+        with pytest.raises(TypeError, match=f"text {place} is of type {kind}"):
+            deduplicate(source)
+
+
+@pytest.mark.parametrize("wrong", [None, 7, b"bytes", {"a": "text"}, {"a text"}], ids=repr)
+def test_what_is_not_a_corpus_is_refused(wrong):
+    """Something without texts in an order is a TypeError that names its type."""
+    with pytest.raises(TypeError, match=type(wrong).__name__):
+        deduplicate(wrong)
+
+
+def test_one_text_is_not_a_corpus():
+    """A string is a path; if there is no such file, the message says how to pass a text."""
+    with pytest.raises(InputError, match=r"no file or folder 'one two three'.*in a list: \[text\]"):
+        deduplicate("one two three")
+
+
+def test_the_public_names_are_the_same():
+    """What the package offers is what this module tests."""
+    assert neardup.deduplicate is deduplicate
