@@ -17,6 +17,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def _plain(cause: object) -> str:
 # ---- where files are -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class File:
     """A file to read.
 
@@ -94,7 +95,7 @@ class File:
     name
         The path as given: its id, and its name in messages.
     path
-        Where the bytes are; of a stream, a temporary copy that ``held`` keeps.
+        Where the bytes are; of a stream, in a temporary copy.
     place
         Its path relative to the folder that was given; empty for a stream.
     """
@@ -105,7 +106,6 @@ class File:
     size: int
     format: str
     compression: str | None
-    held: Any = None
 
     @contextmanager
     def open(self) -> Iterator[tuple[pa.NativeFile, pa.NativeFile]]:
@@ -134,13 +134,20 @@ def find(path: str, glob: str | None) -> Iterator[File]:
 
 def _buffered(name: str, stream: BinaryIO) -> File:
     """A stream, kept so that it can be read again: JSONL if it begins with ``{``, otherwise one text."""
-    copy = tempfile.NamedTemporaryFile(prefix="neardup-")  # noqa: SIM115 - deleted with the File that holds it
-    shutil.copyfileobj(stream, copy)
-    copy.flush()
-    size = copy.tell()
-    copy.seek(0)
-    first = next((line for line in copy if line.strip()), b"")
-    return File(name, Path(copy.name), "", size, "jsonl" if first.lstrip(BYTE_ORDER_MARK + b" \t").startswith(b"{") else "text", None, copy)
+    descriptor, path = tempfile.mkstemp(prefix="neardup-")
+    try:
+        with os.fdopen(descriptor, "w+b") as copy:
+            shutil.copyfileobj(stream, copy)
+            size = copy.tell()
+            copy.seek(0)
+            first = next((line for line in copy if line.strip()), b"")
+    except BaseException:
+        Path(path).unlink()
+        raise
+    lines = first.lstrip(BYTE_ORDER_MARK + b" \t").startswith(b"{")
+    file = File(name, Path(path), "", size, "jsonl" if lines else "text", None)
+    weakref.finalize(file, os.unlink, path)
+    return file
 
 
 def _below(folder: Path, glob: str | None) -> list[Path]:
@@ -424,9 +431,7 @@ class FileDocuments(Documents):
             part.prefix = part.file.name
         self.guessed = [*dict.fromkeys(message for part in rows for message in part.guessed), *choose_ids(rows, id)]
         totals = [len(part.files) if isinstance(part, TextFiles) else part.total for part in self.parts]
-        schemas = [part.schema for part in self.parts]
         self.total = None if None in totals else sum(filter(None, totals))
-        self.schema = None if None in schemas or not schemas else _union(schemas)
         self.bytes_total = sum(file.size for file in self.files)
         self.description = self.files[0].name if len(self.files) == 1 else f"{len(self.files):,} files"
 
@@ -527,7 +532,7 @@ def write(documents: Documents, path: StrPath, kept: Mask) -> None:
     if name.endswith(os.sep) or target.is_dir() or not target.suffix:
         _copy(documents, target, kept)
     else:
-        _write_chunks(_survivors(documents, kept), lambda: documents.schema or _read_schema(documents), name)
+        _write_chunks(_survivors(documents, kept), lambda: _schema(documents), name)
 
 
 def _survivors(documents: Documents, kept: Mask) -> Iterator[Chunk]:
@@ -546,10 +551,17 @@ def _survivors(documents: Documents, kept: Mask) -> Iterator[Chunk]:
         raise changed
 
 
-def _read_schema(documents: Documents) -> pa.Schema:
-    """The schema that all documents together have."""
-    schemas = (_table(chunk).schema for chunk in documents.chunks(lambda n: np.ones(n, bool)) if len(chunk))
-    return _union(schemas) or pa.schema([("id", pa.string()), ("text", pa.string())])
+def _schema(documents: Documents) -> pa.Schema:
+    """The schema that holds all documents; the first source gives the metadata."""
+    parts = documents.parts if isinstance(documents, FileDocuments) else [documents]
+    schemas: Iterable[pa.Schema] = [part.schema for part in parts]
+    if None in schemas:
+        schemas = (_table(chunk).schema for chunk in documents.chunks(lambda n: np.ones(n, bool)) if len(chunk))
+    union = None
+    for schema in schemas:
+        if union is None or not union.equals(schema):
+            union = schema if union is None else pa.unify_schemas([union, schema], promote_options="permissive")
+    return union or pa.schema([("id", pa.string()), ("text", pa.string())])
 
 
 def _write_chunks(chunks: Iterable[Chunk], schema_of: Callable[[], pa.Schema], path: str) -> None:
@@ -594,15 +606,6 @@ def _writer(format: str, out: Any, schema: pa.Schema) -> Any:
     from pyarrow import csv as arrow_csv
 
     return arrow_csv.CSVWriter(out, schema, write_options=arrow_csv.WriteOptions(delimiter="\t" if format == "tsv" else ","))
-
-
-def _union(schemas: Iterable[pa.Schema]) -> pa.Schema | None:
-    """The schema that holds all of these; the first gives the metadata."""
-    union = None
-    for schema in schemas:
-        if union is None or not union.equals(schema):
-            union = schema if union is None else pa.unify_schemas([union, schema], promote_options="permissive")
-    return union
 
 
 def _table(chunk: Chunk) -> pa.Table:

@@ -357,7 +357,10 @@ class Signatures(Sequence[Signature]):
                 raise ParameterError(f"a slice of signatures with step {step}; take consecutive ones, step 1")
             stop = max(start, stop)
             return Signatures(self.values[start:stop], self.counts[start:stop], self.minhash, self.offsets[start : stop + 1], self.hashes)
-        hashes = None if self.hashes is None else self.hashes[int(self.offsets[i]) : int(self.offsets[i + 1 if i >= 0 else len(self) + i + 1])]
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"signature {i} of {len(self)}")
+        i = i % len(self)
+        hashes = None if self.hashes is None else self.hashes[int(self.offsets[i]) : int(self.offsets[i + 1])]
         return Signature(self.values[i], int(self.counts[i]), self.minhash, hashes)
 
     def __iter__(self) -> Iterator[Signature]:

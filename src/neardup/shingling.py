@@ -87,7 +87,10 @@ class Shingling:
         """
         check_text(text)
         if callable(self.tokens):
-            return list(self.tokens(text))
+            made = self.tokens(text)
+            tokens: Any = made if isinstance(made, str | bytes) else list(made)
+            self.token_hashes(tokens)  # refuses what is no token
+            return [token if isinstance(token, str) else int(token) for token in tokens]
         data, edges = _kernels.tokens(text, self.chars)
         places = edges.tolist()
         return [data[start:end].decode("utf-8") for start, end in zip(places[::2], places[1::2], strict=True)]
