@@ -585,7 +585,7 @@ def _compressed(raw: BinaryIO, compression: str | None) -> Any:
 def _write_tables(tables: Iterable[pa.Table], schema: pa.Schema, out: Any, format: str) -> None:
     with _writer(format, out, schema) as writer:
         for group in grouped(tables, 1 << 20, lambda table: int(table.nbytes)):
-            writer.write_table(pa.concat_tables([schema.empty_table(), *group], promote_options="permissive"))
+            writer.write_table(pa.concat_tables([schema.empty_table(), *group], promote_options="permissive").combine_chunks())
 
 
 @contextmanager
