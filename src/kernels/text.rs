@@ -141,13 +141,13 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     unsafe fn read<P: Instructions>(&mut self, block: &mut Block, end: usize) {
         while self.at < end {
-            if self.text[self.at] >= 128 {
-                self.read_segment(block);
-            } else if self.chars {
-                self.read_ascii_chars(block, end);
-            } else {
+            if self.chars {
+                self.read_chars(block, end);
+            } else if is_ascii_run(&self.text[self.at..]) {
                 // SAFETY: as the caller promised.
                 unsafe { self.read_ascii::<P>(block, end) };
+            } else {
+                self.read_mixed(block, end);
             }
         }
         if self.at == self.text.len() {
@@ -173,11 +173,68 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read_ascii_chars(&mut self, block: &mut Block, end: usize) {
-        while self.at < end && self.text[self.at] < 128 {
-            if self.looks_back(self.at + 1) {
+    /// Text character by character, up to `end` or to a run of ASCII.
+    ///
+    /// Each is written as if the next one did not act on it. Where it does, it is taken back and the segment read as one.
+    #[inline(always)]
+    fn read_mixed(&mut self, block: &mut Block, end: usize) {
+        let mut before = None;
+        while self.at < end {
+            let rest = &self.text[self.at..];
+            if rest[0] < 128 {
+                if is_ascii_run(rest) {
+                    break;
+                }
+                before = Some(self.mark(block));
+                match WORD_BYTE[rest[0] as usize] {
+                    0 => self.separate(block),
+                    folded => self.put(block, WORD, &[folded], 1),
+                }
+                self.at += 1;
+                continue;
+            }
+            let (c, size) = decode(rest);
+            let bits = properties(c);
+            if bits & (REORDERS | COMPOSES | MAPPED) == 0 {
+                before = Some(self.mark(block));
+                self.put(block, bits, rest, size);
+                self.at += size;
+            } else if bits & (REORDERS | COMPOSES) == 0 {
+                before = Some(self.mark(block));
+                for &c in replacement(c) {
+                    self.put_code_point(block, c);
+                }
+                self.at += size;
+            } else {
+                self.read_back(block, before.take());
+            }
+        }
+        if before.is_some() && self.looks_back(self.at) {
+            self.read_back(block, before);
+        }
+    }
+
+    /// Read a segment, from the character before where there is one.
+    fn read_back(&mut self, block: &mut Block, before: Option<Mark>) {
+        if let Some(before) = before {
+            block.bytes.truncate(before.bytes);
+            block.edges.truncate(before.edges);
+            self.single = before.single;
+            self.at = before.at;
+        }
+        self.read_segment(block);
+    }
+
+    #[inline(always)]
+    fn mark(&self, block: &Block) -> Mark {
+        Mark { bytes: block.bytes.len(), edges: block.edges.len(), single: self.single, at: self.at }
+    }
+
+    fn read_chars(&mut self, block: &mut Block, end: usize) {
+        while self.at < end {
+            if self.text[self.at] >= 128 || self.looks_back(self.at + 1) {
                 self.read_segment(block);
-                return;
+                continue;
             }
             match WORD_BYTE[self.text[self.at] as usize] {
                 0 => self.pending = true,
@@ -225,7 +282,7 @@ impl<'a> Reader<'a> {
             let mut rest = &text[start..stop];
             while !rest.is_empty() {
                 let (c, size) = decode(rest);
-                self.put(block, properties(c), &rest[..size]);
+                self.put(block, properties(c), rest, size);
                 rest = &rest[size..];
             }
         } else if start + length == stop {
@@ -251,18 +308,22 @@ impl<'a> Reader<'a> {
 
     fn put_code_point(&mut self, block: &mut Block, c: u32) {
         match char::from_u32(c) {
-            Some(c) => self.put(block, properties(c as u32), c.encode_utf8(&mut [0; 4]).as_bytes()),
+            Some(c) => {
+                let mut utf8 = [0; 4];
+                let size = c.encode_utf8(&mut utf8).len();
+                self.put(block, properties(c as u32), &utf8, size);
+            }
             None => self.separate(block),
         }
     }
 
-    /// A normalised character with its property bits.
+    /// A normalised character with its property bits: the first `size` bytes of `utf8`.
     #[inline(always)]
-    fn put(&mut self, block: &mut Block, bits: u8, utf8: &[u8]) {
+    fn put(&mut self, block: &mut Block, bits: u8, utf8: &[u8], size: usize) {
         if bits & WORD == 0 {
             self.separate(block);
         } else if self.chars {
-            self.put_char(block, utf8);
+            self.put_char(block, &utf8[..size]);
         } else {
             let unspaced = bits & UNSPACED != 0;
             if bits & MARK == 0 || !block.is_open() {
@@ -274,7 +335,7 @@ impl<'a> Reader<'a> {
                 }
                 self.single = unspaced;
             }
-            block.bytes.extend_from_slice(utf8);
+            append_short(&mut block.bytes, utf8, size);
         }
     }
 
@@ -300,6 +361,42 @@ impl<'a> Reader<'a> {
         self.pending = true;
         self.single = false;
         block.close();
+    }
+}
+
+/// Where a block and its reader stood before a character.
+#[derive(Clone, Copy)]
+struct Mark {
+    bytes: usize,
+    edges: usize,
+    single: bool,
+    at: usize,
+}
+
+/// Whether a run of ASCII begins here that is long enough to be read 64 bytes at a time. What is left of a text may be short.
+#[inline(always)]
+fn is_ascii_run(text: &[u8]) -> bool {
+    match text.first_chunk::<8>() {
+        Some(eight) => u64::from_le_bytes(*eight) & 0x8080_8080_8080_8080 == 0,
+        None => text.is_ascii(),
+    }
+}
+
+/// Append the first `size` bytes of `utf8`, 1 to 4 of them.
+#[inline(always)]
+fn append_short(bytes: &mut Vec<u8>, utf8: &[u8], size: usize) {
+    debug_assert!((1..=4).contains(&size));
+    match utf8.first_chunk::<4>() {
+        Some(four) => {
+            bytes.reserve(4);
+            let len = bytes.len();
+            // SAFETY: four bytes fit in what was reserved, all are initialised, and size is at most 4.
+            unsafe {
+                bytes.as_mut_ptr().add(len).cast::<[u8; 4]>().write(*four);
+                bytes.set_len(len + size.min(4));
+            }
+        }
+        None => bytes.extend_from_slice(&utf8[..size]),
     }
 }
 
