@@ -9,6 +9,7 @@ import csv
 import errno
 import gzip
 import io
+import itertools
 import json
 import math
 import os
@@ -39,10 +40,8 @@ FORMATS = {
     ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
 }  # fmt: skip
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-#: The longest line of JSONL, and the longest text file.
+#: The longest line of JSONL, field of CSV and text file.
 LONGEST = 1 << 30
-#: A row of CSV fits into this many bytes.
-CSV_BLOCK = 32 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -74,7 +73,7 @@ def explained(name: StrPath) -> Iterator[None]:
         raise InputError(f"{name}: {_plain(error.strerror or error)}; check the file") from error
     except UnicodeError as error:
         raise InputError(f"{name}: not UTF-8 ({_plain(error)}); convert it: iconv -t utf-8") from error
-    except (pa.ArrowException, csv.Error) as error:
+    except pa.ArrowException as error:
         raise InputError(f"{name}: {_plain(error)}; check the file") from error
 
 
@@ -277,6 +276,50 @@ class JsonLines(Rows):
             yield [line if line.endswith(b"\n") else line + b"\n" for (_, line), keep in zip(group, taken, strict=True) if keep]
 
 
+class Csv(Rows):
+    """A CSV or TSV file with a header; all columns are strings."""
+
+    def __init__(self, file: File, text: str | None) -> None:
+        self.file = file
+        super().__init__(((name, "string") for name in next(self._rows(), ())), text, f"{file.name}: ")
+        self.schema = pa.schema([(name, pa.string()) for name in self.columns])
+
+    def _rows(self) -> Iterator[list[str]]:
+        """The header and the rows; a blank line is none."""
+        csv.field_size_limit(LONGEST)  # 128 KiB otherwise, and only a whole process can have it otherwise
+        with self.file.open() as (raw, content):
+            stream = io.BufferedReader(content, 1 << 20)
+            stream.read(len(BYTE_ORDER_MARK) if stream.peek().startswith(BYTE_ORDER_MARK) else 0)
+            text = io.TextIOWrapper(stream, "utf-8", newline="")
+            rows = csv.reader(text, delimiter="\t" if self.file.format == "tsv" else ",", strict=True)
+            header = None
+            try:
+                for row in filter(None, rows):
+                    header = header or row
+                    if len(row) != len(header):
+                        raise csv.Error(f"{len(row)} values, and the header has {len(header)}")  # noqa: TRY301
+                    self.bytes_done = raw.tell()
+                    yield row
+            except csv.Error as error:
+                raise InputError(f"{self.file.name}: line {rows.line_num}: {_plain(error)}; mend it, or write JSONL") from None
+
+    def _groups(self, size: int) -> Iterator[list[list[str]]]:
+        return grouped(itertools.islice(self._rows(), 1, None), size, lambda row: sum(map(len, row)))
+
+    def slices(self, names: list[str] | None, size: int) -> Iterator[tuple[Sequence[int], dict[str, list[str]]]]:  # noqa: ARG002
+        """Values by name, and their rows."""
+        done = 0
+        for rows in self._groups(size):
+            yield range(done + 1, done + len(rows) + 1), dict(zip(self.columns, map(list, zip(*rows, strict=True)), strict=True))
+            done += len(rows)
+
+    def chunks(self, take: Take) -> Iterator[Chunk]:
+        """Records."""
+        for rows in self._groups(4096):
+            taken = take(len(rows)).tolist()
+            yield [dict(zip(self.columns, row, strict=True)) for row, keep in zip(rows, taken, strict=True) if keep]
+
+
 class Table(Rows):
     """A file that Arrow reads."""
 
@@ -328,37 +371,6 @@ class Parquet(Table):
                 yield pa.Table.from_batches([batch])
 
 
-class Csv(Table):
-    """A CSV or TSV file with a header; all columns are strings."""
-
-    @property
-    def _delimiter(self) -> str:
-        return "\t" if self.file.format == "tsv" else ","
-
-    def read_schema(self) -> pa.Schema:
-        """The header."""
-        with self.file.open() as (_, content):
-            text = io.TextIOWrapper(content, "utf-8-sig", newline="")
-            names: list[str] = next(filter(None, csv.reader(text, delimiter=self._delimiter)), [])
-        return pa.schema([(name, pa.string()) for name in names])
-
-    def tables(self, names: list[str] | None, size: int) -> Iterator[pa.Table]:  # noqa: ARG002
-        """A block at a time."""
-        from pyarrow import csv as arrow_csv
-
-        if not len(self.schema):
-            return
-        with self.file.open() as (raw, content):
-            for batch in arrow_csv.open_csv(
-                content,
-                read_options=arrow_csv.ReadOptions(block_size=CSV_BLOCK, use_threads=False),
-                parse_options=arrow_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
-                convert_options=arrow_csv.ConvertOptions(column_types=self.schema, include_columns=names or self.schema.names),
-            ):
-                self.bytes_done = raw.tell()
-                yield pa.Table.from_batches([batch])
-
-
 class ArrowFile(Table):
     """An Arrow IPC file or stream, mapped into memory."""
 
@@ -385,7 +397,7 @@ def _ipc_reader(content: pa.NativeFile) -> Any:
     return pa.ipc.open_file(content) if magic == b"ARROW1" else pa.ipc.open_stream(content)
 
 
-READERS: dict[str, type[JsonLines | Table]] = {"jsonl": JsonLines, "csv": Csv, "tsv": Csv, "parquet": Parquet, "arrow": ArrowFile}
+READERS: dict[str, type[JsonLines | Csv | Table]] = {"jsonl": JsonLines, "csv": Csv, "tsv": Csv, "parquet": Parquet, "arrow": ArrowFile}
 
 
 class FileDocuments(Documents):
@@ -415,7 +427,7 @@ class FileDocuments(Documents):
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
         names = dict.fromkeys(os.fspath(path) for path in given)
         self.files = list({file.name: file for name in names for file in find(name, glob)}.values())
-        self.parts: list[TextFiles | JsonLines | Table] = []
+        self.parts: list[TextFiles | JsonLines | Csv | Table] = []
         for file in self.files:
             if file.format != "text":
                 self.parts.append(READERS[file.format](file, text))
