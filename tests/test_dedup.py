@@ -224,6 +224,15 @@ def test_equally_similar_witnesses_are_told_apart_by_rank():
     assert decided(deduplicate([left + "!", right, middle], keep="longest", **parameters)) == ([0, 1], {2: (0, score)})
 
 
+def test_the_more_similar_of_two_kept_documents_is_the_witness():
+    """A removed document that matches two kept ones names the one that it resembles more, whichever ranks first."""
+    left, middle, right = UNEVEN
+    assert decided(deduplicate([left, right, middle], 0.8, **GENEROUS)) == ([0, 1], {2: (1, 19 / 21)})
+    assert decided(deduplicate([right, left, middle], 0.8, **GENEROUS)) == ([0, 1], {2: (0, 19 / 21)})
+    assert decided(deduplicate([middle, right, left], 0.8, keep="last", **GENEROUS)) == ([1, 2], {0: (1, 19 / 21)})
+    assert rows(deduplicate([left, right, middle], 0.8, **GENEROUS).pairs) == [(0, 2, 18 / 22), (1, 2, 19 / 21)]
+
+
 def test_a_more_similar_kept_document_of_lower_rank_is_the_witness():
     """1 is removed for 0; 2, which 0 does not match, is kept after it and resembles 1 more: it is what 1 duplicates."""
     result = deduplicate(UNEVEN, 0.8, **GENEROUS)
@@ -264,6 +273,26 @@ def test_copies_of_short_texts_match_and_nothing_else_of_theirs():
     result = deduplicate(["Page 1 of 2", "page 1 of 2.", "Page 1 of 3", "Page 1"], 0.1)
     assert result.kept == [0, 2, 3]
     assert result.summary()["short"] == 4
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_short_is_below_twice_the_size_of_a_shingle(size):
+    """There one edit can destroy every shingle, so such documents are counted."""
+    texts = [" ".join(f"{n}t{i}" for i in range(n)) for n in range(4 * size)]
+    summary = deduplicate(texts, shingling=Shingling(size=size)).summary()
+    assert (summary["short"], summary["without_shingles"]) == (2 * size - 1, 1)
+
+
+def test_a_bucket_that_everyone_falls_into_is_read_whole():
+    """1,200 documents share every bucket through one shingle, and each copy with a word changed still finds its original."""
+    common = " ".join(f"t{i}" for i in range(8))
+    originals = [f"{common} {' '.join(f'own{n}x{i}' for i in range(12))}" for n in range(1200)]
+    copies = [text.replace("x7", "y") for text in originals]
+    parameters = {"minhash": MinHash(num_perm=64, shingling=SINGLE_WORDS), "banding": Banding(64, 1)}
+    result = deduplicate([*originals, *copies], 0.9, **parameters)
+    assert result.kept == list(range(1200))
+    assert [(r.id - 1200, r.similarity) for r in result.removed] == [(r.witness, 19 / 21) for r in result.removed]
+    assert deduplicate([*originals, *copies], 0.9, pairs="all", **parameters).pairs == result.pairs
 
 
 # ---- what a result says ----------------------------------------------------------------------------------------------

@@ -857,14 +857,16 @@ def test_of_many_threads_one_adds_a_text(eager_threads):
         assert {answers[worker][i].id for worker in range(workers) if worker != accepted[0]} == {f"{accepted[0]}-{i}"}
 
 
-def test_of_many_threads_one_adds_an_id(eager_threads):
+@pytest.mark.parametrize("method", ["add", "add_unless_duplicate", "add_many"])
+def test_of_many_threads_one_adds_an_id(eager_threads, method):
     """Eight threads add the same ids with texts of their own: one gets each, the others a DuplicateIdError."""
-    index, workers, n = Index(), 8, 60
+    index, workers, n = Index(), 8, 100
 
     def work(worker):
         def attempt(id):
+            text = f"{worker} is the worker who adds {id} as one of {n} with words {worker} that are {id} only {worker} his {id} own"
             try:
-                index.add(id, f"{TEXT} by worker {worker}")
+                getattr(index, method)(*(([id], [text]) if method == "add_many" else (id, text)))
             except DuplicateIdError:
                 return 0
             return 1
@@ -874,6 +876,10 @@ def test_of_many_threads_one_adds_an_id(eager_threads):
     answers = together(*(work(worker) for worker in range(workers)))
     assert [sum(column) for column in zip(*answers, strict=True)] == [1] * n
     assert sorted(index.ids()) == list(range(n))
+    assert len(index.pairs()) == 0
+    for id in range(n):
+        (winner,) = (worker for worker in range(workers) if answers[worker][id])
+        assert index.explain(id, f"{winner} is the worker who adds {id} as one of")
 
 
 def test_an_interrupted_batch_leaves_the_index_as_it_was():

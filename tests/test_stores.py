@@ -419,11 +419,27 @@ def test_pairs_read_full_buckets_whole(new_store):
     assert listed_pairs(store) == {frozenset(pair): 9 / 11 for pair in combinations(range(30), 2)}
 
 
+def test_pairs_of_many_documents(new_store):
+    """5,000 documents, each like the next and some of them twice: every pair is listed, once."""
+    store = new_store()
+    documents = [document(range(i, i + 9), [i, i // 2, (i + 1) // 2]) for i in range(5000)]
+    store.add(list(range(5000)), batch(*documents))
+    store.add([-1 - i for i in range(0, 5000, 50)], batch(*documents[::50]))
+    for i in range(0, 5000, 7):
+        store.remove(i)
+    places = set(store.ids())
+    expected = {frozenset((i, i + 1)): 8 / 10 for i in places if i >= 0 and i + 1 in places}
+    for i in range(0, 5000, 50):
+        expected |= {frozenset((-1 - i, j)): 1.0 if i == j else 8 / 10 for j in (i - 1, i, i + 1) if j in places and j >= 0}
+    assert listed_pairs(store, 0.8, threads=2) == expected
+
+
 # ---- all of it against a model ---------------------------------------------------------------------------------------
 
 HASHES = st.frozensets(st.integers(0, 6), max_size=5)
 KEYS = st.tuples(*[st.sampled_from([0, 1, 2, 2**64 - 1])] * BANDS)
-DOCUMENTS = st.builds(document, HASHES, KEYS)
+#: Often one of a few, so that there are copies.
+DOCUMENTS = st.one_of(st.sampled_from([A, B, C, FAR, EMPTY, document({1, 2, 3, 7}, [10, 20, 31])]), st.builds(document, HASHES, KEYS))
 IDS = st.one_of(st.integers(0, 9), st.sampled_from(["0", "1", "a", "b"]))
 THRESHOLDS = st.sampled_from([0.01, 0.4, 0.5, 2 / 3, 0.8, 1.0])
 
