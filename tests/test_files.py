@@ -714,9 +714,9 @@ def test_a_new_file_takes_the_place_of_the_old(folder):
     assert names("real") == ["out.jsonl"]
 
 
-def test_a_long_name_leaves_room_for_the_part(folder):
+@pytest.mark.parametrize("name", ["n" * 249 + ".jsonl", "北" * 83 + ".jsonl"])
+def test_a_long_name_leaves_room_for_the_part(name, folder):
     """255 bytes are the most for a name."""
-    name = "n" * 249 + ".jsonl"
     assert keep(read(["a"]), name, True).read_bytes() == jsonl({"id": 0, "text": "a"})
 
 

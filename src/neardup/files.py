@@ -496,7 +496,7 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
         raise InputError(f"{path}: its folder does not exist; create it: mkdir -p {target.parent}")
     if target.exists() and not target.is_file() and not target.is_dir():
         raise InputError(f"{path}: not a regular file; name another")
-    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
+    part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.part")
     try:
         with explained(path):
             yield part
