@@ -175,59 +175,60 @@ impl<'a> Reader<'a> {
 
     /// Text character by character, up to `end` or to a run of ASCII.
     ///
-    /// Each is written as if the next one did not act on it. Where it does, it is taken back and the segment read as one.
+    /// A simple character is written once the next one is known to be simple too, and so not to act on it; the others are
+    /// read as segments.
     #[inline(always)]
     fn read_mixed(&mut self, block: &mut Block, end: usize) {
-        let mut before = None;
-        while self.at < end {
-            let rest = &self.text[self.at..];
-            if rest[0] < 128 {
-                if is_ascii_run(rest) {
+        let text = self.text;
+        let (mut at, mut single) = (self.at, self.single);
+        let (mut len, mut edges) = (block.bytes.len(), block.edges.len());
+        block.bytes.reserve(end - at + 8);
+        block.edges.reserve(2 * (end - at) + 2);
+        let (out, ends) = (block.bytes.as_mut_ptr(), block.edges.as_mut_ptr());
+        let mut next = simple(&text[at..]);
+        let mut stuck = true;
+        while let Some(character) = next {
+            let after = at + character.size;
+            if after < text.len() {
+                next = simple(&text[after..]);
+                if next.is_none() {
                     break;
                 }
-                before = Some(self.mark(block));
-                match WORD_BYTE[rest[0] as usize] {
-                    0 => self.separate(block),
-                    folded => self.put(block, WORD, &[folded], 1),
-                }
-                self.at += 1;
-                continue;
             }
-            let (c, size) = decode(rest);
-            let bits = properties(c);
-            if bits & (REORDERS | COMPOSES | MAPPED) == 0 {
-                before = Some(self.mark(block));
-                self.put(block, bits, rest, size);
-                self.at += size;
-            } else if bits & (REORDERS | COMPOSES) == 0 {
-                before = Some(self.mark(block));
-                for &c in replacement(c) {
-                    self.put_code_point(block, c);
+            let word = character.bits & WORD != 0;
+            let unspaced = character.bits & UNSPACED != 0;
+            // SAFETY: the characters begin before `end`, so they are no more than end - at and have no more than 2 bytes
+            // beyond it. Each writes as many bytes as it has, in a step of 4, and at most 2 edges: what was reserved.
+            unsafe {
+                if edges % 2 == 1 && (!word || unspaced || single) {
+                    ends.add(edges).write(len as u32);
+                    edges += 1;
                 }
-                self.at += size;
-            } else {
-                self.read_back(block, before.take());
+                if word {
+                    if edges % 2 == 0 {
+                        ends.add(edges).write(len as u32);
+                        edges += 1;
+                    }
+                    out.add(len).cast::<[u8; 4]>().write(character.utf8);
+                    len += character.size;
+                }
+            }
+            single = word && unspaced;
+            at = after;
+            if at >= end || (text[at] < 128 && is_ascii_run(&text[at..])) {
+                stuck = false;
+                break;
             }
         }
-        if before.is_some() && self.looks_back(self.at) {
-            self.read_back(block, before);
+        // SAFETY: so many bytes and edges were reserved and have been written.
+        unsafe {
+            block.bytes.set_len(len);
+            block.edges.set_len(edges);
         }
-    }
-
-    /// Read a segment, from the character before where there is one.
-    fn read_back(&mut self, block: &mut Block, before: Option<Mark>) {
-        if let Some(before) = before {
-            block.bytes.truncate(before.bytes);
-            block.edges.truncate(before.edges);
-            self.single = before.single;
-            self.at = before.at;
+        (self.at, self.single) = (at, single);
+        if stuck {
+            self.read_segment(block);
         }
-        self.read_segment(block);
-    }
-
-    #[inline(always)]
-    fn mark(&self, block: &Block) -> Mark {
-        Mark { bytes: block.bytes.len(), edges: block.edges.len(), single: self.single, at: self.at }
     }
 
     fn read_chars(&mut self, block: &mut Block, end: usize) {
@@ -364,13 +365,32 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Where a block and its reader stood before a character.
+/// A character that acts on no neighbour: the property bits of what it becomes, and that in as many bytes as it had.
 #[derive(Clone, Copy)]
-struct Mark {
-    bytes: usize,
-    edges: usize,
-    single: bool,
-    at: usize,
+struct Simple {
+    bits: u8,
+    size: usize,
+    utf8: [u8; 4],
+}
+
+/// The character that `text` begins with, if it is known to be simple.
+#[inline(always)]
+fn simple(text: &[u8]) -> Option<Simple> {
+    let first = text[0];
+    if first < 128 {
+        let folded = WORD_BYTE[first as usize];
+        return Some(Simple { bits: if folded == 0 { 0 } else { WORD }, size: 1, utf8: [folded, 0, 0, 0] });
+    }
+    if first < 0xE0 {
+        let second = *text.get(1)?;
+        let entry =
+            if first >= 0xC2 && second & 0xC0 == 0x80 { SIMPLE[((first as usize & 0x1F) << 6 | second as usize & 0x3F) - 0x80] } else { 0 };
+        let [a, b, bits, known] = entry.to_le_bytes();
+        return (known != 0).then_some(Simple { bits, size: 2, utf8: [a, b, 0, 0] });
+    }
+    let (c, size) = decode(text);
+    let bits = properties(c);
+    (size == 3 && bits & (MAPPED | REORDERS | COMPOSES | MARK) == 0).then(|| Simple { bits, size, utf8: [first, text[1], text[2], 0] })
 }
 
 /// Whether a run of ASCII begins here that is long enough to be read 64 bytes at a time. What is left of a text may be short.

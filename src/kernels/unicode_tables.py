@@ -193,6 +193,22 @@ def sequences(table):
     return keys, ends, flat
 
 
+SIMPLE_DOC = (
+    "For code points 0x80 to 0x7FF that act on no neighbour and stay two bytes: those bytes, little-endian, the property bits\n"
+    "/// of what they become from bit 16 on, and bit 24 set; 0 for the others."
+)
+
+
+def simple(props, replacement):
+    """The table SIMPLE."""
+    table = []
+    for c in range(0x80, 0x800):
+        becomes = replacement.get(c, [c])
+        fits = len(becomes) == 1 and 0x80 <= becomes[0] < 0x800 and not (props[c] | props[becomes[0]]) & (REORDERS | COMPOSES | MARK)
+        table.append(int.from_bytes(chr(becomes[0]).encode(), "little") | props[becomes[0]] << 16 | 1 << 24 if fits else 0)
+    return table
+
+
 def render():
     props, replacement = properties()
     out = [
@@ -233,6 +249,7 @@ def render():
             array(f"{name}_ENDS", "u16", ends, f"{doc}: where each one's text ends in {name}_TEXT."),
             array(f"{name}_TEXT", "u32", values, f"{doc}: the texts."),
         ]
+    out.append(array("SIMPLE", "u32", simple(props, replacement), SIMPLE_DOC))
     index, blocks = two_stage([ccc.get(c, 0) for c in range(LAST)], 128)
     out += [array("CLASS_INDEX", "u8", index, "Block of 128 code points -> its place in CLASSES."), array("CLASSES", "u8", blocks, "Canonical combining class.")]
     order = sorted(pairs)
