@@ -250,6 +250,32 @@ def test_signature_of_any_hashes(hashes: Any, num_perm: int, seed: int) -> None:
     assert_array_equal(verification, reference.verification_hashes(hashes))
 
 
+@pytest.mark.parametrize("n", [1, 5, 60, 500, 5000])
+def test_the_hash_zero_anywhere(n: int) -> None:
+    """The shingle hash 0 is one like the others, wherever in the document it comes and however often: counted, kept, signed."""
+    for seed in range(40):
+        random = np.random.default_rng([n, seed])
+        hashes = np.append(random.integers(2**40, 2**64, n, dtype=np.uint64), np.uint64(0))
+        order = random.permutation(np.append(hashes, hashes[: seed % 3]))
+        if seed % 2:
+            order = np.append(order, np.zeros(seed % 5, np.uint64))
+        values, counts, _, verification = sign_one(s.tokens_for(order), size=1, num_perm=2)
+        assert counts[0] == n + 1
+        assert_array_equal(verification, reference.verification_hashes(hashes))
+        assert_array_equal(values[0], reference.signature(hashes, 2))
+
+
+@given(st.lists(s.shingle_hash(), max_size=400), s.num_perms())
+@settings(max_examples=100)
+def test_hashes_in_any_order(hashes: list[int], num_perm: int) -> None:
+    """Order and repetition of shingles change nothing: a document is a set."""
+    distinct = np.array(sorted(set(hashes)), np.uint64)
+    values, counts, _, verification = sign_one(s.tokens_for(hashes), size=1, num_perm=num_perm)
+    assert_array_equal(values[0], _kernels.signature(distinct, num_perm, 0))
+    assert counts[0] == len(distinct)
+    assert_array_equal(verification, reference.verification_hashes(distinct))
+
+
 @pytest.mark.parametrize("seed", [0, 12345])
 def test_every_num_perm(seed: int) -> None:
     """Every number of slots to 300, and those around each power of two up to 4096, from few hashes and from many."""
@@ -351,19 +377,20 @@ def assert_shingles(text: str, tokens: list[Any], message: str = "", *, chars: b
     assert_array_equal(verification, reference.verification_hashes(expected), message)
 
 
-@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("fill", ["a", "é", "中", "e."])
 @pytest.mark.parametrize("chars", [False, True])
 @pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES.keys())
-def test_everything_may_stand_at_the_end_of_a_block(probe: str, chars: bool, blocks: int) -> None:
-    """Slid over the place where a block of 16 KiB ends, no character, mark, token or shingle is torn."""
-    before = "." * (blocks * BLOCK - 100) + " one two "
+def test_everything_may_stand_at_the_end_of_a_block(probe: str, chars: bool, fill: str) -> None:
+    """Slid over the place where a block of 16 KiB ends, no character, mark, token or shingle is torn, whatever stands before."""
+    before = "." * ((1 + (fill == "a")) * BLOCK - 100) + " one two "
     width = len((probe + probe).encode("utf-8", "surrogatepass"))
     head = s.reference_tokens(before, chars=chars)
     for pad in range(91 - min(width, 90), 93):
-        rest = "a" * pad + probe + probe + " three four"
-        tokens = s.reference_tokens("." + rest, chars=chars)
+        letters, rest = divmod(pad, len(fill.encode()))
+        tail = "x" * rest + fill * letters + probe + probe + " three four"
+        tokens = s.reference_tokens("." + tail, chars=chars)
         glue = [" "] if chars else []
-        assert_shingles(before + rest, head + glue + tokens, f"{probe!a} after {pad} letters", chars=chars, size=3)
+        assert_shingles(before + tail, head + glue + tokens, f"{probe!a} after {pad} bytes", chars=chars, size=3)
 
 
 @pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES.keys())
@@ -413,11 +440,40 @@ def test_two_long_tokens_one_after_another() -> None:
     assert_signed(arrays, signed(tokens, size=1, num_perm=16))
 
 
-@given(st.lists(s.texts(4), min_size=1, max_size=4), st.integers(0, 120), st.booleans(), st.integers(1, 6))
-def test_any_text_at_the_end_of_a_block(parts: list[str], pad: int, chars: bool, size: int) -> None:
-    """Whatever text stands where a block ends, the shingles are those of the specification."""
-    text = "." * (BLOCK - 120) + "b" * pad + "".join(parts)
-    assert_shingles(text, s.reference_tokens("." + "b" * pad + "".join(parts), chars=chars), chars=chars, size=size)
+@given(st.lists(s.texts(4), min_size=1, max_size=4), s.texts(6), st.integers(0, 120), st.booleans(), st.integers(1, 6))
+def test_any_text_at_the_end_of_a_block(parts: list[str], before: str, pad: int, chars: bool, size: int) -> None:
+    """Whatever text stands where a block ends, and before, the shingles are those of the specification."""
+    room = 120 - len(before.encode("utf-8", "surrogatepass"))
+    tail = "." + before + "b" * (pad % (room + 1) if room >= 0 else 0) + "".join(parts)
+    assert_shingles("." * (BLOCK - 120) + tail, s.reference_tokens(tail, chars=chars), chars=chars, size=size)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_long_texts_of_everything(seed: int) -> None:
+    """Several blocks of random characters of every kind, in runs of one kind and well mixed, are those of the specification."""
+    random = np.random.default_rng(seed)
+    pools = [
+        s.LETTERS,
+        s.LETTERS,
+        s.SEPARATORS,
+        s.JAMO,
+        s.IGNORED,
+        s.ODD,
+        s.TRICKY,
+        s.EXPANDING,
+        s.composers(),
+        s.marks(),
+        s.changing(),
+        s.unspaced(),
+    ]
+    pieces = []
+    for _ in range(3000 // (1 + 2 * (seed % 2))):
+        pool = pools[random.integers(len(pools))]
+        pieces += [pool[i] for i in random.integers(0, len(pool), random.integers(1, 4 if seed % 2 == 0 else 30))]
+        pieces.append("".join(random.choice(["", " ", "ascii words, ", "é"], 1)))
+    text = "".join(pieces)
+    for chars in (False, True):
+        assert_shingles(text, s.reference_tokens(text, chars=chars), chars=chars, size=3)
 
 
 def test_a_run_of_marks_longer_than_a_block() -> None:
