@@ -185,7 +185,8 @@ impl Table {
 
     /// All matching pairs of live entries in `range` with earlier ones: (entry, what it matches). Buckets are read whole.
     pub fn pairs(&self, range: std::ops::Range<u32>, threshold: f64, threads: usize) -> Vec<(u32, Vec<Found>)> {
-        let runs = range.step_by(64).map(|start| start..(start + 64).min(self.entries.len() as u32)).collect();
+        let end = range.end;
+        let runs = range.step_by(64).map(|start| start..(start + 64).min(end)).collect();
         let work = |run: std::ops::Range<u32>| {
             let mut candidates = Vec::new();
             let of_entry = |e: u32| {

@@ -224,7 +224,7 @@ def deduplicate(
     corpus = documents.read(source, text=text, id=id)
     signed = _sign(corpus, minhash, banding, workers, tell)
     order = rank_order(keep, signed.lengths)
-    decisions, edges = _decide(signed.batch, order, banding, threshold, tell)
+    decisions, edges = _decide(signed.batch, order, banding, threshold, workers, tell)
     if pairs == "all":
         edges = _all_pairs(signed.batch, banding, threshold, workers, tell)
     counters = {
@@ -273,27 +273,34 @@ def _slices(n: int) -> Iterator[slice]:
     return (slice(start, min(start + SLICE, n)) for start in range(0, n, SLICE))
 
 
-def _decide(batch: StoreBatch, order: Any, banding: Banding, threshold: float, tell: Progress) -> tuple[Decisions, tuple[Any, Any, Any]]:
-    """Scan by rank, compare with kept documents only."""
+def _decide(
+    batch: StoreBatch, order: Any, banding: Banding, threshold: float, threads: int, tell: Progress
+) -> tuple[Decisions, tuple[Any, Any, Any]]:
+    """Scan by rank, compare with kept documents only; then find every removed document's witness among all that are kept."""
     n = len(batch)
     table = _kernels.BucketTable(banding.bands, NO_LIMIT)
-    witness, score = np.full(n, -1, np.int64), np.zeros(n)
-    kept = np.empty(0, np.int64)  # the place of each entry; entries are made in order of rank
-    edges = []
+    kept_at, removed_at = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for part in _slices(n):
         places = order[part]
+        entries, (offsets, *_) = table.add_unless_match(batch.take(places), threshold)
+        kept_at.append(places[entries >= 0])
+        removed_at.append(places[np.diff(offsets) > 0])
+        tell("deciding", part.stop, n)
+    kept = np.concatenate(kept_at)  # the place of each entry; entries are made in order of rank
+    removed = np.concatenate(removed_at)
+    witness, score = np.full(n, -1, np.int64), np.zeros(n)
+    edges = []
+    for part in _slices(len(removed)):
+        places = removed[part]
         rows = batch.take(places)
-        entries, (offsets, found, both, sizes) = table.add_unless_match(rows, threshold)
-        kept = np.concatenate((kept, places[entries >= 0]))
+        (offsets, found, both, sizes), _ = table.query(rows, threshold, threads)
         ends = offsets.astype(np.int64)
-        removed = np.repeat(places, np.diff(ends))
         own = np.repeat(np.diff(rows.offsets).astype(np.int64), np.diff(ends))
         scores = similarity(both.astype(np.int64), own, sizes.astype(np.int64))
         best = choose_witnesses(ends, found.astype(np.int64), scores)
-        witness[places[best >= 0]] = kept[found[best[best >= 0]]]
-        score[places[best >= 0]] = scores[best[best >= 0]]
-        edges.append((removed, kept[found], scores))
-        tell("deciding", part.stop, n)
+        witness[places], score[places] = kept[found[best]], scores[best]
+        edges.append((np.repeat(places, np.diff(ends)), kept[found], scores))
+        tell("finding witnesses", part.stop, len(removed))
     return Decisions(witness, score), _joined(edges)
 
 
