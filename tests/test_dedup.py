@@ -610,12 +610,12 @@ def test_progress_is_told(monkeypatch):
     told = []
     deduplicate(texts, pairs="all", progress=lambda *arguments: told.append(arguments))
     stages = list(dict.fromkeys(stage for stage, _, _ in told))
-    assert stages == ["signing", "deciding", "pairing"]
+    assert stages == ["signing", "deciding", "finding witnesses", "pairing"]
     assert [stage for stage, _, _ in told] == sorted((stage for stage, _, _ in told), key=stages.index)
     for stage in stages:
         done = [d for s, d, _ in told if s == stage]
         (total,) = {t for s, _, t in told if s == stage}
-        assert len(done) > 3
+        assert len(done) >= 2
         assert done == sorted(set(done))
         assert done[-1] == total
     assert told[0][2] == 300
