@@ -1,11 +1,9 @@
 """deduplicate(): the decisions are those of brute force, whatever the corpus comes as, whoever shares the work."""
 
 import gzip
-import hashlib
 import json
 import math
 import os
-import random
 import subprocess
 import sys
 import time
@@ -76,29 +74,6 @@ def decided(result):
 def everything(result):
     """All that a result says."""
     return result.kept, result.removed, result.clusters, rows(result.pairs), result.summary()
-
-
-def planted(n, seed):
-    """A corpus of stories of 15 to 80 words with changed copies of every kind, and some texts without a word."""
-    rng = random.Random(seed)
-    words = [f"word{i}" for i in range(3000)]
-    texts = []
-    while len(texts) < n:
-        story = rng.choices(words, k=rng.randrange(15, 80))
-        texts.append(" ".join(story))
-        while rng.random() < 0.6:
-            changed = list(story)
-            for _ in range(rng.choice([0, 1, 1, 2, 3, 8])):
-                place = rng.randrange(len(changed))
-                changed[place : place + rng.choice([0, 1, 1, 3])] = rng.choices(words, k=rng.choice([0, 1, 1, 2]))
-            texts.append(rng.choice(["{}", "{}.", "<{}>", "{}!"]).format((" ", ", ")[rng.random() < 0.2].join(changed)))
-            if rng.random() < 0.3:
-                story = changed  # a copy of the copy
-        if rng.random() < 0.05:
-            texts.append(rng.choice(["", "...", " \n"]))
-    texts = texts[:n]
-    rng.shuffle(texts)
-    return texts
 
 
 # ---- the decisions ---------------------------------------------------------------------------------------------------
@@ -190,7 +165,7 @@ def test_clusters_are_the_kept_documents_with_those_removed_for_them(texts, keep
 @pytest.mark.parametrize("threshold", [0.5, 0.8, 0.95])
 def test_a_corpus_with_planted_copies(keep, threshold):
     """The default parameters on 1,500 documents: decisions as brute force on the pairs found, nearly all that there are."""
-    texts = planted(1500, seed=3)
+    texts = truth.planted(1500, seed=3)
     result = deduplicate(texts, threshold, keep=keep, pairs="all")
     sets = truth.shingle_sets(texts)
     every = truth.join(sets, threshold)
@@ -499,7 +474,7 @@ def test_a_format_that_is_not_known_is_refused(tmp_path):
 @pytest.mark.parametrize("keep", KEEP)
 def test_threads_do_not_change_the_answer(keep):
     """1, 2 or 7 threads give one result to the last bit."""
-    texts = planted(1200, seed=11)
+    texts = truth.planted(1200, seed=11)
     answers = [everything(deduplicate(texts, 0.6, keep=keep, threads=threads, pairs="all")) for threads in (1, 2, 7)]
     assert answers[0] == answers[1] == answers[2]
     assert len(answers[0][1]) > 100
@@ -509,7 +484,7 @@ def test_threads_do_not_change_the_answer(keep):
 @pytest.mark.parametrize("pairs", ["decisions", "all"])
 def test_slices_do_not_change_the_answer(monkeypatch, size, pairs):
     """Documents decided one at a time, a few or all at once, read in batches of any size: one result."""
-    texts = planted(700, seed=12)
+    texts = truth.planted(700, seed=12)
     expected = everything(deduplicate(texts, 0.6, keep="longest", pairs=pairs))
     monkeypatch.setattr("neardup.dedup.SLICE", size)
     monkeypatch.setattr("neardup.documents.BATCH_BYTES", 50 * size)
@@ -528,28 +503,29 @@ def test_slices_of_any_corpus(texts, size, keep, pairs):
 
 SCRIPT = """
 import hashlib, sys
-import neardup, test_dedup
+import neardup, truth
 for keep in ("first", "longest"):
-    result = neardup.deduplicate(test_dedup.planted(800, seed=13), 0.6, keep=keep, threads=int(sys.argv[1]), pairs="all")
-    print(hashlib.sha256(repr(test_dedup.everything(result)).encode()).hexdigest())
+    result = neardup.deduplicate(truth.planted(800, seed=13), 0.6, keep=keep, threads=int(sys.argv[1]), pairs="all")
+    everything = result.kept, result.removed, result.clusters, result.pairs.to_pylist(), result.summary()
+    print(hashlib.sha256(repr(everything).encode()).hexdigest())
 """
 
 
 def test_the_hash_seed_does_not_change_the_answer():
     """Fresh interpreters with other seeds of Python's own hashes, and other numbers of threads, give one result."""
-    expected = [
-        hashlib.sha256(repr(everything(deduplicate(planted(800, seed=13), 0.6, keep=keep, pairs="all"))).encode()).hexdigest()
-        for keep in ("first", "longest")
-    ]
-    for hash_seed, threads in (("0", 1), ("random", 2)):
+    answers = set()
+    for hash_seed, threads in (("0", 1), ("1", 2), ("random", 3)):
         env = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
-        answer = subprocess.run([sys.executable, "-c", SCRIPT, str(threads)], env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
-        assert answer.split() == expected
+        answers.add(
+            subprocess.run([sys.executable, "-c", SCRIPT, str(threads)], env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
+        )
+    assert len(answers) == 1
+    assert len(answers.pop().split()) == 2
 
 
 def test_the_order_of_the_input_changes_ranks_only():
     """Backwards with keep="last" is forwards with keep="first"."""
-    texts = planted(600, seed=14)
+    texts = truth.planted(600, seed=14)
     forwards, backwards = deduplicate(texts, 0.6), deduplicate(texts[::-1], 0.6, keep="last")
     last = len(texts) - 1
     assert backwards.kept == [last - i for i in reversed(forwards.kept)]
@@ -569,8 +545,7 @@ def seconds(work):
     return min(times)
 
 
-@pytest.mark.parametrize("keep", KEEP)
-@pytest.mark.parametrize("pairs", ["decisions", "all"])
+@pytest.mark.parametrize(("keep", "pairs"), [("first", "decisions"), ("last", "decisions"), ("longest", "all")])
 def test_identical_documents_cost_linear_time(keep, pairs):
     """50,000 copies of one text take about ten times what 5,000 take, and all but one are removed."""
     text = " ".join(f"t{i}" for i in range(100))
@@ -606,7 +581,7 @@ def test_progress_is_told(monkeypatch):
     """Each stage is told in turn, what is done grows up to the whole, and an error in the callback is the caller's."""
     monkeypatch.setattr("neardup.dedup.SLICE", 20)
     monkeypatch.setattr("neardup.documents.BATCH_BYTES", 3000)
-    texts = planted(300, seed=15)
+    texts = truth.planted(300, seed=15)
     told = []
     deduplicate(texts, pairs="all", progress=lambda *arguments: told.append(arguments))
     stages = list(dict.fromkeys(stage for stage, _, _ in told))

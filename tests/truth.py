@@ -6,6 +6,7 @@ A document here is the set of its verification hashes, which is what every match
 
 from __future__ import annotations
 
+import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
@@ -138,3 +139,26 @@ def corpora(max_size: int = 24) -> SearchStrategy[list[str]]:
         _window, st.integers(0, 5), st.just(20), st.dictionaries(st.integers(0, 3), st.integers(0, 1), max_size=1), st.just("")
     )
     return st.lists(st.one_of(look_alikes(), near, near, short), max_size=max_size)
+
+
+def planted(n: int, seed: int) -> list[str]:
+    """A corpus of stories of 15 to 80 words with changed copies of every kind, and some texts without a word."""
+    rng = random.Random(seed)
+    words = [f"word{i}" for i in range(3000)]
+    texts: list[str] = []
+    while len(texts) < n:
+        story = rng.choices(words, k=rng.randrange(15, 80))
+        texts.append(" ".join(story))
+        while rng.random() < 0.6:
+            changed = list(story)
+            for _ in range(rng.choice([0, 1, 1, 2, 3, 8])):
+                place = rng.randrange(len(changed))
+                changed[place : place + rng.choice([0, 1, 1, 3])] = rng.choices(words, k=rng.choice([0, 1, 1, 2]))
+            texts.append(rng.choice(["{}", "{}.", "<{}>", "{}!"]).format((" ", ", ")[rng.random() < 0.2].join(changed)))
+            if rng.random() < 0.3:
+                story = changed  # a copy of the copy
+        if rng.random() < 0.05:
+            texts.append(rng.choice(["", "...", " \n"]))
+    texts = texts[:n]
+    rng.shuffle(texts)
+    return texts
