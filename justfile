@@ -51,6 +51,10 @@ test: lint types docs test-rust test-python
 bench *args:
     {{ python }} -m pytest benchmarks {{ args }}
 
+# count the kernels' instructions (needs valgrind) against the committed counts
+instructions *args:
+    {{ python }} benchmarks/instructions.py {{ args }}
+
 # the long acceptance; its dated result goes to docs/proofs
 prove *args:
     #!/usr/bin/env bash
