@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import combinations
 
@@ -735,15 +734,27 @@ def eager_threads():
 
 
 def together(*works, seconds=60):
-    """Run functions in threads that start at once; the first error of any is raised."""
+    """Run functions in threads that start at once; what they return. The first error of any is raised, so is a deadlock."""
     barrier = threading.Barrier(len(works))
+    results, errors = [None] * len(works), []
 
-    def start(work):
-        barrier.wait(seconds)
-        return work()
+    def start(i):
+        try:
+            barrier.wait(seconds)
+            results[i] = works[i]()
+        except BaseException as error:  # noqa: BLE001 - it is raised below
+            errors.append(error)
 
-    with ThreadPoolExecutor(len(works)) as pool:
-        return [future.result(seconds) for future in [pool.submit(start, work) for work in works]]
+    threads = [threading.Thread(target=start, args=(i,), daemon=True) for i in range(len(works))]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0, deadline - time.monotonic()))
+    if errors:
+        raise errors[0]
+    assert not any(thread.is_alive() for thread in threads), f"not done after {seconds} s"
+    return results
 
 
 def test_a_batch_is_seen_whole_or_not_at_all(eager_threads):
@@ -897,6 +908,46 @@ def test_an_interrupted_batch_leaves_the_index_as_it_was():
         index.query_many(broken())
     assert everything(index) == before
     index.add(1, OTHER)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers here")
+def test_ctrl_c_adds_all_or_nothing():
+    """Wherever in add_many the interrupt strikes, the batch is there whole or not at all, and the index works on."""
+    originals = [" ".join(f"{i}t{j}" for j in range(20)) for i in range(1500)]
+    texts = [text for original in originals for text in (original, original.upper(), f"{original} more")]
+    ids = range(1, len(texts) + 1)
+    queries = [TEXT, *texts[::100]]
+
+    def interrupt(_signal, _frame):
+        raise KeyboardInterrupt
+
+    old_handler = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        index = filled([TEXT])
+        start = time.monotonic()
+        index.add_many(ids, texts)
+        duration = time.monotonic() - start
+        everything_there = index.query_many(queries), index.pairs()
+        interrupted = 0
+        for i in range(30):
+            index = filled([TEXT])
+            try:
+                signal.setitimer(signal.ITIMER_REAL, duration * (i + 1) / 30)
+                index.add_many(ids, texts)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                interrupted += 1
+            assert len(index) in (1, 1 + len(texts))
+            if len(index) == 1:
+                assert index.ids() == [0]
+                assert [[match.id for match in matches] for matches in index.query_many(queries)] == [[0], *[[]] * 45]
+                assert len(index.pairs()) == 0
+                index.add_many(ids, texts)
+            assert (index.query_many(queries), index.pairs()) == everything_there
+        assert interrupted > 3
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old_handler)
 
 
 # ---- the same from any process ---------------------------------------------------------------------------------------

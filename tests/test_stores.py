@@ -4,6 +4,8 @@ A store is given band keys, set hashes and verification hashes; here they are ma
 test wants them. To test another kind of store, add it to STORES.
 """
 
+import threading
+import time
 from collections import defaultdict
 from itertools import combinations, product
 
@@ -17,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from neardup import Banding, DuplicateIdError, IncompatibleError, MinHash, UnknownDocumentError, reference
 from neardup.stores import Answer, StoreBatch
-from neardup.stores.memory import MemoryStore
+from neardup.stores.memory import MemoryStore, SharedLock
 
 #: How to make an empty store of each kind, of a number of bands and a bucket limit.
 STORES = {"memory": MemoryStore}
@@ -553,3 +555,97 @@ class Model(RuleBasedStateMachine):
 def test_a_store_behaves_as_the_model(kind):
     """Any sequence of operations leaves what a dictionary would hold, and look-ups read what the specification says."""
     run_state_machine_as_test(lambda: Model(STORES[kind]), settings=settings(max_examples=60, stateful_step_count=60))
+
+
+# ---- the lock of the store in memory ---------------------------------------------------------------------------------
+
+SOON = 30
+
+
+def started(work):
+    """A thread that runs a function; one that never ends does not keep the tests from ending."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_readers_hold_the_lock_together():
+    """Two readers are inside at once: each waits there for the other."""
+    lock, inside, met = SharedLock(), threading.Barrier(2), []
+
+    def read():
+        with lock.shared():
+            inside.wait(SOON)
+            met.append(True)
+
+    for thread in [started(read), started(read)]:
+        thread.join(SOON)
+    assert met == [True, True]
+
+
+def test_a_writer_holds_the_lock_alone():
+    """It waits for the readers inside, goes before readers who come after it, and no one else is inside with it."""
+    lock, events = SharedLock(), []
+    first_inside, first_may_go = threading.Event(), threading.Event()
+
+    def first_reader():
+        with lock.shared():
+            first_inside.set()
+            first_may_go.wait(SOON)
+            events.append("first reader")
+
+    def writer():
+        with lock.exclusive():
+            events.append("writer begins")
+            events.append("writer ends")
+
+    def second_reader():
+        with lock.shared():
+            events.append("second reader")
+
+    threads = [started(first_reader)]
+    assert first_inside.wait(SOON)
+    threads.append(started(writer))
+    while not lock._writers_waiting:
+        time.sleep(0.001)
+    threads.append(started(second_reader))
+    time.sleep(0.05)
+    assert events == []
+    first_may_go.set()
+    for thread in threads:
+        thread.join(SOON)
+    assert events == ["first reader", "writer begins", "writer ends", "second reader"]
+
+
+@pytest.mark.parametrize("way", ["shared", "exclusive"])
+def test_an_error_inside_lets_go_of_the_lock(way):
+    """Whoever comes next gets it."""
+    lock = SharedLock()
+    with pytest.raises(KeyboardInterrupt), getattr(lock, way)():
+        raise KeyboardInterrupt
+    with lock.exclusive():
+        pass
+    with lock.shared():
+        pass
+
+
+def test_a_writer_that_gives_up_waiting_leaves_the_lock_usable(monkeypatch):
+    """Interrupted while it waits for a reader, it stands in no reader's way."""
+    lock = SharedLock()
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with lock.shared():
+        with monkeypatch.context() as patch:
+            patch.setattr(lock._changed, "wait", interrupted)
+            with pytest.raises(KeyboardInterrupt), lock.exclusive():
+                pytest.fail("a writer is inside with a reader")
+
+        def read():
+            with lock.shared():
+                pass
+
+        reader = started(read)
+        reader.join(SOON)
+        assert not reader.is_alive()
