@@ -176,13 +176,29 @@ def test_tokens_of_other_types(token: Any, name: str) -> None:
         _kernels.token_hashes(["a", 1, token], 0)
 
 
+def windows(tokens: list[int], size: int) -> list[int]:
+    """The hashes of a document's windows in order, by the specification."""
+    found = reference.shingle_windows(tokens, size)
+    sums = [sum(reference.rotate_left(h, 13 * j % 64) for j, h in enumerate(w)) + len(w) * reference.LENGTH for w in found]
+    return [reference.mix64(total & MASK) for total in sums]
+
+
 @given(st.lists(st.integers(0, MASK), max_size=50), st.integers(1, 32))
 def test_window_hashes(tokens: list[int], size: int) -> None:
     """Windows come in order, repeats included; few tokens are one window."""
-    windows = reference.shingle_windows(tokens, size)
-    sums = [sum(reference.rotate_left(h, 13 * j % 64) for j, h in enumerate(w)) + len(w) * reference.LENGTH for w in windows]
-    expected = [reference.mix64(total & MASK) for total in sums]
-    assert _kernels.window_hashes(np.array(tokens, np.uint64), size).tolist() == expected
+    assert _kernels.window_hashes(np.array(tokens, np.uint64), size).tolist() == windows(tokens, size)
+
+
+@pytest.mark.parametrize("size", range(1, 33))
+def test_every_size(size: int) -> None:
+    """Every size of a shingle, with as many tokens, one fewer, one more and many."""
+    for n in {1, size - 1, size, size + 1, 2 * size, 100} - {0}:
+        text = " ".join(f"w{i}" for i in range(n))
+        tokens: list[Any] = reference.words(text)
+        hashes = [reference.token_hash(token, size) for token in tokens]
+        assert _kernels.window_hashes(np.array(hashes, np.uint64), size).tolist() == windows(hashes, size)
+        for chars in (False, True):
+            assert_shingles(text, s.reference_tokens(text, chars=chars), f"{n} tokens", chars=chars, size=size, secret=size)
 
 
 # ---- documents to signatures -----------------------------------------------------------------------------------------
@@ -202,7 +218,7 @@ def test_sign_utf8_of_valid_text(texts: list[str], chars: bool, before: bytes) -
     """A column of bytes, wherever in a buffer it begins, gives what the strings give, surrogates of three bytes included."""
     data, offsets = s.flat([before, *(text.encode("utf-8", "surrogatepass") for text in texts)], np.uint8)
     recipe = s.recipe(chars=chars, size=3, num_perm=16)
-    column = s.on_every_path(lambda recipe: _kernels.sign_utf8(data, offsets[1:], recipe, 1), recipe)
+    column = s.on_every_path(lambda recipe: s.sign_column(data, offsets[1:], recipe, 1), recipe)
     assert s.same_arrays(column, _kernels.sign_texts(texts, recipe, 1))
 
 
@@ -212,7 +228,7 @@ def test_sign_utf8_of_damaged_text(columns: list[bytes], chars: bool) -> None:
     """Each byte that is not UTF-8 separates, as bytes.decode("utf-8", "surrogateescape") and the specification have it."""
     tokens: list[list[Any]] = [s.reference_tokens(data.decode("utf-8", "surrogateescape"), chars=chars) for data in columns]
     data, offsets = s.flat(columns, np.uint8)
-    arrays = s.on_every_path(lambda recipe: _kernels.sign_utf8(data, offsets, recipe, 1), s.recipe(chars=chars, size=2, num_perm=16))
+    arrays = s.on_every_path(lambda recipe: s.sign_column(data, offsets, recipe, 1), s.recipe(chars=chars, size=2, num_perm=16))
     assert_signed(arrays, signed(tokens, size=2, num_perm=16))
 
 
@@ -221,7 +237,7 @@ def test_every_pair_and_triple_of_special_bytes() -> None:
     borders = b"\x00A\x7f\x80\x8f\x90\x9f\xa0\xbf\xc1\xc2\xcc\xdf\xe0\xe1\xed\xef\xf0\xf4\xf5\xff"
     columns = [b"x" + bytes(three) + b"y" for three in product(borders, repeat=3)]
     data, offsets = s.flat(columns, np.uint8)
-    _, counts, places, hashes = s.on_every_path(lambda recipe: _kernels.sign_utf8(data, offsets, recipe, 1), s.recipe(size=3, num_perm=2))
+    _, counts, places, hashes = s.on_every_path(lambda recipe: s.sign_column(data, offsets, recipe, 1), s.recipe(size=3, num_perm=2))
     for i, column in enumerate(columns):
         expected = reference.shingle_hashes(reference.words(column.decode("utf-8", "surrogateescape")), 3)
         assert counts[i] == len(expected), column
@@ -351,7 +367,7 @@ def test_offsets_out_of_range(offsets: list[int]) -> None:
     """Offsets that leave the data or go backwards are refused."""
     places = np.array(offsets, np.uint64)
     with pytest.raises(IndexError, match="offsets that are not ascending places in the data"):
-        _kernels.sign_utf8(np.zeros(3, np.uint8), places, s.recipe(), 1)
+        s.sign_column(np.zeros(3, np.uint8), places, s.recipe(), 1)
     with pytest.raises(IndexError, match="offsets that are not ascending places in the data"):
         _kernels.sign_token_hashes(np.zeros(3, np.uint64), places, s.recipe(), 1)
 
@@ -528,7 +544,7 @@ def test_threads_change_nothing(threads: int) -> None:
     tokens, places = s.flat([np.arange(len(text), dtype=np.uint64) % 997 for text in texts[:200]], np.uint64)
     one = _kernels.sign_texts(texts, recipe, 1)
     assert s.same_arrays(one, s.on_every_path(lambda recipe: _kernels.sign_texts(texts, recipe, threads), recipe))
-    assert s.same_arrays(one, _kernels.sign_utf8(data, offsets, recipe, threads))
+    assert s.same_arrays(one, s.sign_column(data, offsets, recipe, threads))
     ready = _kernels.sign_token_hashes(tokens, places, recipe, 1)
     assert s.same_arrays(ready, _kernels.sign_token_hashes(tokens, places, recipe, threads))
 
@@ -548,7 +564,7 @@ def test_an_empty_batch() -> None:
     """No document gives no row, and arrays of the right shape."""
     for arrays in (
         _kernels.sign_texts([], s.recipe(num_perm=7), 4),
-        _kernels.sign_utf8(np.empty(0, np.uint8), np.zeros(1, np.uint64), s.recipe(num_perm=7), 4),
+        s.sign_column(np.empty(0, np.uint8), np.zeros(1, np.uint64), s.recipe(num_perm=7), 4),
         _kernels.sign_token_hashes(np.empty(0, np.uint64), np.zeros(1, np.uint64), s.recipe(num_perm=7), 4),
     ):
         assert [a.shape for a in arrays] == [(0, 7), (0,), (1,), (0,)]
