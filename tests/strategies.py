@@ -281,3 +281,10 @@ def tokens_for(hashes: npt.ArrayLike) -> HashArray:
         for multiplier in (0xC4CEB9FE1A85EC53, 0xFF51AFD7ED558CCD):
             x = (x ^ (x >> np.uint64(33))) * np.uint64(pow(multiplier, -1, 2**64))
         return (x ^ (x >> np.uint64(33))) - np.uint64(reference.LENGTH)
+
+
+def sign_column(data, offsets, recipe, threads):
+    """Sign texts that stand one after another: text i is ``data[offsets[i]:offsets[i + 1]]``."""
+    n = max(len(offsets) - 1, 0)
+    starts, stops = (np.ascontiguousarray(side, np.uint64) for side in (offsets[:-1], offsets[1:]))
+    return _kernels.sign_spans([data], np.zeros(n, np.uint32), starts, stops, recipe, threads)

@@ -201,7 +201,7 @@ def assert_any_bytes(columns: list[bytes], chars: bool) -> None:
     data, offsets = s.flat(columns, np.uint8)
     recipe = s.recipe(chars=chars, size=2, num_perm=16)
     texts = [column.decode("utf-8", "surrogateescape") for column in columns]
-    assert s.same_arrays(_kernels.sign_utf8(data, offsets, recipe, 1), _kernels.sign_texts(texts, recipe, 1))
+    assert s.same_arrays(s.sign_column(data, offsets, recipe, 1), _kernels.sign_texts(texts, recipe, 1))
 
 
 any_bytes = given(st.lists(st.one_of(s.damaged_utf8(), st.binary(max_size=60)), max_size=4), st.booleans())
@@ -230,7 +230,7 @@ def test_random_bytes_of_every_kind() -> None:
     for chars in (False, True):
         recipe = s.recipe(chars=chars, num_perm=16)
         texts = [column.tobytes().decode("utf-8", "surrogateescape") for column in noise]
-        column = s.on_every_path(lambda recipe: _kernels.sign_utf8(data, offsets, recipe, 2), recipe)
+        column = s.on_every_path(lambda recipe: s.sign_column(data, offsets, recipe, 2), recipe)
         assert s.same_arrays(column, _kernels.sign_texts(texts, recipe, 1))
     short = noise[5].tobytes()[:30_000].decode("utf-8", "surrogateescape")
     assert s.kernel_tokens(short) == reference.words(short)

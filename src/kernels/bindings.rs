@@ -174,20 +174,58 @@ fn cut<'a, T>(data: &'a [T], offsets: &[u64]) -> PyResult<Vec<&'a [T]>> {
         .ok_or_else(|| PyIndexError::new_err("offsets that are not ascending places in the data"))
 }
 
-/// Sign the texts `data[offsets[i]:offsets[i + 1]]`, UTF-8.
+/// Sign the texts `buffers[which[i]][starts[i]:stops[i]]`, UTF-8.
 #[pyfunction]
-fn sign_utf8<'py>(
+fn sign_spans<'py>(
     py: Python<'py>,
-    data: PyReadonlyArray1<'py, u8>,
-    offsets: PyReadonlyArray1<'py, u64>,
+    buffers: Vec<PyReadonlyArray1<'py, u8>>,
+    which: PyReadonlyArray1<'py, u32>,
+    starts: PyReadonlyArray1<'py, u64>,
+    stops: PyReadonlyArray1<'py, u64>,
     recipe: RecipeArgs,
     threads: usize,
 ) -> PyResult<SignedArrays<'py>> {
     let num_perm = recipe.num_perm;
     let (recipe, path) = recipe.recipe()?;
-    let documents: Vec<_> = cut(data.as_slice()?, offsets.as_slice()?)?.into_iter().map(Document::Text).collect();
+    let buffers = buffers.iter().map(|b| b.as_slice()).collect::<Result<Vec<_>, _>>()?;
+    let (which, starts, stops) = (which.as_slice()?, starts.as_slice()?, stops.as_slice()?);
+    if which.len() != starts.len() || which.len() != stops.len() {
+        return Err(PyValueError::new_err(format!(
+            "{} buffers, {} starts and {} stops; they are equally many",
+            which.len(),
+            starts.len(),
+            stops.len()
+        )));
+    }
+    let documents = which
+        .iter()
+        .zip(starts.iter().zip(stops))
+        .map(|(&b, (&start, &stop))| buffers.get(b as usize)?.get(start as usize..stop as usize).map(Document::Text))
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| PyIndexError::new_err("starts and stops that are not places in the buffers"))?;
     let signed = py.detach(|| sign_many(&recipe, &documents, threads, path));
     arrays(py, signed, num_perm)
+}
+
+/// The number of characters of the texts of `sign_spans`.
+#[pyfunction]
+fn span_lengths<'py>(
+    py: Python<'py>,
+    buffers: Vec<PyReadonlyArray1<'py, u8>>,
+    which: PyReadonlyArray1<'py, u32>,
+    starts: PyReadonlyArray1<'py, u64>,
+    stops: PyReadonlyArray1<'py, u64>,
+) -> PyResult<Array1<'py, i64>> {
+    let buffers = buffers.iter().map(|b| b.as_slice()).collect::<Result<Vec<_>, _>>()?;
+    let spans = which.as_slice()?.iter().zip(starts.as_slice()?.iter().zip(stops.as_slice()?));
+    let lengths = spans
+        .map(|(&b, (&start, &stop))| {
+            let text = buffers.get(b as usize)?.get(start as usize..stop as usize)?;
+            Some(text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() as i64)
+        })
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| PyIndexError::new_err("starts and stops that are not places in the buffers"))?;
+    Ok(lengths.into_pyarray(py))
 }
 
 /// Sign the documents whose token hashes are `tokens[offsets[i]:offsets[i + 1]]`.
@@ -418,7 +456,8 @@ fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(token_hashes, m)?)?;
     m.add_function(wrap_pyfunction!(window_hashes, m)?)?;
     m.add_function(wrap_pyfunction!(sign_texts, m)?)?;
-    m.add_function(wrap_pyfunction!(sign_utf8, m)?)?;
+    m.add_function(wrap_pyfunction!(sign_spans, m)?)?;
+    m.add_function(wrap_pyfunction!(span_lengths, m)?)?;
     m.add_function(wrap_pyfunction!(sign_token_hashes, m)?)?;
     m.add_function(wrap_pyfunction!(signature, m)?)?;
     m.add_function(wrap_pyfunction!(band_keys, m)?)?;

@@ -167,7 +167,7 @@ impl DistinctCounter {
     /// Make ready for a document of about `expected` shingles.
     #[inline(always)]
     pub fn clear(&mut self, expected: usize) {
-        let bits = (2 * expected).clamp(64, Self::FIRST).ilog2() + 1;
+        let bits = (4 * expected).clamp(64, Self::FIRST).ilog2() + 1;
         self.first.clear();
         self.first.resize(1 << bits, 0);
         self.first_shift = 64 - bits;

@@ -11,13 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from neardup import _kernels
 from neardup.errors import DuplicateIdError, InputError, ParameterError, check_integer, kind
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ BATCH_BYTES = 32 << 20
 #: Column names that tell the text and the id, the likeliest first.
 TEXT_NAMES = ("text", "content", "body", "document", "raw_content", "article", "abstract", "description", "title")
 ID_NAMES = ("id", "doc_id", "document_id", "docid", "uuid", "guid", "url")
+#: Bytes of a text that an Arrow string view holds itself.
+INLINE = 12
 #: Kinds of columns that may hold texts. One without values has the type null; one of pandas may be mixed, an object.
 TEXTUAL = ("string", "null", "object")
 
@@ -44,30 +46,54 @@ TEXTUAL = ("string", "null", "object")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Utf8:
-    """A column of texts read in place: text i is ``data[offsets[i]:offsets[i + 1]]``, UTF-8.
+    """A column of texts read in place: text i is ``buffers[which[i]][starts[i]:stops[i]]``, UTF-8.
 
     Examples
     --------
-    >>> column = Utf8(np.frombuffer("aßb".encode(), np.uint8), np.array([0, 1, 4], np.uint64))
+    >>> column = Utf8.of(np.frombuffer("aßb".encode(), np.uint8), np.array([0, 1, 4], np.uint64))
     >>> len(column), column.to_list(), column[1:].to_list()
     (2, ['a', 'ßb'], ['ßb'])
     """
 
-    data: npt.NDArray[np.uint8]
-    offsets: npt.NDArray[np.uint64]
+    buffers: list[npt.NDArray[np.uint8]]
+    which: npt.NDArray[np.uint32]
+    starts: npt.NDArray[np.uint64]
+    stops: npt.NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, data: npt.NDArray[np.uint8], offsets: npt.NDArray[Any]) -> Utf8:
+        """Texts one after another: text i is ``data[offsets[i]:offsets[i + 1]]``."""
+        ends = offsets.astype(np.uint64)
+        return cls([data], np.zeros(len(ends) - 1, np.uint32), ends[:-1], ends[1:])
+
+    @classmethod
+    def joined(cls, columns: Sequence[Utf8]) -> Utf8:
+        """Several columns as one."""
+        if len(columns) == 1:
+            return columns[0]
+        before = np.cumsum([0, *(len(column.buffers) for column in columns)]).astype(np.uint32)
+        return cls(
+            [buffer for column in columns for buffer in column.buffers],
+            np.concatenate([np.empty(0, np.uint32), *(column.which + first for column, first in zip(columns, before, strict=False))]),
+            np.concatenate([np.empty(0, np.uint64), *(column.starts for column in columns)]),
+            np.concatenate([np.empty(0, np.uint64), *(column.stops for column in columns)]),
+        )
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.which)
 
     def __getitem__(self, part: slice) -> Utf8:
-        start, stop, _ = part.indices(len(self))
-        return Utf8(self.data, self.offsets[start : stop + 1])
+        return Utf8(self.buffers, self.which[part], self.starts[part], self.stops[part])
+
+    @property
+    def spans(self) -> tuple[list[npt.NDArray[np.uint8]], npt.NDArray[np.uint32], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+        """What a kernel takes."""
+        return self.buffers, self.which, self.starts, self.stops
 
     def to_list(self) -> list[str]:
         """The texts as strings; bytes that are not UTF-8 become lone surrogates."""
-        ends = (self.offsets - self.offsets[0]).tolist()
-        data = self.data[self.offsets[0] : self.offsets[-1]].tobytes()
-        return [data[a:b].decode("utf-8", "surrogateescape") for a, b in pairwise(ends)]
+        spans = zip(self.which.tolist(), self.starts.tolist(), self.stops.tolist(), strict=True)
+        return [self.buffers[b][start:stop].tobytes().decode("utf-8", "surrogateescape") for b, start, stop in spans]
 
 
 def as_texts(texts: Iterable[Any] | Utf8) -> list[str] | Utf8:
@@ -110,12 +136,7 @@ def text_lengths(texts: list[str] | Utf8) -> npt.NDArray[np.int64]:
     """
     if isinstance(texts, list):
         return np.fromiter(map(len, texts), np.int64, len(texts))
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    column = pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(texts.offsets), pa.py_buffer(texts.data))
-    lengths: npt.NDArray[np.int64] = pc.utf8_length(column).to_numpy()
-    return lengths
+    return _kernels.span_lengths(*texts.spans)
 
 
 def _is(value: object, module: str, *names: str) -> bool:
@@ -170,23 +191,34 @@ def _utf8(column: pa.Array | pa.ChunkedArray) -> Utf8:
 
     if _arrow_kind(column.type) not in TEXTUAL:
         raise TypeError(f"a column of type {column.type}; texts are a string column")
-    if isinstance(column, pa.ChunkedArray):
-        column = column.chunk(0) if column.num_chunks == 1 else column.cast(pa.large_string()).combine_chunks()
-    if column.type not in (pa.string(), pa.large_string()):
+    if pa.types.is_dictionary(column.type) or pa.types.is_null(column.type):
         column = column.cast(pa.large_string())
-    if not len(column):
-        return Utf8(np.empty(0, np.uint8), np.zeros(1, np.uint64))
-    offsets = _offsets(column)
-    if column.null_count and np.diff(offsets)[column.is_null().to_numpy(zero_copy_only=False)].any():
-        column = column.fill_null("")  # what a null spans is not text
-        offsets = _offsets(column)
-    data = column.buffers()[2]
-    return Utf8(np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), offsets.astype(np.uint64))
+    return Utf8.joined([_spans(chunk) for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])])
 
 
-def _offsets(column: pa.Array) -> npt.NDArray[Any]:
-    width = np.int64 if str(column.type) == "large_string" else np.int32
-    return np.frombuffer(column.buffers()[1], width)[column.offset : column.offset + len(column) + 1]
+def _spans(column: pa.Array) -> Utf8:
+    """One chunk of an Arrow column of strings, whatever its layout."""
+    first, stop = column.offset, column.offset + len(column)
+    _, *places = (np.frombuffer(buffer or b"", np.uint8) for buffer in column.buffers())
+    if str(column.type) == "string_view":
+        spans = _view_spans(places[0], places[1:], first, stop)
+    else:
+        offsets = places[0].view(np.int64 if str(column.type) == "large_string" else np.int32)
+        spans = Utf8.of(places[1], offsets[first : stop + 1] if len(column) else np.zeros(1, np.int64))
+    if column.null_count:  # what a null spans is not text
+        null = column.is_null().to_numpy(zero_copy_only=False)
+        spans = Utf8(spans.buffers, spans.which, np.where(null, 0, spans.starts), np.where(null, 0, spans.stops))
+    return spans
+
+
+def _view_spans(views: npt.NDArray[np.uint8], buffers: list[npt.NDArray[np.uint8]], first: int, stop: int) -> Utf8:
+    """The spans of string views: up to 12 bytes stand in the view itself, longer texts in a buffer that it names."""
+    fields = views.view(np.int32).reshape(-1, 4)[first:stop]
+    size = fields[:, 0].astype(np.uint64)
+    inline = size <= INLINE
+    starts = np.where(inline, np.arange(first, stop, dtype=np.uint64) * 16 + 4, fields[:, 3].astype(np.uint64))
+    which = np.where(inline, 0, fields[:, 2] + 1).astype(np.uint32)
+    return Utf8([views, *buffers], which, starts, starts + size)
 
 
 # ---- documents ---------------------------------------------------------------------------------------------------------
@@ -201,7 +233,7 @@ class Batch(NamedTuple):
 
     def parts(self) -> Iterator[Batch]:
         """Itself in parts of at most ``BATCH_BYTES`` of text, or one document."""
-        ends = self.lengths if isinstance(self.texts, list) else np.diff(self.texts.offsets).astype(np.int64)
+        ends = self.lengths if isinstance(self.texts, list) else (self.texts.stops - self.texts.starts).astype(np.int64)
         ends = np.cumsum(ends)
         start = 0
         while start < len(ends):

@@ -174,7 +174,7 @@ class MinHash:
             return self.sign_tokens_many(map(self.shingling.tokens, strings), threads=workers, hashes=hashes)
         ready = as_texts(texts)
         if isinstance(ready, Utf8):
-            return Signatures._of(self, _kernels.sign_utf8(ready.data, ready.offsets, self._recipe(hashes), workers), hashes)
+            return Signatures._of(self, _kernels.sign_spans(*ready.spans, self._recipe(hashes), workers), hashes)
         return Signatures._of(self, _kernels.sign_texts(ready, self._recipe(hashes), workers), hashes)
 
     def sign_tokens(self, tokens: Iterable[Token], *, hashes: bool = False) -> Signature:
