@@ -45,7 +45,7 @@ docs:
     {{ python }} -m sphinx -n -W --keep-going -q docs docs/_build
 
 # all of it: what CI runs
-test: lint types docs test-rust test-python
+test: lint types docs test-rust instructions test-python
 
 # time every stage
 bench *args:
@@ -54,6 +54,14 @@ bench *args:
 # count the kernels' instructions (needs valgrind) against the committed counts
 instructions *args:
     {{ python }} benchmarks/instructions.py {{ args }}
+
+# compare every SIMD path with the portable one on inputs that a fuzzer invents (needs cargo-fuzz)
+fuzz runs="10000000":
+    cd src/kernels && RUSTC_BOOTSTRAP=1 cargo fuzz run paths -- -max_len=4096 -runs={{ runs }}
+
+# run the kernels' tests under AddressSanitizer
+sanitize:
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test {{ crate }} --target x86_64-unknown-linux-gnu
 
 # the long acceptance; its dated result goes to docs/proofs
 prove *args:

@@ -9,6 +9,7 @@ Counts, unlike times, are the same on a busy machine. Valgrind hides AVX-512, so
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -40,7 +41,8 @@ def count(program: Path, job: str, path: str) -> int:
 def main() -> int:
     """Count, and compare or write."""
     if shutil.which("valgrind") is None:
-        sys.exit("instruction counts need valgrind; install it, on Debian: apt-get install valgrind")
+        print("instruction counts need valgrind; install it, on Debian: apt-get install valgrind")
+        return int("CI" in os.environ)  # elsewhere the other tests are worth running without it
     program = build()
     counts = {f"{job} {path}": count(program, job, path) for job in JOBS for path in PATHS}
     if "--write" in sys.argv:

@@ -1,0 +1,37 @@
+//! Every SIMD path against the portable one, on any bytes: `just fuzz`.
+//!
+//! The first bytes choose the parameters, the rest is text, taken whole and in two documents, and ready tokens.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use neardup_kernels::minhash::Lattice;
+use neardup_kernels::path::Path;
+use neardup_kernels::sign::{sign_many, Document, Product, Recipe};
+
+fuzz_target!(|input: &[u8]| {
+    let Some((head, text)) = input.split_first_chunk::<6>() else { return };
+    let [flags, size, slots, seed, cut, repeat] = *head;
+    let num_perm = [2, 3, 16, 100, 128, 129, 256, 1000][slots as usize % 8];
+    // Long enough to cross blocks, sometimes.
+    let text = if flags & 4 != 0 { text.repeat(1 + repeat as usize * 4) } else { text.to_vec() };
+    let (a, b) = text.split_at(cut as usize * text.len() / 256);
+    let tokens: Vec<u64> = text.chunks(3).map(|c| c.iter().fold(0, |x, &b| x << 8 | b as u64)).collect();
+    let documents = [Document::Text(&text), Document::Text(a), Document::Text(b), Document::Tokens(&tokens)];
+    let sign = |path| {
+        let recipe = Recipe {
+            chars: flags & 1 != 0,
+            size: 1 + size as usize % 32,
+            secret: seed as u64,
+            lattice: Lattice::new(num_perm, seed as u64),
+            product: if flags & 2 != 0 { Product::SignatureAndHashes } else { Product::Signature },
+        };
+        sign_many(&recipe, &documents, 1, path)
+    };
+    let portable = sign(Path::Portable);
+    for path in Path::available().into_iter().skip(1) {
+        let signed = sign(path);
+        assert!(signed.values == portable.values && signed.counts == portable.counts, "{}", path.name());
+        assert!(signed.offsets == portable.offsets && signed.hashes == portable.hashes, "{}", path.name());
+    }
+});
