@@ -55,9 +55,9 @@ bench *args:
 instructions *args:
     {{ python }} benchmarks/instructions.py {{ args }}
 
-# compare every SIMD path with the portable one on inputs that a fuzzer invents (needs cargo-fuzz)
-fuzz runs="10000000":
-    cd src/kernels && RUSTC_BOOTSTRAP=1 cargo fuzz run paths -- -max_len=4096 -runs={{ runs }}
+# compare every SIMD path with the portable one on invented inputs (needs cargo-fuzz), like `just fuzz -runs=10000000`
+fuzz *args:
+    cd src/kernels && RUSTC_BOOTSTRAP=1 cargo fuzz run paths -- -max_len=4096 {{ args }}
 
 # run the kernels' tests under AddressSanitizer
 sanitize:
