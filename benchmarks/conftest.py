@@ -7,6 +7,10 @@ import statistics
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--small", action="store_true", help="a tenth of the text and fewer rounds: to see that all works")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Documents and megabytes a second, from the medians."""
@@ -18,4 +22,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         median = statistics.median(data)
         rate = f"{size / median / 1e6:8,.0f} MB/s" if size else " " * 13
         spread = (max(data) - min(data)) / median
-        terminalreporter.write_line(f"{bench.name:60} {documents / median:13,.0f} documents/s {rate}  spread {spread:.0%}")
+        terminalreporter.write_line(f"{bench.name:72} {documents / median:13,.0f} documents/s {rate}  spread {spread:.0%}")

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
+import html
+import itertools
 import json
+import os
+import random
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,40 +19,97 @@ import numpy as np
 
 #: Real newswire beside the checkout, where there is some; it is not part of the project.
 REUTERS = Path(__file__).parents[2] / "shared" / "data" / "reuters-21578" / "docs.jsonl.gz"
+#: What is fetched is kept here, outside the repository.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "neardup-benchmarks"
+#: The Debian package of a manual in many languages.
+GUIDE = "installation-guide-amd64"
+
+ASCII = "etaoinshrdlucmfwypvbg"
+CYRILLIC = "оеаинтсрвлкмдпуяыьгзбчйхжшю"
+GREEK = "αοιετσνηυρπκμλωδγχθφβξζψ"
+HANGUL = "이다는에을의로가한고하은지서스를정도어리자시기대사인"
+HAN = "的一是不了在人有我他这中大来上国个到说们为子和你地出道也时年得就那要下以生会自着去之过家学对可她里后小么心多天而能好都然没日于起还"
+KANA = "のにはをたがでとしれさあいるもかなこらりうおくまきつけてよそやみせろめえびわちふ"
+ACCENTED = "eaisnrtoluéàdcmpvèêqfbghôçùâî"
+
+
+class Language(NamedTuple):
+    """A language: its name, and the letters and the space that generated text of it has."""
+
+    name: str
+    letters: str
+    space: str = " "
+
+
+LANGUAGES = {
+    "en": Language("English", ASCII),
+    "fr": Language("French", ACCENTED),
+    "de": Language("German", "enisratdhulcgmobwfkzvpüäßöj"),
+    "vi": Language("Vietnamese", "nhtcigaàmáluođệếvrạợềấpơưộ"),
+    "ru": Language("Russian", CYRILLIC),
+    "el": Language("Greek", GREEK),
+    "zh_CN": Language("Chinese", HAN, ""),
+    "ja": Language("Japanese", KANA + HAN[:40], ""),
+    "ko": Language("Korean", HANGUL),
+}
+
+
+class Text(NamedTuple):
+    """Texts, and where they are from."""
+
+    texts: list[str]
+    source: str
 
 
 class Planted(NamedTuple):
-    """Generated texts, and the pairs planted in them: (place of the original, place of the copy)."""
+    """Texts, and the pairs planted among them: (place of the original, place of the copy)."""
 
     texts: list[str]
     pairs: list[tuple[int, int]]
 
 
-def generate(documents: int, words: int = 500, *, copies: float = 0.1, edits: int = 3, seed: int = 0) -> Planted:
-    """Texts of about ``words`` words with Zipf frequencies; a share ``copies`` of them are edited copies of others.
-
-    Each edit replaces one word, which destroys up to five word 5-shingles: a copy of n words with e edits has a Jaccard
-    similarity of about (n - 5 e) / (n + 5 e).
-    """
+def generate(documents: int, words: int = 500, *, letters: str = ASCII, space: str = " ", seed: int = 0) -> list[str]:
+    """Texts of about ``words`` words with Zipf frequencies; frequent words are short ones."""
     rng = np.random.default_rng(seed)
-    vocabulary = np.array(["".join(letters) for letters in np.array(list("etaoinshrdlucmfwypvbg"))[rng.integers(0, 21, (20_000, 6))]])
-    vocabulary = np.array([word[: 2 + i % 5] + ("" if i < 200 else word[-1]) for i, word in enumerate(vocabulary)])
-    weights = 1 / np.arange(1, len(vocabulary) + 1)
-    weights /= weights.sum()
-    texts: list[list[str]] = []
-    pairs = []
-    for i in range(documents):
-        if i and rng.random() < copies:
-            original = int(rng.integers(0, i))
-            text = list(texts[original])
-            for place in rng.integers(0, len(text), edits):
-                text[place] = str(vocabulary[rng.integers(0, len(vocabulary))])
-            pairs.append((original, i))
-        else:
-            size = max(5, int(rng.normal(words, words / 5)))
-            text = vocabulary[rng.choice(len(vocabulary), size, p=weights)].tolist()
-        texts.append(text)
-    return Planted([" ".join(text) for text in texts], pairs)
+    size = 20_000
+    spelled = np.array(list(letters))[rng.integers(0, len(letters), (size, 10))]
+    vocabulary = ["".join(word[: 1 + rank.bit_length() // 2 + rank % 3]) for rank, word in enumerate(spelled, 1)]
+    weights = 1 / np.arange(1, size + 1)
+    lengths = np.maximum(5, rng.normal(words, words / 5, documents).astype(int))
+    drawn = rng.choice(size, lengths.sum(), p=weights / weights.sum())
+    return [space.join([vocabulary[i] for i in part]) for part in np.split(drawn, np.cumsum(lengths)[:-1])]
+
+
+def plant(texts: list[str], share: float = 0.1, *, least: float = 0.5, seed: int = 0) -> Planted:
+    """Shuffled texts with edited copies added, a share ``share`` of them all.
+
+    Words are replaced, left out and inserted, at a rate that aims at word 5-shingle similarities even between ``least`` and
+    1: of similarity J, 2 J / (1 + J) of the shingles survive, and a shingle survives when its five words do.
+    """
+    rng = random.Random(seed)
+    words = [word for text in rng.sample(texts, min(len(texts), 500)) for word in text.split()]
+    copies = round(len(texts) * share / (1 - share))
+    originals = [rng.randrange(len(texts)) for _ in range(copies)]
+    edited = []
+    for original in originals:
+        similarity = rng.uniform(least, 1)
+        rate = 1 - (2 * similarity / (1 + similarity)) ** (1 / 5)
+        copy: list[str] = []
+        for word in texts[original].split():
+            if rng.random() >= rate:
+                copy.append(word)
+            elif (kind := rng.randrange(3)) == 0:
+                copy += [word, rng.choice(words)]
+            elif kind == 1:
+                copy.append(rng.choice(words))
+        edited.append(" ".join(copy))
+    everything = texts + edited
+    places = list(range(len(everything)))
+    rng.shuffle(places)
+    at = {old: new for new, old in enumerate(places)}
+    return Planted(
+        [everything[i] for i in places], [(at[a], at[b]) for a, b in zip(originals, range(len(texts), len(everything)), strict=True)]
+    )
 
 
 def reuters() -> list[str] | None:
@@ -55,9 +120,83 @@ def reuters() -> list[str] | None:
         return [json.loads(line)["text"] for line in lines]
 
 
+@functools.cache
+def stories() -> Text:
+    """Short news: real ones, or generated texts of about their length."""
+    texts = reuters()
+    return Text(texts, "Reuters-21578") if texts else Text(generate(20_000, 130), "generated")
+
+
+@functools.cache
+def guide_folder() -> Path | None:
+    """The Debian installation guide, fetched by the package manager into the cache; None where there is no such thing."""
+    folder = CACHE / GUIDE / "usr/share/doc" / GUIDE
+    if not folder.exists():
+        if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+            return None
+        CACHE.mkdir(parents=True, exist_ok=True)
+        fetched = subprocess.run(["apt-get", "download", "-q", GUIDE], cwd=CACHE, capture_output=True, timeout=300, check=False)
+        packages = sorted(CACHE.glob(f"{GUIDE}_*.deb"))
+        if fetched.returncode or not packages:
+            return None
+        subprocess.run(["dpkg-deb", "-x", packages[-1], CACHE / GUIDE], check=True)
+        packages[-1].unlink()
+    return folder if folder.exists() else None
+
+
+@functools.cache
+def in_language(code: str) -> Text:
+    """One long text in a language: the pages of the installation guide, or generated words in the letters of the language."""
+    folder, language = guide_folder(), LANGUAGES[code]
+    pages = sorted((folder / code).glob("*.html")) if folder else []
+    if not pages:
+        return Text([" ".join(generate(40, 2_000, letters=language.letters, space=language.space))], "generated")
+    bodies = [page.read_text(encoding="utf-8").partition("<body")[2].partition(">")[2] for page in pages]
+    plain = [" ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split()) for body in bodies]
+    return Text(["\n".join(plain)], "Debian installation guide")
+
+
 def of_length(texts: list[str], characters: int, documents: int) -> list[str]:
     """Documents of a given length, cut from texts joined end to end, again from the start where they do not suffice."""
     joined = "\n".join(texts)
     while len(joined) < characters * documents:
         joined += "\n" + joined
     return [joined[i * characters : (i + 1) * characters] for i in range(documents)]
+
+
+def of_size(texts: list[str], size: int, documents: int) -> list[str]:
+    """Documents of about ``size`` bytes of UTF-8."""
+    sample = "\n".join(texts)[:1_000_000]
+    return of_length(texts, max(1, round(size * len(sample) / len(sample.encode()))), documents)
+
+
+def only_words(text: str) -> str:
+    """The words of a text in lower case, a space between: text in which every library sees the same words."""
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def _words(letters: str, count: int, seed: int) -> list[str]:
+    rng = random.Random(seed)
+    return ["".join(rng.choices(letters, k=rng.randrange(2, 9))) for _ in range(count)]
+
+
+def hostile(size: int) -> dict[str, str]:
+    """Text of ``size`` bytes that is hard on one thing or another, by name."""
+    scripts = zip(*(_words(letters, 3_000, seed) for seed, letters in enumerate((ASCII, CYRILLIC, GREEK, HAN, HANGUL, KANA))), strict=True)
+    mixed = "".join(random.Random(7).choices(ASCII + CYRILLIC + GREEK, k=30_000))
+    rng = random.Random(0)
+    periods = {
+        "one token repeated": "committee ",
+        "one-character tokens": " ".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=30_000)) + " ",
+        "alternating scripts, by word": " ".join(itertools.chain.from_iterable(scripts)) + " ",
+        "alternating scripts, by character": re.sub(r"(.{6})", r"\1 ", mixed) + " ",
+    }
+    texts = {name: _repeated(period, size) for name, period in periods.items()}
+    texts["all-different tokens"] = " ".join(f"w{i:07x}" for i in range(size // 9 + 1))[:size]
+    texts["one long token"] = _repeated("".join(rng.choices(ASCII, k=30_000)), size)
+    return texts
+
+
+def _repeated(period: str, size: int) -> str:
+    bytes_of = len(period.encode())
+    return (period * (size // bytes_of + 1))[: max(1, size * len(period) // bytes_of)]

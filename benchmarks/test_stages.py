@@ -1,116 +1,207 @@
-"""Each stage alone, on real text where there is some: `just bench`.
+"""Each stage alone, on real text where there is some: `just bench stages`, or `pytest benchmarks`.
 
-Every figure is of one core unless it says otherwise; `extra_info` holds the bytes or documents of a round, and the
-throughput computed from the median is printed at the end.
+Every figure is of one core, in CPU seconds. `extra_info` says what a round handles; the throughput computed from the median
+is printed at the end.
 """
 
 from __future__ import annotations
 
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import pyarrow as pa
 import pytest
-from corpus import generate, of_length, reuters
+from compare import HASHES
+from corpus import LANGUAGES, Text, hostile, in_language, of_length, of_size, stories
+from peers import NearDup
 
 import neardup
-from neardup import _kernels
-from neardup.clusters import choose_witnesses
+from neardup import _kernels, dedup
 from neardup.stores import StoreBatch
 
-DOCUMENTS = 2_000
+pytestmark = pytest.mark.benchmark(timer=time.process_time, disable_gc=True)
+
+BANDING = neardup.Banding(21, 6)
+PATHS = _kernels.PATHS
+Measure = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
-def texts() -> list[str]:
-    return reuters() or generate(20_000, 130).texts
+def size(request: pytest.FixtureRequest) -> int:
+    """Bytes that a round handles."""
+    return 640_000 if request.config.getoption("--small") else 6_400_000
+
+
+@pytest.fixture
+def measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
+    """Time some work, with what one round of it handles and how the page names it."""
+    rounds = 3 if request.config.getoption("--small") else 11
+
+    def run(work: Callable[[], Any], group: str, label: str, texts: list[str] | None = None, *, documents: int = 0, **extra: Any) -> None:
+        if texts is not None:
+            documents, extra["bytes"] = len(texts), sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+        benchmark.extra_info.update({"bytes": 0, "group": group, "label": label, "documents": documents} | extra)
+        benchmark.pedantic(work, rounds=rounds, warmup_rounds=1)
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def pages(texts: list[str]) -> list[str]:
-    return of_length(texts, 3_200, DOCUMENTS)
+def text(request: pytest.FixtureRequest) -> Text:
+    texts, source = stories()
+    return Text(texts[:2_000] if request.config.getoption("--small") else texts, source)
 
 
-def measured(benchmark, work, *, documents: int, size: int = 0) -> None:  # noqa: ANN001
-    """Run a benchmark, with what one round handles."""
-    benchmark.extra_info.update(documents=documents, bytes=size)
-    benchmark.pedantic(work, rounds=7, warmup_rounds=1)
+@pytest.fixture(scope="session")
+def pages(text: Text, size: int) -> list[str]:
+    return of_length(text.texts, 3_200, size // 3_200)
 
 
-@pytest.mark.parametrize("path", _kernels.PATHS)
-@pytest.mark.parametrize("stage", ["shingles", "signature", "signature and hashes"])
-def test_sign(benchmark, pages: list[str], stage: str, path: str) -> None:  # noqa: ANN001
-    """Text to shingle hashes (the floor), to signatures, and to verification hashes too, by each SIMD path."""
-    recipe = {**neardup.MinHash()._recipe(stage.endswith("hashes")), "path": path, "floor": stage == "shingles"}
-    measured(benchmark, lambda: _kernels.sign_texts(pages, recipe, 1), documents=len(pages), size=sum(map(len, pages)))
+@pytest.fixture(scope="session")
+def batch(text: Text) -> StoreBatch:
+    return StoreBatch.of(neardup.MinHash().sign_many(text.texts, hashes=True), BANDING)
 
 
-@pytest.mark.parametrize("characters", [70, 350, 1_000, 3_200, 20_000])
-def test_sign_by_length(benchmark, texts: list[str], characters: int) -> None:  # noqa: ANN001
-    """Python strings to signatures, short and long."""
-    documents = of_length(texts, characters, 6_400_000 // characters)
-    minhash = neardup.MinHash()
-    measured(benchmark, lambda: minhash.sign_many(documents, threads=1), documents=len(documents), size=characters * len(documents))
+def recipe(path: str | None = None, floor: str | None = None, *, hashes: bool = False) -> dict[str, Any]:
+    """How the kernels sign; ``floor`` names the last stage that is done."""
+    base = {**neardup.MinHash()._recipe(hashes), "path": path}
+    if floor is None:
+        return base
+    try:
+        _kernels.sign_texts(["a"], {**base, "floor": floor}, 1)
+    except TypeError:
+        if floor != "shingles":
+            pytest.skip(f"no kernel that stops after {floor}")
+        return {**base, "floor": True}
+    return {**base, "floor": floor}
+
+
+def test_reading(measure: Measure, pages: list[str]) -> None:
+    """The floor under everything: the bytes read, eight at a time."""
+    words = np.frombuffer("".join(pages).encode(), np.uint64)
+    measure(lambda: np.bitwise_xor.reduce(words), "floor", "reading the bytes", pages)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("floor", ["boundaries", "tokens", "shingles"])
+def test_floor(measure: Measure, pages: list[str], floor: str, path: str) -> None:
+    """What signing stands on: word boundaries; and the token hashes; and the shingle hashes."""
+    some = recipe(path, floor)
+    measure(lambda: _kernels.sign_texts(pages, some, 1), "floor", floor, pages, path=path)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("hashes", [False, True], ids=["signature", "signature and hashes"])
+def test_sign(measure: Measure, pages: list[str], text: Text, path: str, *, hashes: bool) -> None:
+    """Text to signatures, and to verification hashes too, by each SIMD path."""
+    some, label = recipe(path, hashes=hashes), "signatures and verification hashes" if hashes else "signatures"
+    measure(lambda: _kernels.sign_texts(pages, some, 1), "path", label, pages, path=path, source=text.source)
+
+
+@pytest.mark.parametrize("column", ["strings", "Arrow"])
+@pytest.mark.parametrize("characters", [70, 140, 350, 1_000, 3_200, 10_000, 100_000])
+def test_length(measure: Measure, text: Text, size: int, characters: int, column: str) -> None:
+    """Short and long documents."""
+    texts = of_length(text.texts, characters, size // characters)
+    source, minhash = pa.array(texts) if column == "Arrow" else texts, neardup.MinHash()
+    measure(lambda: minhash.sign_many(source, threads=1), "length", column, texts, characters=characters)
+
+
+@pytest.mark.parametrize("column", ["strings", "Arrow"])
+def test_ten_tokens(measure: Measure, text: Text, size: int, column: str) -> None:
+    """Texts of ten words."""
+    words = " ".join(text.texts)[:size].split()
+    texts = [" ".join(words[i : i + 10]) for i in range(0, len(words) - 9, 10)]
+    source, minhash = pa.array(texts) if column == "Arrow" else texts, neardup.MinHash()
+    measure(lambda: minhash.sign_many(source, threads=1), "ten tokens", column, texts)
+
+
+@pytest.mark.parametrize("num_perm", [16, 64, 128, 256, 512, 1024])
+def test_slots(measure: Measure, pages: list[str], num_perm: int) -> None:
+    """Signatures of more and fewer slots."""
+    minhash = neardup.MinHash(num_perm=num_perm)
+    measure(lambda: minhash.sign_many(pages, threads=1), "slots", str(num_perm), pages, num_perm=num_perm)
 
 
 @pytest.mark.parametrize("num_perm", [64, 128, 256, 1024])
-def test_sign_by_slots(benchmark, pages: list[str], num_perm: int) -> None:  # noqa: ANN001
-    """Signatures of more and fewer slots."""
-    minhash = neardup.MinHash(num_perm=num_perm)
-    measured(benchmark, lambda: minhash.sign_many(pages, threads=1), documents=len(pages), size=sum(map(len, pages)))
+@pytest.mark.parametrize("shingles", HASHES)
+def test_ready_hashes(measure: Measure, size: int, shingles: int, num_perm: int) -> None:
+    """Ready shingle hashes to signatures, by slots and shingles a document."""
+    documents = max(10, size // 20 // shingles)
+    flat = np.random.default_rng(shingles).integers(0, 2**64, shingles * documents, dtype=np.uint64)
+    offsets = np.arange(documents + 1, dtype=np.uint64) * np.uint64(shingles)
+    work = NearDup().hashes(flat, offsets, num_perm)
+    measure(work, "ready hashes", f"{shingles} shingles", documents=documents, shingles=shingles, num_perm=num_perm)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_sign_arrow(benchmark, pages: list[str], threads: int) -> None:  # noqa: ANN001
-    """An Arrow column to signatures, in place."""
-    column, minhash = pa.array(pages), neardup.MinHash()
-    measured(benchmark, lambda: minhash.sign_many(column, threads=threads), documents=len(pages), size=sum(map(len, pages)))
+@pytest.mark.parametrize("column", ["strings", "Arrow"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_script(measure: Measure, size: int, language: str, column: str) -> None:
+    """Documents of 3,200 bytes in many languages."""
+    corpus = in_language(language)
+    texts = of_size(corpus.texts, 3_200, size // 3_200)
+    beyond = sum(character > "\x7f" for character in corpus.texts[0]) / len(corpus.texts[0])
+    source, minhash = pa.array(texts) if column == "Arrow" else texts, neardup.MinHash()
+    about = {"language": LANGUAGES[language].name, "source": corpus.source, "beyond_ascii": round(beyond, 3)}
+    measure(lambda: minhash.sign_many(source, threads=1), "script", column, texts, **about)
 
 
-def test_band_keys(benchmark, texts: list[str]) -> None:  # noqa: ANN001
-    """Signatures to band keys, 21 bands of 6 rows."""
-    signatures, banding = neardup.MinHash().sign_many(texts), neardup.Banding(21, 6)
-    measured(benchmark, lambda: banding.keys(signatures.values), documents=len(texts))
+@pytest.mark.parametrize("product", ["floor", "signature"])
+@pytest.mark.parametrize("shape", ["documents of 3 KB", "one document"])
+@pytest.mark.parametrize("kind", hostile(1_000))
+def test_hostile(measure: Measure, size: int, kind: str, shape: str, product: str) -> None:
+    """Text that is hard on one thing or another, and the floor there."""
+    if shape == "one document":
+        texts = [hostile(8 * size if kind == "one long token" else size)[kind]]  # a token of 50 MB
+    else:
+        texts = of_size([hostile(size)[kind]], 3_200, size // 3_200)
+    some = recipe(floor="shingles" if product == "floor" else None)
+    measure(lambda: _kernels.sign_texts(texts, some, 1), "hostile", kind, texts, shape=shape, product=product)
 
 
-@pytest.fixture(scope="session")
-def batch(texts: list[str]) -> StoreBatch:
-    return StoreBatch.of(neardup.MinHash().sign_many(texts, hashes=True), neardup.Banding(21, 6))
+def test_band_keys(measure: Measure, text: Text) -> None:
+    """Signatures to band keys."""
+    signatures = neardup.MinHash().sign_many(text.texts)
+    measure(lambda: BANDING.keys(signatures.values), "after signing", "band keys", documents=len(text.texts))
 
 
-def test_insert(benchmark, batch: StoreBatch) -> None:  # noqa: ANN001
+def test_insert(measure: Measure, batch: StoreBatch) -> None:
     """Signed documents into an empty table."""
-    measured(benchmark, lambda: _kernels.BucketTable(21, 1000).insert(batch), documents=len(batch))
+    measure(lambda: _kernels.BucketTable(BANDING.bands, 1000).insert(batch), "after signing", "insert", documents=len(batch))
 
 
-def test_query(benchmark, batch: StoreBatch) -> None:  # noqa: ANN001
-    """Signed documents looked up and verified."""
-    table = _kernels.BucketTable(21, 1000)
+def test_query(measure: Measure, batch: StoreBatch) -> None:
+    """Signed documents looked up in a table of all of them, and verified."""
+    table = _kernels.BucketTable(BANDING.bands, 1000)
     table.insert(batch)
-    measured(benchmark, lambda: table.query(batch, 0.8, 1), documents=len(batch))
+    measure(lambda: table.query(batch, 0.8, 1), "after signing", "query, a batch", documents=len(batch))
 
 
-def test_query_text(benchmark, texts: list[str]) -> None:  # noqa: ANN001
-    """One text after another through `Index.query`."""
-    index, some = neardup.Index(), texts[:1_000]
-    index.add_many(range(len(texts)), texts)
-    measured(benchmark, lambda: [index.query(text) for text in some], documents=len(some))
+def test_query_text(measure: Measure, text: Text) -> None:
+    """One text after another through `Index.query`, signing included."""
+    index, some = neardup.Index(), text.texts[:1_000]
+    index.add_many(range(len(text.texts)), text.texts)
+    measure(lambda: [index.query(one) for one in some], "after signing", "query, one text after another", documents=len(some))
 
 
-def test_verify(benchmark, batch: StoreBatch) -> None:  # noqa: ANN001
-    """Every document's verification hashes against the next one's."""
-    bounds = batch.offsets.tolist()
-    sets = [batch.hashes[a:b] for a, b in zip(bounds[:2_000], bounds[1:2_001], strict=True)]
-    measured(benchmark, lambda: [_kernels.intersection(a, b) for a, b in zip(sets, sets[1:], strict=False)], documents=len(sets) - 1)
+def test_verify(measure: Measure, batch: StoreBatch) -> None:
+    """Every document's verification hashes against the next one's, a call each."""
+    bounds = batch.offsets[:2_001].tolist()
+    sets = [batch.hashes[a:b] for a, b in itertools.pairwise(bounds)]
+    work = lambda: [_kernels.intersection(a, b) for a, b in itertools.pairwise(sets)]  # noqa: E731
+    measure(work, "after signing", "verify, a pair a call", documents=len(sets) - 1)
 
 
-def test_decide(benchmark, batch: StoreBatch) -> None:  # noqa: ANN001
+def test_decide(measure: Measure, batch: StoreBatch) -> None:
     """Signed documents scanned by rank: kept, or removed with a witness."""
-
-    def decide() -> None:
-        _, (offsets, found, both, sizes) = _kernels.BucketTable(21, 2**62).add_unless_match(batch, 0.8)
-        choose_witnesses(offsets.astype("i8"), found.astype("i8"), both / sizes)
-
-    measured(benchmark, decide, documents=len(batch))
+    order = np.arange(len(batch))
+    work = lambda: dedup._decide(batch, order, BANDING, 0.8, 1, lambda *_: None)  # noqa: E731
+    measure(work, "after signing", "decide", documents=len(batch))
 
 
-def test_deduplicate(benchmark, texts: list[str]) -> None:  # noqa: ANN001
-    """The whole job in memory, one thread."""
-    measured(benchmark, lambda: neardup.deduplicate(texts, threads=1), documents=len(texts), size=sum(map(len, texts)))
+def test_deduplicate(measure: Measure, text: Text) -> None:
+    """The whole job in memory."""
+    measure(lambda: neardup.deduplicate(text.texts, threads=1), "after signing", "the whole job, signing included", text.texts)

@@ -1,0 +1,440 @@
+"""neardup and its peers, each by its fastest idiomatic path, in processes of their own.
+
+    python benchmarks/peers.py serve NAME        rounds on request: one JSON object a line in, one out
+    python benchmarks/peers.py settings NAME     the whole jobs it has
+    python benchmarks/peers.py job NAME JOB IN OUT     one whole job in a fresh process; what it cost is printed
+
+A library that is not installed says so. Libraries that take tokens are given the word 5-shingles of `str.split`, made in
+Python, since that is what their users do; making them is part of the time wherever the input is text.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+THRESHOLD = 0.8
+SEED = 42
+#: What a job gives: the pairs it found, or the documents that it would remove.
+Found = dict[str, list[Any]]
+Job = Callable[[list[str]], Found]
+
+
+def shingles(text: str) -> list[str]:
+    """The word 5-shingles of a text; a shorter text is one."""
+    words = text.split()
+    return (
+        list(map(" ".join, zip(words, words[1:], words[2:], words[3:], words[4:], strict=False))) if len(words) >= 5 else [" ".join(words)]
+    )
+
+
+def earlier(answers: Any) -> Found:
+    """Pairs from what was found for each document, in order."""
+    return {"pairs": [(int(j), i) for i, found in enumerate(answers) for j in found if j < i]}
+
+
+class Library:
+    """A library: how it is imported, and what it can do. What it cannot do is None."""
+
+    package = ""
+    module = ""
+    note = ""
+
+    def __init__(self) -> None:
+        self.lib = importlib.import_module(self.module)
+
+    #: Ready 64-bit shingle hashes, document i having flat[offsets[i]:offsets[i + 1]], to what signs them.
+    hashes: Callable[[Any, Any, int], Callable[[], Any]] | None = None
+
+    def column(self, texts: list[str]) -> Any:
+        """Texts as `sign` takes them."""
+        return texts
+
+    def sign(self, texts: Any, num_perm: int) -> Any:
+        """Texts to signatures of `num_perm` slots."""
+        raise NotImplementedError
+
+    def jobs(self) -> dict[str, Job]:
+        """Whole jobs, by the name of their settings."""
+        return {}
+
+
+class NearDup(Library):
+    package = module = "neardup"
+    note = "MinHash.sign_many"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lib.MinHash, self.lib.deduplicate  # noqa: B018 - imported on first use
+        importlib.import_module("pyarrow").array([0])  # which imports pandas where there is one
+
+    def sign(self, texts: Any, num_perm: int) -> Any:
+        return self.lib.MinHash(num_perm=num_perm).sign_many(texts, threads=1)
+
+    def hashes(self, flat: Any, offsets: Any, num_perm: int) -> Callable[[], Any]:
+        kernels = importlib.import_module("neardup._kernels")
+        # A token of a one-token shingle stands for a ready hash; it costs one mix more than that would.
+        recipe = self.lib.MinHash(num_perm=num_perm, shingling=self.lib.Shingling(size=1))._recipe(hashes=False)
+        return lambda: kernels.sign_token_hashes(flat, offsets, recipe, 1)
+
+    def jobs(self) -> dict[str, Job]:
+        def pairs(bands: int | None = None, rows: int = 0) -> Job:
+            banding = self.lib.Banding(bands, rows) if bands else None
+            return lambda texts: self._pairs(self.lib.deduplicate(texts, THRESHOLD, banding=banding, pairs="all", threads=1))
+
+        return {
+            "decisions, 21 x 6 (its default)": lambda texts: {
+                "removed": [r.id for r in self.lib.deduplicate(texts, THRESHOLD, threads=1).removed]
+            },
+            "all pairs, 21 x 6 (its default)": pairs(),
+            "all pairs, 16 x 8": pairs(16, 8),
+        }
+
+    @staticmethod
+    def _pairs(result: Any) -> Found:
+        table = result.pairs
+        return {"pairs": list(zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True)), "star": [True]}
+
+
+class NearDupArrow(NearDup):
+    note = "MinHash.sign_many of an Arrow column"
+
+    hashes = None
+
+    def column(self, texts: list[str]) -> Any:
+        return importlib.import_module("pyarrow").array(texts)
+
+    def jobs(self) -> dict[str, Job]:
+        return {}
+
+
+class Datasketch(Library):
+    package = module = "datasketch"
+    note = "MinHash.bulk, sha1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options: dict[str, Any] = {}
+
+    def sign(self, texts: Any, num_perm: int) -> Any:
+        tokens = [[shingle.encode() for shingle in shingles(text)] for text in texts]
+        return self.lib.MinHash.bulk(tokens, num_perm=num_perm, **self.options)
+
+    def jobs(self) -> dict[str, Job]:
+        return {"candidates, 16 x 8": self.candidates(params=(16, 8))}
+
+    def candidates(self, **options: Any) -> Job:
+        def job(texts: list[str]) -> Found:
+            index = self.lib.MinHashLSH(threshold=THRESHOLD, num_perm=128, **options)
+            pairs = []
+            for i, signature in enumerate(self.sign(texts, 128)):
+                pairs += [(j, i) for j in index.query(signature)]
+                index.insert(i, signature, check_duplication=False)
+            return {"pairs": pairs}
+
+        return job
+
+
+class DatasketchXxhash(Datasketch):
+    note = "MinHash.bulk, hashfunc=xxhash.xxh32_intdigest"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options = {"hashfunc": importlib.import_module("xxhash").xxh32_intdigest}
+
+    def hashes(self, flat: Any, offsets: Any, num_perm: int) -> Callable[[], Any]:
+        flat = flat & 0xFFFFFFFF
+        documents = [flat[a:b].tolist() for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
+        return lambda: self.lib.MinHash.bulk(documents, num_perm=num_perm, hashfunc=lambda ready: ready)
+
+    def jobs(self) -> dict[str, Job]:
+        return {
+            "candidates, 9 x 13 (its default)": self.candidates(),
+            "candidates, 16 x 8": self.candidates(params=(16, 8)),
+            "candidates, 21 x 6": self.candidates(params=(21, 6)),
+        }
+
+
+class Rensa(Library):
+    package = module = "rensa"
+    note = "R-MinHash of the full set, digest_matrix_from_token_sets"
+
+    def sign(self, texts: Any, num_perm: int) -> Any:
+        return self.lib.RMinHash.digest_matrix_from_token_sets([shingles(text) for text in texts], num_perm, SEED)
+
+    def hashes(self, flat: Any, offsets: Any, num_perm: int) -> Callable[[], Any]:
+        return lambda: self.lib.RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets, num_perm, SEED)
+
+    def jobs(self) -> dict[str, Job]:
+        def candidates(bands: int, num_perm: int) -> Job:
+            def job(texts: list[str]) -> Found:
+                signatures = self.lib.RMinHash.from_token_sets([shingles(text) for text in texts], num_perm, SEED)
+                index = self.lib.RMinHashLSH(THRESHOLD, num_perm, bands)
+                index.insert_many(signatures)
+                return earlier(index.query_all(signatures))
+
+            return job
+
+        def removals(texts: list[str]) -> Found:
+            remover = self.lib.RMinHashDeduplicator(threshold=THRESHOLD, num_perm=128, use_lsh=True)
+            kept = remover.add_pairs((str(i), shingles(text)) for i, text in enumerate(texts))
+            return {"removed": [i for i, keep in enumerate(kept) if not keep]}
+
+        return {"candidates, 16 x 8": candidates(16, 128), "candidates, 21 x 6": candidates(21, 126), "RMinHashDeduplicator": removals}
+
+
+class RensaRho(Rensa):
+    note = "rho: a sample of the token places, not the full set; digest_matrix_from_token_sets_rho"
+
+    def sign(self, texts: Any, num_perm: int) -> Any:
+        return self.lib.RMinHash.digest_matrix_from_token_sets_rho([shingles(text) for text in texts], num_perm, SEED)
+
+    def hashes(self, flat: Any, offsets: Any, num_perm: int) -> Callable[[], Any]:
+        return lambda: self.lib.RMinHash.digest_matrix_from_flat_token_hashes_rho(flat, offsets, num_perm, SEED)
+
+    def jobs(self) -> dict[str, Job]:
+        def flags(bands: int) -> Job:
+            def job(texts: list[str]) -> Found:
+                index = self.lib.RMinHashLSH(THRESHOLD, 128, bands)
+                flagged = index.query_duplicate_flags_matrix_one_shot(self.sign(texts, 128))
+                return {"removed": [i for i, flag in enumerate(flagged) if flag]}
+
+            return job
+
+        return {"flags, 8 x 16 (as published)": flags(8), "flags, 16 x 8": flags(16)}
+
+
+class FastSketch(Library):
+    package, module = "fastsketchlsh", "FastSketchLSH"
+    note = "FastSimilaritySketch.batch"
+
+    def sketch(self, num_perm: int) -> Any:
+        return self.lib.FastSimilaritySketch(size=num_perm, seed=SEED)
+
+    def sign(self, texts: Any, num_perm: int) -> Any:
+        return self.sketch(num_perm).batch([shingles(text) for text in texts], num_threads=1)
+
+    def hashes(self, flat: Any, offsets: Any, num_perm: int) -> Callable[[], Any]:
+        return lambda: self.sketch(num_perm).batch_csr(flat, offsets, prehashed=True, num_threads=1)
+
+    def jobs(self) -> dict[str, Job]:
+        def candidates(bands: int, num_perm: int) -> Job:
+            def job(texts: list[str]) -> Found:
+                signatures = self.sign(texts, num_perm)
+                index = self.lib.LSH(num_perm=num_perm, num_bands=bands, num_threads=1)
+                index.insert(signatures)
+                return earlier(index.query(signatures))
+
+            return job
+
+        return {"candidates, 16 x 8": candidates(16, 128), "candidates, 32 x 8 of 256 slots": candidates(32, 256)}
+
+
+class Gaoya(Library):
+    package, module = "gaoya", "gaoya.minhash"
+    note = "MinHashStringIndex(ngram_range=(5, 5), hash_size=32), bulk_hash_docs"
+
+    def index(self, bands: int, rows: int, least: float = THRESHOLD) -> Any:
+        return self.lib.MinHashStringIndex(
+            hash_size=32,
+            jaccard_threshold=least,
+            num_bands=bands,
+            band_size=rows,
+            analyzer="word",
+            lowercase=False,
+            ngram_range=(5, 5),
+            id_container="smallvec",
+        )
+
+    def sign(self, texts: Any, num_perm: int) -> Any:
+        return self.index(num_perm // 8, 8).minhash_index.bulk_hash_docs(texts)
+
+    def jobs(self) -> dict[str, Job]:
+        def estimated(bands: int, rows: int, least: float) -> Job:
+            def job(texts: list[str]) -> Found:
+                index, pairs = self.index(bands, rows, least), []
+                for i, text in enumerate(texts):
+                    pairs += [(j, i) for j in index.query(text)]
+                    index.insert_document(i, text)
+                return {"pairs": pairs}
+
+            return job
+
+        return {
+            "pairs of estimate 0.8 and more, 16 x 8": estimated(16, 8, 0.8),
+            "pairs of estimate 0.7 and more, 16 x 8": estimated(16, 8, 0.7),
+            "pairs of estimate 0.7 and more, 21 x 6": estimated(21, 6, 0.7),
+        }
+
+
+class Daft(Library):
+    package = module = "daft"
+    note = "minhash(ngram_size=5, hash_function='xxhash') of a DataFrame column; it has no index"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lib.set_runner_native(num_threads=1)
+
+    def sign(self, texts: Any, num_perm: int) -> Any:
+        frame = self.lib.from_pydict({"text": texts})
+        signed = self.lib.col("text").minhash(num_hashes=num_perm, ngram_size=5, seed=1, hash_function="xxhash")
+        return frame.select(signed.alias("signature")).to_arrow()
+
+
+class Sourmash(Library):
+    package = module = "sourmash"
+    note = "MinHash(n=K) of xxh3-64 hashes: bottom K; it has no banded index"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hash = importlib.import_module("xxhash").xxh3_64_intdigest
+
+    def sketches(self, documents: Any, num_perm: int) -> Any:
+        out = []
+        for hashes in documents:
+            sketch = self.lib.MinHash(n=num_perm, ksize=31)
+            sketch.add_many(hashes)
+            out.append(sketch)
+        return out
+
+    def sign(self, texts: Any, num_perm: int) -> Any:
+        return self.sketches(([self.hash(shingle.encode()) for shingle in shingles(text)] for text in texts), num_perm)
+
+    def hashes(self, flat: Any, offsets: Any, num_perm: int) -> Callable[[], Any]:
+        documents = [flat[a:b].tolist() for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
+        return lambda: self.sketches(documents, num_perm)
+
+
+LIBRARIES: dict[str, type[Library]] = {
+    "neardup": NearDup,
+    "neardup, Arrow": NearDupArrow,
+    "daft": Daft,
+    "gaoya": Gaoya,
+    "rensa": Rensa,
+    "rensa rho": RensaRho,
+    "fastsketchlsh": FastSketch,
+    "sourmash": Sourmash,
+    "datasketch": Datasketch,
+    "datasketch, xxhash": DatasketchXxhash,
+}
+
+
+class Clock:
+    """CPU seconds of all threads of this process, and wall seconds."""
+
+    def __enter__(self) -> Self:
+        self.cpu, self.wall = time.process_time(), time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cpu, self.wall = time.process_time() - self.cpu, time.perf_counter() - self.wall
+
+
+def memory(field: str) -> int:
+    """VmRSS or VmHWM of this process in bytes; where there is no such thing, the peak."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    return int(status.split(field + ":")[1].split()[0]) * 1024
+
+
+def load(name: str) -> tuple[Library | None, dict[str, Any]]:
+    """A library, and what it says about itself: version and cost of importing, or that it is missing."""
+    kind = LIBRARIES[name]
+    try:
+        with Clock() as clock:
+            library = kind()
+        return library, {"version": version(kind.package), "import_cpu": clock.cpu, "import_wall": clock.wall, "note": kind.note}
+    except (ImportError, PackageNotFoundError) as error:
+        return None, {"missing": f"{type(error).__name__}: {error}"}
+
+
+def calibrate(work: Callable[[int], Callable[[], Any]], documents: int, seconds: float) -> tuple[Callable[[], Any], int, int]:
+    """Work that costs about ``seconds``: of how many documents, how often repeated."""
+    some = min(16, documents)
+    work(some)()
+    while True:
+        run = work(some)
+        with Clock() as clock:
+            run()
+        if some == documents or clock.cpu > seconds / 4:
+            break
+        some = min(documents, some * 4)
+    if clock.cpu > seconds and some > 16:
+        some = max(16, int(some * seconds / clock.cpu))
+        run = work(some)
+    return run, some, max(1, round(seconds / clock.cpu)) if some == documents else 1
+
+
+def serve(name: str) -> None:
+    """Answer requests: {"texts": file} or {"hashes": n}, each with num_perm and seconds, to prepare; {} for one round."""
+    answers = sys.stdout
+    sys.stdout = sys.stderr  # what a library prints is no answer
+    library, hello = load(name)
+    print(json.dumps(hello), file=answers, flush=True)
+    run, repeat = print, 1
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request:
+            run, documents, repeat = prepare(library, request)
+            answer: dict[str, Any] = {"documents": documents, "repeat": repeat}
+        else:
+            with Clock() as clock:
+                for _ in range(repeat):
+                    run()
+            answer = {"cpu": clock.cpu / repeat, "wall": clock.wall / repeat}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def prepare(library: Any, request: dict[str, Any]) -> tuple[Callable[[], Any], int, int]:
+    num_perm, seconds = request["num_perm"], request["seconds"]
+    if "texts" in request:
+        texts = json.loads(Path(request["texts"]).read_text(encoding="utf-8"))
+
+        def work(documents: int) -> Callable[[], Any]:
+            some = library.column(texts[:documents])
+            return lambda: library.sign(some, num_perm)
+
+        return calibrate(work, len(texts), seconds)
+    import numpy as np
+
+    size, documents = request["hashes"], request["documents"]
+    flat = np.random.default_rng(size).integers(0, 2**64, size * documents, dtype=np.uint64)
+    offsets = np.arange(documents + 1, dtype=np.uint64) * np.uint64(size)
+    return calibrate(lambda some: library.hashes(flat[: some * size], offsets[: some + 1], num_perm), documents, seconds)
+
+
+def settings(name: str) -> None:
+    """The jobs that a library has."""
+    library, hello = load(name)
+    print(json.dumps(hello | {"jobs": list(library.jobs()) if library else []}))
+
+
+def job(name: str, setting: str, source: str, target: str) -> None:
+    """One whole job, texts to pairs or decisions; its answer goes to a file, its cost is printed."""
+    library, cost = load(name)
+    if library is not None:
+        with Clock() as reading:
+            texts = json.loads(Path(source).read_text(encoding="utf-8"))
+        work, before = library.jobs()[setting], memory("VmRSS")
+        with Clock() as clock:
+            found = work(texts)
+        cost |= {"read_cpu": reading.cpu, "cpu": clock.cpu, "wall": clock.wall, "rss": before, "peak_rss": memory("VmHWM")}
+        Path(target).write_text(json.dumps(found), encoding="utf-8")
+    print(json.dumps(cost))
+
+
+if __name__ == "__main__":
+    {"serve": serve, "settings": settings, "job": job}[sys.argv[1]](*sys.argv[2:])
