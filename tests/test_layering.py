@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "neardup"
 #: What each stage lets others have: the data it hands on and the checks of it. The rest is its own machinery.
 DATA = {
     "documents": {"Documents", "Utf8", "as_texts"},
-    "shingling": {"HashArray", "Shingling", "Token", "check_text"},
+    "shingling": {"HashArray", "Shingling", "Token", "check_text", "sorted_distinct"},
     "minhash": {"MinHash", "Signature", "Signatures", "ValueArray"},
     "banding": {"Banding"},
     "stores": {"Answer", "Hit", "Id", "PairBatch", "Store", "StoreBatch"},

@@ -10,6 +10,7 @@ pub mod path;
 pub mod sign;
 pub mod table;
 pub mod text;
+#[rustfmt::skip]
 pub mod unicode;
 pub mod verify;
 

@@ -16,7 +16,7 @@ from neardup.clusters import Decisions, choose_witnesses, rank_order
 from neardup.errors import ParameterError
 from neardup.index import id_column, resolve
 from neardup.minhash import MinHash, number_of_threads
-from neardup.shingling import Shingling
+from neardup.shingling import Shingling, sorted_distinct
 from neardup.stores import Id, StoreBatch
 from neardup.verify import similarity
 
@@ -115,8 +115,8 @@ class Result:
         a, b, scores = self._edges
         first, second = np.minimum(a, b), np.maximum(a, b)
         order = np.lexsort((second, first))
-        columns = [id_column(self.ids[i] for i in column[order]) for column in (first, second)]
-        return pa.table({"a": columns[0], "b": columns[1], "similarity": pa.array(scores[order], pa.float64())})
+        ids = id_column([self.ids[i] for column in (first, second) for i in column[order].tolist()])
+        return pa.table({"a": ids[: len(order)], "b": ids[len(order) :], "similarity": pa.array(scores[order], pa.float64())})
 
     def summary(self) -> dict[str, Any]:
         """What was counted, and with which parameters.
@@ -234,7 +234,7 @@ def deduplicate(
         "copies": signed.copies(),
         "without_shingles": int((signed.counts == 0).sum()),
         "short": int(((signed.counts > 0) & (signed.counts <= minhash.shingling.size)).sum()),
-        "clusters": len(np.unique(decisions.witness[decisions.witness >= 0])),
+        "clusters": len(sorted_distinct(decisions.witness[decisions.witness >= 0])),
     }
     return Result(float(threshold), minhash, banding, signed.ids, decisions, counters, corpus, edges)
 
@@ -251,12 +251,14 @@ class _Signed:
     def copies(self) -> int:
         """Documents whose shingle set an earlier one has."""
         named = self.batch.set_hashes[self.counts > 0]
-        return len(named) - len(np.unique(named))
+        return len(named) - len(sorted_distinct(named))
 
 
 def _sign(corpus: documents.Documents, minhash: MinHash, banding: Banding, threads: int, tell: Progress) -> _Signed:
     ids: list[Id] = []
-    lengths, counts, batches = [np.empty(0, np.int64)], [np.empty(0, np.uint64)], []
+    lengths: list[Any] = [np.empty(0, np.int64)]
+    counts: list[Any] = [np.empty(0, np.uint64)]
+    batches: list[StoreBatch] = []
     for batch in corpus.batches():
         signatures = minhash.sign_many(batch.texts, threads=threads, hashes=True)
         ids += batch.ids

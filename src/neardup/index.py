@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,9 @@ def resolve(
     """The parameters of a job from those that were given."""
     check_fraction("threshold", threshold, one=True)
     check_fraction("recall", recall, one=False, remedy="; no number of bands is certain, 0.999 is possible")
+    for name, value, expected in (("shingling", shingling, Shingling), ("minhash", minhash, MinHash), ("banding", banding, Banding)):
+        if value is not None and not isinstance(value, expected):
+            raise TypeError(f"{name} is {value!r}; it is a neardup.{expected.__name__}")
     if minhash is None:
         minhash = MinHash(shingling=shingling or Shingling())
     elif shingling is not None and shingling != minhash.shingling:
@@ -388,15 +391,15 @@ class Index:
                 a, b = sorted(pair, key=id_order)
                 rows.append((a, b, score))
         rows.sort(key=lambda row: (id_order(row[0]), id_order(row[1])))
+        ids = id_column([*(row[0] for row in rows), *(row[1] for row in rows)])
         scores = pa.array([row[2] for row in rows], pa.float64())
-        return pa.table({"a": id_column(row[0] for row in rows), "b": id_column(row[1] for row in rows), "similarity": scores})
+        return pa.table({"a": ids[: len(rows)], "b": ids[len(rows) :], "similarity": scores})
 
 
-def id_column(ids: Iterable[Id]) -> Any:
-    """Ids as an Arrow column: integers where all are, otherwise strings."""
+def id_column(ids: Sequence[Id]) -> Any:
+    """Ids as an Arrow column: integers where all are, otherwise strings, what is no Unicode in them escaped."""
     import pyarrow as pa
 
-    values = list(ids)
-    if values and all(isinstance(id, int) for id in values):
-        return pa.array(values, pa.int64())
-    return pa.array(map(str, values), pa.string())
+    if ids and all(isinstance(id, int) for id in ids):
+        return pa.array(ids, pa.int64())
+    return pa.array([str(id).encode("utf-8", "backslashreplace").decode() for id in ids], pa.string())

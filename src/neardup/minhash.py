@@ -18,7 +18,7 @@ import numpy.typing as npt
 from neardup import _kernels
 from neardup.documents import Utf8, as_texts
 from neardup.errors import IncompatibleError, ParameterError, check_integer
-from neardup.shingling import HashArray, Shingling, Token, check_text
+from neardup.shingling import HashArray, Shingling, Token, check_text, sorted_distinct
 
 ValueArray = npt.NDArray[np.uint32]
 FloatArray = npt.NDArray[np.float64]
@@ -308,7 +308,7 @@ class Signature:
         self.minhash.require_same(other.minhash, "the other signature was")
         values = np.minimum(self.values, other.values)
         if self.hashes is not None and other.hashes is not None:
-            hashes = np.union1d(self.hashes, other.hashes)
+            hashes = sorted_distinct(np.concatenate((self.hashes, other.hashes)))
             return Signature(values, len(hashes), self.minhash, hashes)
         low, high = sorted((self.count, other.count))
         count = round((low + high) / (1 + self.estimate_jaccard(other).similarity))

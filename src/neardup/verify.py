@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.shingling import HashArray, Shingling
+from neardup.shingling import HashArray, Shingling, sorted_distinct
 
 ValueArray = npt.NDArray[np.uint32]
 
@@ -71,7 +71,7 @@ def verification_hashes(hashes: HashArray) -> ValueArray:
     >>> verification_hashes(np.array([1 << 32, (1 << 32) + 7, 2 << 32], np.uint64)).tolist()
     [1, 2]
     """
-    return np.unique((hashes >> np.uint64(32)).astype(np.uint32))
+    return sorted_distinct((hashes >> np.uint64(32)).astype(np.uint32))
 
 
 def similarity(both: Any, n: Any, m: Any) -> Any:

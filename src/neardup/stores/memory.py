@@ -87,31 +87,53 @@ class MemoryStore:
         except KeyError:
             raise UnknownDocumentError(f"no document {id!r} in the index; `in` tells, ids() lists") from None
 
+    def _refuse(self, ids: Sequence[Id]) -> None:
+        for id in ids:
+            if id in self._entries:
+                raise DuplicateIdError(f"document {id!r} is in the index already, nothing was added; update() replaces, remove() first")
+
     def _link(self, id: Id, entry: int) -> None:
-        self._entries[id] = entry
         if entry >= 0:
             self._members.setdefault(entry, {})[id] = None
+        self._entries[id] = entry
 
     def _unlink(self, id: Id, entry: int) -> None:
         if entry >= 0:
-            members = self._members[entry]
-            del members[id]
+            members = self._members.get(entry, {})
+            members.pop(id, None)
             if not members:
-                del self._members[entry]
+                self._members.pop(entry, None)
                 self._table.remove(entry)
 
-    def add(self, ids: Sequence[Id], batch: StoreBatch) -> None:
+    @contextmanager
+    def _writing(self, ids: Sequence[Id]) -> Iterator[None]:
+        """Hold the store alone to add new documents; whatever interrupts that, none of them is there afterwards."""
         with self._lock.exclusive():
-            for id in ids:
-                if id in self._entries:
-                    raise DuplicateIdError(f"document {id!r} is in the index already, nothing was added; update() replaces, remove() first")
+            before = len(self._table)
+            try:
+                yield
+            except DuplicateIdError:
+                raise
+            except BaseException:
+                for id in ids:
+                    self._entries.pop(id, None)
+                for entry, members in list(self._members.items()):
+                    for id in members.keys() & ids:
+                        self._unlink(id, entry)
+                for entry in range(before, len(self._table)):
+                    if entry not in self._members:
+                        self._table.remove(entry)
+                raise
+
+    def add(self, ids: Sequence[Id], batch: StoreBatch) -> None:
+        with self._writing(ids):
+            self._refuse(ids)
             for id, entry in zip(ids, self._table.insert(batch).tolist(), strict=True):
                 self._link(id, entry)
 
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
-        with self._lock.exclusive():
-            if id in self._entries:
-                raise DuplicateIdError(f"document {id!r} is in the index already, nothing was added; update() replaces, remove() first")
+        with self._writing([id]):
+            self._refuse([id])
             entries, (_, *found) = self._table.add_unless_match(batch, threshold)
             hits = self._hits(*found)
             if not hits:
@@ -120,20 +142,39 @@ class MemoryStore:
 
     def remove(self, id: Id) -> None:
         with self._lock.exclusive():
-            self._unlink(id, self._require(id))
-            del self._entries[id]
+            entry = self._require(id)
+            try:
+                self._unlink(id, entry)
+                del self._entries[id]
+            except BaseException:  # interrupted: what was begun is finished
+                self._unlink(id, entry)
+                self._entries.pop(id, None)
+                raise
 
     def replace(self, id: Id, batch: StoreBatch) -> None:
         with self._lock.exclusive():
             old = self._require(id)
-            entry = int(self._table.insert(batch)[0])
-            if entry != old:
-                self._unlink(id, old)
-                self._link(id, entry)
+            before = len(self._table)
+            entry = old
+            try:
+                entry = int(self._table.insert(batch)[0])
+                if entry != old:
+                    self._link(id, entry)
+                    self._unlink(id, old)
+            except BaseException:  # interrupted: the new content holds if it was linked, otherwise the old
+                if self._entries[id] != old:
+                    self._unlink(id, old)
+                else:
+                    for added in range(before, len(self._table)):
+                        self._members.pop(added, None)
+                        self._table.remove(added)
+                    if entry not in (old, -1) and entry < before:
+                        self._members[entry].pop(id, None)
+                raise
 
     def _hits(self, entries: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32], sizes: npt.NDArray[np.uint32]) -> list[Hit]:
         rows = zip(entries.tolist(), both.tolist(), sizes.tolist(), strict=True)
-        return [Hit(id, shared, size) for entry, shared, size in rows for id in self._members[entry]]
+        return [Hit(id, shared, size) for entry, shared, size in rows for id in self._members.get(entry, ())]
 
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
         answers = []
