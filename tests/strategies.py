@@ -288,3 +288,9 @@ def sign_column(data, offsets, recipe, threads):
     n = max(len(offsets) - 1, 0)
     starts, stops = (np.ascontiguousarray(side, np.uint64) for side in (offsets[:-1], offsets[1:]))
     return _kernels.sign_spans([data], np.zeros(n, np.uint32), starts, stops, recipe, threads)
+
+
+def signature(hashes, num_perm, seed):
+    """The values of one document whose shingle hashes are ready."""
+    offsets = np.array([0, len(hashes)], np.uint64)
+    return _kernels.sign_shingle_hashes(np.ascontiguousarray(hashes, np.uint64), offsets, recipe(num_perm=num_perm, seed=seed), 1)[0][0]

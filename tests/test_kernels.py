@@ -258,7 +258,7 @@ def test_sign_token_hashes(documents: list[list[Any]], size: int, num_perm: int,
 def test_signature_of_any_hashes(hashes: Any, num_perm: int, seed: int) -> None:
     """Any set of shingle hashes, the extremes and those that leave slots high included, directly and through a document."""
     expected = reference.signature(hashes, num_perm, seed)
-    assert_array_equal(_kernels.signature(hashes, num_perm, seed), expected)
+    assert_array_equal(s.signature(hashes, num_perm, seed), expected)
     tokens = np.concatenate([s.tokens_for(hashes), s.tokens_for(hashes)[::-1]])
     values, counts, _, verification = sign_one(tokens, size=1, num_perm=num_perm, seed=seed)
     assert_array_equal(values[0], expected)
@@ -287,7 +287,7 @@ def test_hashes_in_any_order(hashes: list[int], num_perm: int) -> None:
     """Order and repetition of shingles change nothing: a document is a set."""
     distinct = np.array(sorted(set(hashes)), np.uint64)
     values, counts, _, verification = sign_one(s.tokens_for(hashes), size=1, num_perm=num_perm)
-    assert_array_equal(values[0], _kernels.signature(distinct, num_perm, 0))
+    assert_array_equal(values[0], s.signature(distinct, num_perm, 0))
     assert counts[0] == len(distinct)
     assert_array_equal(verification, reference.verification_hashes(distinct))
 
@@ -301,7 +301,7 @@ def test_every_num_perm(seed: int) -> None:
         for n in (1, 7, 40) if num_perm > 40 else (1, 7, 4 * num_perm):
             hashes = random.integers(0, 2**64, n, dtype=np.uint64)
             expected = reference.signature(hashes, num_perm, seed)
-            assert_array_equal(_kernels.signature(hashes, num_perm, seed), expected, f"num_perm={num_perm}, n={n}")
+            assert_array_equal(s.signature(hashes, num_perm, seed), expected, f"num_perm={num_perm}, n={n}")
 
 
 @pytest.mark.parametrize("num_perm", [2, 16, 100, 128, 257])
@@ -312,7 +312,7 @@ def test_signature_of_many_hashes(num_perm: int, n: int) -> None:
     spread = random.integers(0, 2**64, n, dtype=np.uint64)
     for hashes in (spread, spread & np.uint64(2**33 - 1), spread | np.uint64(0xFFF00000), spread >> np.uint64(20)):
         expected = reference.signature(hashes, num_perm)
-        assert_array_equal(_kernels.signature(hashes, num_perm, 0), expected)
+        assert_array_equal(s.signature(hashes, num_perm, 0), expected)
         assert_array_equal(sign_one(s.tokens_for(hashes), size=1, num_perm=num_perm)[0][0], expected)
 
 

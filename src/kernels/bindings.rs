@@ -2,7 +2,7 @@
 
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
 use crate::minhash::{band_keys as keys_of, row_order, Lattice};
-use crate::path::{Path, Portable};
+use crate::path::Path;
 use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe, Signed};
 use crate::table::{Answer, Found, Row, Table};
 use crate::verify;
@@ -228,29 +228,43 @@ fn span_lengths<'py>(
     Ok(lengths.into_pyarray(py))
 }
 
-/// Sign the documents whose token hashes are `tokens[offsets[i]:offsets[i + 1]]`.
-#[pyfunction]
-fn sign_token_hashes<'py>(
+fn sign_flat<'py>(
     py: Python<'py>,
-    tokens: PyReadonlyArray1<'py, u64>,
+    hashes: PyReadonlyArray1<'py, u64>,
     offsets: PyReadonlyArray1<'py, u64>,
     recipe: RecipeArgs,
     threads: usize,
+    document: for<'a> fn(&'a [u64]) -> Document<'a>,
 ) -> PyResult<SignedArrays<'py>> {
     let num_perm = recipe.num_perm;
     let (recipe, path) = recipe.recipe()?;
-    let documents: Vec<_> = cut(tokens.as_slice()?, offsets.as_slice()?)?.into_iter().map(Document::Tokens).collect();
+    let documents: Vec<_> = cut(hashes.as_slice()?, offsets.as_slice()?)?.into_iter().map(document).collect();
     let signed = py.detach(|| sign_many(&recipe, &documents, threads, path));
     arrays(py, signed, num_perm)
 }
 
-/// The signature of ready shingle hashes.
+/// Sign the documents whose token hashes are `hashes[offsets[i]:offsets[i + 1]]`, in order.
 #[pyfunction]
-fn signature<'py>(py: Python<'py>, hashes: PyReadonlyArray1<'py, u64>, num_perm: usize, seed: u64) -> PyResult<Array1<'py, u32>> {
-    let mut values = vec![u32::MAX; num_perm];
-    // SAFETY: the portable path needs nothing of the processor.
-    unsafe { Lattice::new(num_perm, seed).update::<Portable>(&mut values, &mut hashes.as_slice()?.to_vec()) };
-    Ok(values.into_pyarray(py))
+fn sign_token_hashes<'py>(
+    py: Python<'py>,
+    hashes: PyReadonlyArray1<'py, u64>,
+    offsets: PyReadonlyArray1<'py, u64>,
+    recipe: RecipeArgs,
+    threads: usize,
+) -> PyResult<SignedArrays<'py>> {
+    sign_flat(py, hashes, offsets, recipe, threads, |hashes| Document::Tokens(hashes))
+}
+
+/// Sign the documents whose shingle hashes are `hashes[offsets[i]:offsets[i + 1]]`, in any order.
+#[pyfunction]
+fn sign_shingle_hashes<'py>(
+    py: Python<'py>,
+    hashes: PyReadonlyArray1<'py, u64>,
+    offsets: PyReadonlyArray1<'py, u64>,
+    recipe: RecipeArgs,
+    threads: usize,
+) -> PyResult<SignedArrays<'py>> {
+    sign_flat(py, hashes, offsets, recipe, threads, |hashes| Document::Hashes(hashes))
 }
 
 /// The band keys of signatures, row by row.
@@ -459,7 +473,7 @@ fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(sign_spans, m)?)?;
     m.add_function(wrap_pyfunction!(span_lengths, m)?)?;
     m.add_function(wrap_pyfunction!(sign_token_hashes, m)?)?;
-    m.add_function(wrap_pyfunction!(signature, m)?)?;
+    m.add_function(wrap_pyfunction!(sign_shingle_hashes, m)?)?;
     m.add_function(wrap_pyfunction!(band_keys, m)?)?;
     m.add_function(wrap_pyfunction!(set_hashes, m)?)?;
     m.add_function(wrap_pyfunction!(intersection, m)?)?;

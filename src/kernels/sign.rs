@@ -34,18 +34,20 @@ pub enum Product {
     Checksum,
 }
 
-/// One document: text, or the hashes of ready tokens.
+/// One document: text, or the hashes of ready tokens or shingles.
 #[derive(Clone, Copy)]
 pub enum Document<'a> {
     Text(&'a [u8]),
     Tokens(&'a [u64]),
+    /// The hashes of its shingles are ready.
+    Hashes(&'a [u64]),
 }
 
 impl Document<'_> {
     fn weight(&self) -> usize {
         match self {
             Document::Text(text) => text.len(),
-            Document::Tokens(tokens) => 8 * tokens.len(),
+            Document::Tokens(hashes) | Document::Hashes(hashes) => 8 * hashes.len(),
         }
     }
 }
@@ -83,6 +85,15 @@ unsafe fn each_shingle<P: Instructions>(
 ) {
     let Scratch { block, tokens, shingles, .. } = scratch;
     tokens.clear();
+    if let Document::Hashes(hashes) = document {
+        for chunk in hashes.chunks(TOKENS) {
+            shingles.clear();
+            shingles.extend_from_slice(chunk);
+            // SAFETY: as the caller promised.
+            unsafe { sink.take::<P>(shingles) };
+        }
+        return;
+    }
     let mut any = false;
     let mut reader = Reader::new(if let Document::Text(text) = document { text } else { &[] }, chars, secret);
     let mut ready = if let Document::Tokens(ready) = document { ready.chunks(TOKENS) } else { [].chunks(TOKENS) };

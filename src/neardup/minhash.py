@@ -207,16 +207,33 @@ class MinHash:
         flat = np.concatenate(token_hashes) if token_hashes else np.empty(0, np.uint64)
         return Signatures._of(self, _kernels.sign_token_hashes(flat, offsets, self._recipe(hashes), workers), hashes)
 
-    def sign_hashes(self, hashes: HashArray) -> ValueArray:
-        """The minima of ready shingle hashes: uint32[num_perm] of uint64[n].
+    def sign_hashes_many(self, shingle_hashes: HashArray, offsets: HashArray, threads: int | None = None, hashes: bool = False) -> Signatures:
+        """Sign documents whose shingle hashes are ready, in any order, as :meth:`Shingling.hashes` gives them.
+
+        Parameters
+        ----------
+        shingle_hashes
+            Those of all documents one after another, uint64.
+        offsets
+            Those of document i are ``shingle_hashes[offsets[i]:offsets[i + 1]]``, uint64[n + 1].
+        threads
+            How many; by default the processors this process may use.
+        hashes
+            Whether to keep the verification hashes, 4 bytes a shingle.
+
+        Raises
+        ------
+        IndexError
+            If the offsets are not ascending places among the hashes.
 
         Examples
         --------
-        >>> minhash = MinHash()
-        >>> bool((minhash.sign_hashes(Shingling().hashes("a b c")) == minhash.sign("a b c").values).all())
+        >>> ready = Shingling().hashes("a b c d e f g")
+        >>> MinHash().sign_hashes_many(ready, np.array([0, 3], np.uint64))[0] == MinHash().sign("a b c d e f g")
         True
         """
-        return _kernels.signature(np.ascontiguousarray(hashes, np.uint64), self.num_perm, self.seed)
+        flat, places = np.ascontiguousarray(shingle_hashes, np.uint64), np.ascontiguousarray(offsets, np.uint64)
+        return Signatures._of(self, _kernels.sign_shingle_hashes(flat, places, self._recipe(hashes), number_of_threads(threads)), hashes)
 
     def require_same(self, other: MinHash, what: str) -> None:
         """Refuse signatures made otherwise.
