@@ -306,6 +306,69 @@ def test_a_set_hash_is_not_believed(new_store):
     assert [hit.id for hit in store.add_unless_match("new", impostor, 0.5)] == ["far"]
 
 
+# ---- writes that are interrupted -------------------------------------------------------------------------------------
+
+
+class Interrupted(list):
+    """Ids at one of which, of all that are read in whichever pass, the user presses Ctrl-C."""
+
+    def __init__(self, ids, at):
+        super().__init__(ids)
+        self.left = at
+
+    def __iter__(self):
+        for id in super().__iter__():
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+            yield id
+
+
+@pytest.mark.parametrize("ids", [["x", "y", "z"], ["x", "a", "y"], ["x", "y", "e"]], ids=" ".join)
+@pytest.mark.parametrize("at", range(1, 8))
+def test_an_interrupted_batch_is_there_whole_or_not_at_all(new_store, ids, at):
+    """Whenever the interrupt comes, nothing that was there is lost, and what is added is added whole and can be asked for."""
+    store = new_store()
+    store.add(["a", "b", "e"], batch(A, B, EMPTY))
+    before = everything(store)
+    new = batch(A, C, FAR)
+    try:
+        store.add(Interrupted(ids, at), new)
+    except KeyboardInterrupt:
+        pass
+    except DuplicateIdError:
+        assert {"a", "e"} & set(ids)
+    if everything(store) != before:
+        assert store.ids() == ["a", "b", "e", "x", "y", "z"]
+        assert found_ids(store, A) == ["a", "b", "x", "y"]
+    else:
+        assert found_ids(store, A) == ["a", "b"]
+        assert found_ids(store, FAR) == []
+        store.add(["x", "y", "z"], new)
+        assert found_ids(store, A) == ["a", "b", "x", "y"]
+        assert found_ids(store, FAR) == ["z"]
+    assert listed_pairs(store)[frozenset(("a", "x"))] == 1.0
+
+
+def test_an_interrupt_is_quick(new_store):
+    """To give up a batch of 5,000, at whatever point, takes no longer because 100,000 documents are there."""
+    store = new_store()
+    documents = [document([i, i + 1], [i, i, i]) for i in range(100_000)]
+    store.add(list(range(100_000)), batch(*documents))
+    new = batch(*(document([i], [-1 - i + 2**64] * BANDS) for i in range(5000)))
+    for at in (2500, 7500, 12_500):
+        start = time.process_time()
+        try:
+            store.add(Interrupted(range(100_000, 105_000), at), new)
+        except KeyboardInterrupt:
+            assert len(store) == 100_000
+            assert 100_000 not in store
+        else:  # the ids were read fewer times than that
+            assert len(store) == 105_000
+            break
+        assert time.process_time() - start < 1
+
+
 # ---- adding unless there is a match ----------------------------------------------------------------------------------
 
 
