@@ -283,14 +283,14 @@ def tokens_for(hashes: npt.ArrayLike) -> HashArray:
         return (x ^ (x >> np.uint64(33))) - np.uint64(reference.LENGTH)
 
 
-def sign_column(data, offsets, recipe, threads):
+def sign_column(data: npt.NDArray[np.uint8], offsets: HashArray, recipe: dict[str, Any], threads: int) -> Any:
     """Sign texts that stand one after another: text i is ``data[offsets[i]:offsets[i + 1]]``."""
     n = max(len(offsets) - 1, 0)
     starts, stops = (np.ascontiguousarray(side, np.uint64) for side in (offsets[:-1], offsets[1:]))
     return _kernels.sign_spans([data], np.zeros(n, np.uint32), starts, stops, recipe, threads)
 
 
-def signature(hashes, num_perm, seed):
+def signature(hashes: HashArray, num_perm: int, seed: int) -> npt.NDArray[np.uint32]:
     """The values of one document whose shingle hashes are ready."""
     offsets = np.array([0, len(hashes)], np.uint64)
     return _kernels.sign_shingle_hashes(np.ascontiguousarray(hashes, np.uint64), offsets, recipe(num_perm=num_perm, seed=seed), 1)[0][0]

@@ -362,14 +362,73 @@ def test_paths_by_name() -> None:
         _kernels.sign_texts(["a"], s.recipe(path="sse9"), 1)
 
 
-@pytest.mark.parametrize("offsets", [[0, 4], [2, 1], [5, 6], [0, 2**63]])
+@given(st.lists(s.damaged_utf8(), min_size=1, max_size=3), st.data())
+def test_spans_of_buffers(buffers: list[bytes], data: st.DataObject) -> None:
+    """Texts may lie anywhere in several buffers, in any order, one within another, and are signed as if alone."""
+    arrays = [np.frombuffer(buffer, np.uint8) for buffer in buffers]
+    spans = []
+    for _ in range(data.draw(st.integers(0, 6))):
+        which = data.draw(st.integers(0, len(buffers) - 1))
+        start = data.draw(st.integers(0, len(buffers[which])))
+        spans.append((which, start, data.draw(st.integers(start, len(buffers[which])))))
+    places = np.array(spans, np.uint64).reshape(-1, 3).T.copy()
+    where = (arrays, places[0].astype(np.uint32), places[1], places[2])
+    columns = [buffers[which][start:stop] for which, start, stop in spans]
+    texts = [column.decode("utf-8", "surrogateescape") for column in columns]
+    recipe = s.recipe(size=2, num_perm=16)
+    ours = s.on_every_path(lambda recipe: _kernels.sign_spans(*where, recipe, 2), recipe)
+    assert s.same_arrays(ours, _kernels.sign_texts(texts, recipe, 1))
+    lengths = _kernels.span_lengths(*where).tolist()
+    assert lengths == [sum(byte & 0xC0 != 0x80 for byte in column) for column in columns]
+
+
+@given(s.corpora())
+def test_lengths_of_spans(texts: list[str]) -> None:
+    """The length of a column's text is its number of characters."""
+    data, offsets = s.flat([text.encode("utf-8", "surrogatepass") for text in texts], np.uint8)
+    which = np.zeros(len(texts), np.uint32)
+    lengths = _kernels.span_lengths([data], which, offsets[:-1].copy(), offsets[1:].copy())
+    assert lengths.dtype == np.int64
+    assert lengths.tolist() == list(map(len, texts))
+
+
+@given(st.lists(st.lists(s.shingle_hash(), max_size=60), max_size=5), s.num_perms(), s.secrets())
+def test_sign_shingle_hashes(documents: list[list[int]], num_perm: int, seed: int) -> None:
+    """Ready shingle hashes, in any order and with repeats, are signed as sets."""
+    flat, offsets = s.flat(documents, np.uint64)
+    before = flat.copy()
+    recipe = s.recipe(num_perm=num_perm, seed=seed)
+    values, counts, places, verification = s.on_every_path(lambda recipe: _kernels.sign_shingle_hashes(flat, offsets, recipe, 2), recipe)
+    sets = [np.unique(np.array(hashes, np.uint64)) for hashes in documents]
+    for row, hashes in zip(values, sets, strict=True):
+        assert_array_equal(row, reference.signature(hashes, num_perm, seed))
+    assert counts.tolist() == list(map(len, sets))
+    expected = [reference.verification_hashes(hashes).tolist() for hashes in sets]
+    assert [verification[a:b].tolist() for a, b in pairwise(places)] == expected
+    assert_array_equal(flat, before)
+
+
+@pytest.mark.parametrize("offsets", [[0, 4], [2, 1], [5, 6], [0, 2**63], [2**64 - 1, 0]])
 def test_offsets_out_of_range(offsets: list[int]) -> None:
-    """Offsets that leave the data or go backwards are refused."""
+    """Places that leave the data or go backwards are refused."""
     places = np.array(offsets, np.uint64)
-    with pytest.raises(IndexError, match="offsets that are not ascending places in the data"):
-        s.sign_column(np.zeros(3, np.uint8), places, s.recipe(), 1)
-    with pytest.raises(IndexError, match="offsets that are not ascending places in the data"):
-        _kernels.sign_token_hashes(np.zeros(3, np.uint64), places, s.recipe(), 1)
+    for kernel in (_kernels.sign_token_hashes, _kernels.sign_shingle_hashes):
+        with pytest.raises(IndexError, match="offsets that are not ascending places in the data"):
+            kernel(np.zeros(3, np.uint64), places, s.recipe(), 1)
+    spans = ([np.zeros(3, np.uint8)], np.zeros(1, np.uint32), places[:1], places[1:])
+    for call in (lambda: _kernels.sign_spans(*spans, s.recipe(), 1), lambda: _kernels.span_lengths(*spans)):
+        with pytest.raises(IndexError, match="starts and stops that are not places in the buffers"):
+            call()
+
+
+def test_spans_of_no_buffer() -> None:
+    """A buffer that is not there is refused, and so are columns of different length."""
+    one, two = np.zeros(1, np.uint64), np.zeros(2, np.uint64)
+    with pytest.raises(IndexError, match="starts and stops that are not places in the buffers"):
+        _kernels.sign_spans([np.zeros(3, np.uint8)], np.array([1], np.uint32), one, one, s.recipe(), 1)
+    for which, starts, stops in ((2, one, one), (1, two, one), (1, one, two)):
+        with pytest.raises(ValueError, match="they are equally many"):
+            _kernels.sign_spans([np.zeros(3, np.uint8)], np.zeros(which, np.uint32), starts, stops, s.recipe(), 1)
 
 
 # ---- blocks ----------------------------------------------------------------------------------------------------------
