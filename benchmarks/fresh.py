@@ -18,7 +18,7 @@ from typing import Any
 import judge
 import numpy as np
 from compare import ONE_THREAD, interpreter
-from corpus import of_length, only_words, plant, stories
+from corpus import generate, of_length, only_words, plant, stories
 from peers import LIBRARIES, THRESHOLD, memory
 from results import Json, Watch, save
 
@@ -100,7 +100,7 @@ def column_of(size: int, chunks: int) -> Any:
     """An Arrow column of ``size`` bytes in documents of 3,200, made without working memory."""
     import pyarrow as pa
 
-    block = np.frombuffer("".join(of_length(stories().texts, 3_200, 1_000)).encode(), np.uint8)
+    block = np.frombuffer("".join(of_length(generate(500, 500), 3_200, 500)).encode(), np.uint8)
     documents = size // chunks // 3_200
     parts = []
     for _ in range(chunks):
@@ -117,7 +117,6 @@ def column(size: str, chunks: str) -> None:
     import neardup
 
     texts = column_of(int(size), int(chunks))
-    stories.cache_clear()
     neardup.MinHash().sign_many(["what is loaded on first use"], threads=2)
     gc.collect()
     reset_peak()

@@ -76,7 +76,7 @@ class NearDup(Library):
     def __init__(self) -> None:
         super().__init__()
         self.lib.MinHash, self.lib.deduplicate  # noqa: B018 - imported on first use
-        importlib.import_module("pyarrow").array([0])  # which imports pandas where there is one
+        importlib.import_module("pyarrow")
 
     def sign(self, texts: Any, num_perm: int) -> Any:
         return self.lib.MinHash(num_perm=num_perm).sign_many(texts, threads=1)
@@ -350,9 +350,18 @@ def memory(field: str) -> int:
     return int(status.split(field + ":")[1].split()[0]) * 1024
 
 
+class WithoutPandas:
+    """Keeps pandas from being imported: pyarrow does that where it is installed, and no work here needs it."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("pandas is left out", name=name)
+
+
 def load(name: str) -> tuple[Library | None, dict[str, Any]]:
     """A library, and what it says about itself: version and cost of importing, or that it is missing."""
     kind = LIBRARIES[name]
+    sys.meta_path.insert(0, WithoutPandas())
     try:
         with Clock() as clock:
             library = kind()

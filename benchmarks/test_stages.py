@@ -42,7 +42,7 @@ def measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
 
     def run(work: Callable[[], Any], group: str, label: str, texts: list[str] | None = None, *, documents: int = 0, **extra: Any) -> None:
         if texts is not None:
-            documents, extra["bytes"] = len(texts), sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+            documents, extra["bytes"] = len(texts), sum(len(text.encode()) for text in texts)
         benchmark.extra_info.update({"bytes": 0, "group": group, "label": label, "documents": documents} | extra)
         benchmark.pedantic(work, rounds=rounds, warmup_rounds=1)
 
@@ -63,6 +63,11 @@ def pages(text: Text, size: int) -> list[str]:
 @pytest.fixture(scope="session")
 def batch(text: Text) -> StoreBatch:
     return StoreBatch.of(neardup.MinHash().sign_many(text.texts, hashes=True), BANDING)
+
+
+def tokens_of(texts: list[str]) -> int:
+    """How many tokens texts have."""
+    return sum(len(_kernels.tokens(text, neardup.Shingling().chars)[1]) // 2 for text in texts)
 
 
 def recipe(path: str | None = None, floor: str | None = None, *, hashes: bool = False) -> dict[str, Any]:
@@ -98,7 +103,7 @@ def test_floor(measure: Measure, pages: list[str], floor: str, path: str) -> Non
 def test_sign(measure: Measure, pages: list[str], text: Text, path: str, *, hashes: bool) -> None:
     """Text to signatures, and to verification hashes too, by each SIMD path."""
     some, label = recipe(path, hashes=hashes), "signatures and verification hashes" if hashes else "signatures"
-    measure(lambda: _kernels.sign_texts(pages, some, 1), "path", label, pages, path=path, source=text.source)
+    measure(lambda: _kernels.sign_texts(pages, some, 1), "path", label, pages, path=path, source=text.source, tokens=tokens_of(pages))
 
 
 @pytest.mark.parametrize("column", ["strings", "Arrow"])
@@ -159,7 +164,7 @@ def test_hostile(measure: Measure, size: int, kind: str, shape: str, product: st
     else:
         texts = of_size([hostile(size)[kind]], 3_200, size // 3_200)
     some = recipe(floor="shingles" if product == "floor" else None)
-    measure(lambda: _kernels.sign_texts(texts, some, 1), "hostile", kind, texts, shape=shape, product=product)
+    measure(lambda: _kernels.sign_texts(texts, some, 1), "hostile", kind, texts, shape=shape, product=product, tokens=tokens_of(texts))
 
 
 def test_band_keys(measure: Measure, text: Text) -> None:

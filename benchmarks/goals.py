@@ -1,0 +1,77 @@
+"""What should hold, and whether it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+from typing import NamedTuple
+
+from figures import Figures, Ratio, number
+
+
+class Goal(NamedTuple):
+    """A goal: its number, what it says, the figure, whether that meets it (None: not measured), what is aimed at."""
+
+    item: str
+    says: str
+    figure: str
+    met: bool | None
+    aim: str = ""
+
+
+def at_least(item: str, says: str, figure: Ratio | float | None, least: float, unit: str = " x", aim: str = "") -> Goal:
+    if figure is None:
+        return Goal(item, says, "not measured", None, aim)
+    value = figure.middle if isinstance(figure, Ratio) else figure
+    return Goal(item, says, f"{figure if isinstance(figure, Ratio) else number(figure)}{unit}", value >= least, aim)
+
+
+def goals(figures: Figures) -> Iterator[Goal]:
+    yield from beside_peers(figures)
+    yield from speed(figures)
+    yield from scripts(figures)
+    for size, least in (("10", 3), ("50", 3), ("200", 3), ("1000", 1), ("10000", 1)):
+        says = f"{least} x rensa's flat batch API from ready hashes, {int(size):,} a document"
+        yield at_least("5", says, figures.times("hashes", size, "rensa"), least)
+    yield from threads_and_memory(figures)
+    for row in figures.hostile():
+        says = f"at most 3 x the cost per byte of ordinary text: {row.kind}, {row.shape}"
+        yield Goal("7", says, f"{row.per_byte:.2f} x; the floor there {row.floor_per_byte:.2f} x", row.per_byte <= 3)
+
+
+def beside_peers(figures: Figures) -> Iterator[Goal]:
+    for name, least, aim in (("daft", 12, 20), ("rensa", 30, 50), ("datasketch, xxhash", 80, 150)):
+        says = f"{least} x {name}, strings to signatures at 3 KB"
+        yield at_least("1", says, figures.times("text", "3 KB", name), least, aim=f"{aim} x")
+    yield at_least("1", "10 x daft, strings to signatures of real stories", figures.times("text", "stories", "daft"), 10)
+
+
+def speed(figures: Figures) -> Iterator[Goal]:
+    for path, least, aim in (("avx512", 500, "750 MB/s"), ("avx2", 300, ""), ("portable", 120, "")):
+        rate, floor = (figures.rate(group, label, path=path) for group, label in (("path", "signatures"), ("floor", "shingles")))
+        yield at_least("2", f"{least} MB/s at 3 KB, path {path}", rate, least, " MB/s", aim)
+        share = 100 * rate / floor if rate and floor else None
+        yield at_least("2", f"70 % of the speed of its shingle hashes alone, path {path}", share, 70, " %")
+    for column, least in (("Arrow", 2e6), ("strings", 1e6)):
+        rate = figures.rate("ten tokens", column, "documents")
+        yield at_least("3", f"{least:,.0f} texts of ten tokens a second, from {column}", rate, least, "")
+
+
+def scripts(figures: Figures) -> Iterator[Goal]:
+    for language, least in (("Russian", 150), ("Greek", 150), ("Chinese", 120), ("Japanese", 120)):
+        for column in ("strings", "Arrow"):
+            rate = figures.rate("script", column, language=language)
+            yield at_least("4", f"{least} MB/s of {language}, from {column}", rate, least, " MB/s")
+
+
+def threads_and_memory(figures: Figures) -> Iterator[Goal]:
+    for name, row in figures.section("threads").get("texts", {}).items():
+        gain = median(row["wall"]["1"]) / median(row["wall"]["2"])
+        yield at_least("6", f"two threads 1.8 x one, {name}", gain, 1.8)
+    for name, row in figures.section("memory").get("columns", {}).items():
+        if "peak" not in row:
+            yield Goal("6", f"64 MB beside a column in {name} and the result", f"not measured: {row['missing']}", None)
+            continue
+        beside = (row["peak"] - row["before"] - row["result"]) / 1e6
+        says = f"at most 64 MB beside a column of {row['bytes'] / 1e9:.2g} GB in {name} and the result"
+        yield Goal("6", says, f"{beside:.0f} MB", beside <= 64)
