@@ -122,9 +122,9 @@ def reuters() -> list[str] | None:
 
 @functools.cache
 def stories() -> Text:
-    """Short news: real ones, or generated texts of about their length."""
+    """Short news, near-duplicates among them: real ones, or generated texts of about their length."""
     texts = reuters()
-    return Text(texts, "Reuters-21578") if texts else Text(generate(20_000, 130), "generated")
+    return Text(texts, "Reuters-21578") if texts else Text(plant(generate(18_000, 130)).texts, "generated")
 
 
 @functools.cache

@@ -98,11 +98,11 @@ def written_out(pairs: Iterable[Pair], shingles: Shingles) -> set[Pair]:
 def judge_pairs(found: set[Pair], truth: dict[Pair, float]) -> Quality:
     """Of reported pairs."""
     right = len(found & truth.keys())
-    return Quality(right / len(truth), right / len(found) if found else 1.0)
+    return Quality(right / max(1, len(truth)), right / len(found) if found else 1.0)
 
 
 def judge_removed(removed: set[int], truth: dict[Pair, float]) -> Quality:
     """Of removed documents: a pair is found when one of it is removed; a removal is right when the document is of a pair."""
     found = sum(a in removed or b in removed for a, b in truth)
     paired = {document for pair in truth for document in pair}
-    return Quality(found / len(truth), len(removed & paired) / len(removed) if removed else 1.0)
+    return Quality(found / max(1, len(truth)), len(removed & paired) / len(removed) if removed else 1.0)

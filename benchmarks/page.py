@@ -29,7 +29,7 @@ OPENING = """\
 Measured on {dates} at commit {commits} (+: with uncommitted changes).
 
 - neardup {neardup}, Python {python}, {system}
-- {processor}{model}, {cores} cores{virtual}; instructions {flags}; paths of the kernels {paths}
+- {processor}{model}, {cores} cores{kind}; instructions {flags}; paths of the kernels {paths}
 
 `just bench` measures again what is on this page, and `just bench-page` writes it. Unless it says otherwise: one thread, CPU seconds
 (user and system, of all threads of the process), medians, word 5-shingles, 128 slots. Every library runs in a process of its own, and
@@ -109,7 +109,7 @@ class Page:
             **machine | {"flags": ", ".join(machine["flags"]) or "unknown", "paths": ", ".join(machine["paths"])},
             dates=" and ".join(sorted({section["date"][:10] for section in sections})),
             commits=" and ".join(sorted({section["commit"] for section in sections})),
-            virtual=" of a virtual machine" if machine["virtual"] else "",
+            kind=" of a virtual machine" if machine["virtual"] else "",
             model=f" ({machine['family_model']})" if machine["family_model"] else "",
         )
 
@@ -128,8 +128,9 @@ class Page:
         ours = next((ms for ms, name in imports if name == "neardup"), 0.0)
         if lighter := [f"{name} {ms:.0f} ms" for ms, name in imports if ms < ours]:
             found.append(("import", "", ", ".join(lighter), f"neardup {ours:.0f} ms"))
-        says = "## Where others are ahead\n\n"
-        return says + (table(["task", "at", "library", "by how much"], found) if found else "In none of these measurements.\n")
+        others = any("cpu" in row for _, rows in self.figures.peers("text") for name, row in rows.items() if not name.startswith("neardup"))
+        nowhere = "In none of these measurements.\n" if others else "No other library was measured.\n"
+        return "## Where others are ahead\n\n" + (table(["task", "at", "library", "by how much"], found) if found else nowhere)
 
     def faster_at_signing(self) -> Iterator[tuple[str, str, str, str]]:
         for section, what in (("text", "text to signatures"), ("hashes", "ready hashes to signatures")):

@@ -82,10 +82,8 @@ class NearDup(Library):
         return self.lib.MinHash(num_perm=num_perm).sign_many(texts, threads=1)
 
     def hashes(self, flat: Any, offsets: Any, num_perm: int) -> Callable[[], Any]:
-        kernels = importlib.import_module("neardup._kernels")
-        # A token of a one-token shingle stands for a ready hash; it costs one mix more than that would.
-        recipe = self.lib.MinHash(num_perm=num_perm, shingling=self.lib.Shingling(size=1))._recipe(hashes=False)
-        return lambda: kernels.sign_token_hashes(flat, offsets, recipe, 1)
+        minhash = self.lib.MinHash(num_perm=num_perm)
+        return lambda: minhash.sign_hashes_many(flat, offsets, threads=1)
 
     def jobs(self) -> dict[str, Job]:
         def pairs(bands: int | None = None, rows: int = 0) -> Job:
