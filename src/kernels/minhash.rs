@@ -244,10 +244,12 @@ impl DistinctCounter {
     #[cold]
     fn recount_first<const KEEP: bool>(&mut self, hashes: &[u64], out: &mut Vec<u32>, kept: usize) {
         if KEEP {
-            out.truncate(kept); // perhaps with a 0 too many: what is kept is made distinct at the end
+            // Perhaps one 0 too many: what is kept is made distinct at the end.
+            out.truncate(kept);
+            out.push(0);
         }
         self.first_len = self.first.iter().filter(|&&y| y != 0).count();
-        self.zero |= hashes.contains(&0);
+        self.zero = true;
     }
 
     /// Count a hash in `rest`; whether it was new, as far as that is known.

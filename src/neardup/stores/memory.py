@@ -92,10 +92,13 @@ class MemoryStore:
             if id in self._entries:
                 raise DuplicateIdError(f"document {id!r} is in the index already, nothing was added; update() replaces, remove() first")
 
+    def _ids(self, entry: int) -> list[Id]:
+        """The documents of an entry. What ``_entries`` says holds; ``_members`` may run ahead of it or behind."""
+        return [id for id in self._members.get(entry, ()) if self._entries.get(id) == entry]
+
     def _link(self, id: Id, entry: int) -> None:
         if entry >= 0:
             self._members.setdefault(entry, {})[id] = None
-        self._entries[id] = entry
 
     def _unlink(self, id: Id, entry: int) -> None:
         if entry >= 0:
@@ -106,75 +109,58 @@ class MemoryStore:
                 self._table.remove(entry)
 
     @contextmanager
-    def _writing(self, ids: Sequence[Id]) -> Iterator[None]:
-        """Hold the store alone to add new documents; whatever interrupts that, none of them is there afterwards."""
-        with self._lock.exclusive():
-            before = len(self._table)
-            try:
-                yield
-            except DuplicateIdError:
-                raise
-            except BaseException:
-                for id in ids:
-                    self._entries.pop(id, None)
-                for entry, members in list(self._members.items()):
-                    for id in members.keys() & ids:
-                        self._unlink(id, entry)
-                for entry in range(before, len(self._table)):
-                    if entry not in self._members:
-                        self._table.remove(entry)
-                raise
+    def _linking(self, ids: Sequence[Id]) -> Iterator[list[int]]:
+        """Link ids to the entries that are put into the list, all at once; an interrupt before that leaves none of it."""
+        before = len(self._table)
+        entries: list[int] = []
+        try:
+            yield entries
+            for id, entry in zip(ids, entries, strict=False):
+                self._link(id, entry)
+            self._entries.update(zip(ids, entries, strict=False))  # one step: an interrupt comes before it or after
+        except BaseException:
+            for id, entry in zip(ids, entries, strict=False):
+                if self._entries.get(id) != entry:
+                    self._unlink(id, entry)
+            for entry in range(before, len(self._table)):
+                if entry not in self._members:
+                    self._table.remove(entry)
+            raise
 
     def add(self, ids: Sequence[Id], batch: StoreBatch) -> None:
-        with self._writing(ids):
+        ids = list(ids)
+        with self._lock.exclusive():
             self._refuse(ids)
-            for id, entry in zip(ids, self._table.insert(batch).tolist(), strict=True):
-                self._link(id, entry)
+            with self._linking(ids) as entries:
+                entries += self._table.insert(batch).tolist()
 
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
-        with self._writing([id]):
+        with self._lock.exclusive():
             self._refuse([id])
-            entries, (_, *found) = self._table.add_unless_match(batch, threshold)
-            hits = self._hits(*found)
-            if not hits:
-                self._link(id, int(entries[0]))
+            with self._linking([id]) as entries:
+                added, (_, *found) = self._table.add_unless_match(batch, threshold)
+                hits = self._hits(*found)
+                if not hits:
+                    entries += added.tolist()
             return hits
 
     def remove(self, id: Id) -> None:
         with self._lock.exclusive():
             entry = self._require(id)
-            try:
-                self._unlink(id, entry)
-                del self._entries[id]
-            except BaseException:  # interrupted: what was begun is finished
-                self._unlink(id, entry)
-                self._entries.pop(id, None)
-                raise
+            del self._entries[id]
+            self._unlink(id, entry)
 
     def replace(self, id: Id, batch: StoreBatch) -> None:
         with self._lock.exclusive():
             old = self._require(id)
-            before = len(self._table)
-            entry = old
-            try:
-                entry = int(self._table.insert(batch)[0])
-                if entry != old:
-                    self._link(id, entry)
-                    self._unlink(id, old)
-            except BaseException:  # interrupted: the new content holds if it was linked, otherwise the old
-                if self._entries[id] != old:
-                    self._unlink(id, old)
-                else:
-                    for added in range(before, len(self._table)):
-                        self._members.pop(added, None)
-                        self._table.remove(added)
-                    if entry not in (old, -1) and entry < before:
-                        self._members[entry].pop(id, None)
-                raise
+            with self._linking([id]) as entries:
+                entries += self._table.insert(batch).tolist()
+            if entries[0] != old:
+                self._unlink(id, old)
 
     def _hits(self, entries: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32], sizes: npt.NDArray[np.uint32]) -> list[Hit]:
         rows = zip(entries.tolist(), both.tolist(), sizes.tolist(), strict=True)
-        return [Hit(id, shared, size) for entry, shared, size in rows for id in self._members.get(entry, ())]
+        return [Hit(id, shared, size) for entry, shared, size in rows for id in self._ids(entry)]
 
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
         answers = []
@@ -197,11 +183,11 @@ class MemoryStore:
             with self._lock.shared():
                 found = []
                 for entry in range(start, start + SLICE):
-                    members = list(self._members.get(entry, ()))
+                    members = self._ids(entry)
                     if len(members) > 1:
                         size = len(self._table.hashes(entry))
                         found.append(PairBatch(members, members, size, size, size))
                 rows = zip(*(column.tolist() for column in self._table.pairs(start, start + SLICE, threshold, threads)), strict=True)
-                found += [PairBatch(list(self._members[e]), list(self._members[f]), both, n, m) for e, f, both, n, m in rows]
+                found += [PairBatch(self._ids(e), self._ids(f), both, n, m) for e, f, both, n, m in rows]
             start += SLICE
             yield from found
