@@ -221,7 +221,7 @@ impl DistinctCounter {
         }
         if hashes.contains(&0) {
             // A 0 looks like an empty place: it was taken for new each time its place was empty.
-            self.recount_first::<KEEP>(hashes, out, kept);
+            self.recount_first::<KEEP>(out, kept);
         } else {
             self.first_len += fresh;
             if KEEP {
@@ -242,7 +242,7 @@ impl DistinctCounter {
 
     /// Set right what a hash of 0 confused. It is one of 2^64, or hostile.
     #[cold]
-    fn recount_first<const KEEP: bool>(&mut self, hashes: &[u64], out: &mut Vec<u32>, kept: usize) {
+    fn recount_first<const KEEP: bool>(&mut self, out: &mut Vec<u32>, kept: usize) {
         if KEEP {
             // Perhaps one 0 too many: what is kept is made distinct at the end.
             out.truncate(kept);

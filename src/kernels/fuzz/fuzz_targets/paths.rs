@@ -13,11 +13,11 @@ fuzz_target!(|input: &[u8]| {
     let Some((head, text)) = input.split_first_chunk::<6>() else { return };
     let [flags, size, slots, seed, cut, repeat] = *head;
     let num_perm = [2, 3, 16, 100, 128, 129, 256, 1000][slots as usize % 8];
-    // Long enough to cross blocks, sometimes.
-    let text = if flags & 4 != 0 { text.repeat(1 + repeat as usize * 4) } else { text.to_vec() };
+    // Long enough to cross blocks, now and then.
+    let text = if flags & 0xFC == 4 { text.repeat(1 + repeat as usize) } else { text.to_vec() };
     let (a, b) = text.split_at(cut as usize * text.len() / 256);
     let tokens: Vec<u64> = text.chunks(3).map(|c| c.iter().fold(0, |x, &b| x << 8 | b as u64)).collect();
-    let documents = [Document::Text(&text), Document::Text(a), Document::Text(b), Document::Tokens(&tokens)];
+    let documents = [Document::Text(&text), Document::Text(a), Document::Text(b), Document::Tokens(&tokens), Document::Hashes(&tokens)];
     let sign = |path| {
         let recipe = Recipe {
             chars: flags & 1 != 0,
