@@ -47,8 +47,8 @@ def spread(rounds: Sequence[float]) -> str:
 
 
 def times_as_fast(ours: Json, theirs: Json) -> Ratio:
-    """How many times as fast the first is, in documents a CPU second."""
-    rounds = [(b / theirs["documents"]) / (a / ours["documents"]) for a, b in zip(ours["cpu"], theirs["cpu"], strict=True)]
+    """How many times as fast the first is, in bytes a CPU second."""
+    rounds = [(b / theirs["bytes"]) / (a / ours["bytes"]) for a, b in zip(ours["cpu"], theirs["cpu"], strict=True)]
     low, _, high = quantiles(rounds, n=4)
     return Ratio(median(rounds), low, high)
 

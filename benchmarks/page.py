@@ -166,19 +166,18 @@ class Page:
             yield "## Text to signatures\n"
         for key, libraries in self.figures.peers("text"):
             about = corpora[key]
-            speed = {name: 1 / cost(row, "documents") for name, row in libraries.items() if "cpu" in row}
+            speed = {name: 1e-6 / cost(row) for name, row in libraries.items() if "cpu" in row}
             names = sorted(speed, key=speed.__getitem__, reverse=True)
-            megabytes = {name: speed[name] * about["bytes_each"] / 1e6 for name in names}
             yield f"{about['source']}, {about['documents']:,} documents of {about['bytes_each']:,.0f} characters in the mean, a list of strings.\n"
             rows = [
-                [name, row["version"], f"{megabytes[name]:,.1f}", f"{speed[name]:,.0f}",
+                [name, row["version"], f"{speed[name]:,.1f}", f"{1 / cost(row, 'documents'):,.0f}",
                  "-" if name == "neardup" else self.figures.times("text", key, name),
                  spread(row["cpu"]), f"{median(row['wall']) / median(row['cpu']):.2f}"]
                 for name, row in ((name, libraries[name]) for name in names)
             ]  # fmt: skip
             yield table(["library", "version", "MB/s", "documents/s", "neardup is times as fast", "spread", "wall / CPU"], rows)
             yield absent(libraries.items())
-            bars = [(name, megabytes[name], "blue" if name.startswith("neardup") else "grey") for name in names]
+            bars = [(name, speed[name], "blue" if name.startswith("neardup") else "grey") for name in names]
             yield self.plot(f"peers-{slug(key)}", plots.bars(f"Text to signatures, {key}, MB/s", bars))
         calls = {name: row["note"] for _, libraries in self.figures.peers("text") for name, row in libraries.items() if row.get("note")}
         if calls:

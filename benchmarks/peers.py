@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -368,21 +368,50 @@ def load(name: str) -> tuple[Library | None, dict[str, Any]]:
         return None, {"missing": f"{type(error).__name__}: {error}"}
 
 
-def calibrate(work: Callable[[int], Callable[[], Any]], documents: int, seconds: float) -> tuple[Callable[[], Any], int, int]:
-    """Work that costs about ``seconds``: of how many documents, how often repeated."""
+class Work(NamedTuple):
+    """What a round does: so many documents, of so many bytes, so often."""
+
+    run: Callable[[], Any]
+    documents: int
+    bytes: int
+    repeat: int = 1
+
+
+def calibrate(work: Callable[[int], Work], documents: int, seconds: float) -> Work:
+    """Work of about ``seconds`` a round: on some of the documents, or on all of them as often as that takes."""
     some = min(16, documents)
-    work(some)()
+    work(some).run()
     while True:
-        run = work(some)
         with Clock() as clock:
-            run()
+            work(some).run()
         if some == documents or clock.cpu > seconds / 4:
             break
         some = min(documents, some * 4)
-    if clock.cpu > seconds and some > 16:
-        some = max(16, int(some * seconds / clock.cpu))
-        run = work(some)
-    return run, some, max(1, round(seconds / clock.cpu)) if some == documents else 1
+    fitting = max(16, round(some * seconds / clock.cpu))
+    return work(fitting) if fitting < documents else work(documents)._replace(repeat=max(1, round(fitting / documents)))
+
+
+def prepare(library: Any, request: dict[str, Any]) -> Work:
+    num_perm, seconds = request["num_perm"], request["seconds"]
+    if "texts" in request:
+        texts = json.loads(Path(request["texts"]).read_text(encoding="utf-8"))
+
+        def sign(documents: int) -> Work:
+            some = [texts[i * len(texts) // documents] for i in range(documents)]
+            column = library.column(some)
+            return Work(lambda: library.sign(column, num_perm), documents, sum(len(text.encode()) for text in some))
+
+        return calibrate(sign, len(texts), seconds)
+    import numpy as np
+
+    size, most = request["hashes"], request["documents"]
+    flat = np.random.default_rng(size).integers(0, 2**64, size * most, dtype=np.uint64)
+    offsets = np.arange(most + 1, dtype=np.uint64) * np.uint64(size)
+
+    def sign_hashes(documents: int) -> Work:
+        return Work(library.hashes(flat[: documents * size], offsets[: documents + 1], num_perm), documents, 8 * size * documents)
+
+    return calibrate(sign_hashes, most, seconds)
 
 
 def serve(name: str) -> None:
@@ -391,36 +420,18 @@ def serve(name: str) -> None:
     sys.stdout = sys.stderr  # what a library prints is no answer
     library, hello = load(name)
     print(json.dumps(hello), file=answers, flush=True)
-    run, repeat = print, 1
+    work = Work(print, 0, 0)
     for line in sys.stdin:
         request = json.loads(line)
         if request:
-            run, documents, repeat = prepare(library, request)
-            answer: dict[str, Any] = {"documents": documents, "repeat": repeat}
+            work = prepare(library, request)
+            answer: dict[str, Any] = {"documents": work.documents, "bytes": work.bytes, "repeat": work.repeat}
         else:
             with Clock() as clock:
-                for _ in range(repeat):
-                    run()
-            answer = {"cpu": clock.cpu / repeat, "wall": clock.wall / repeat}
+                for _ in range(work.repeat):
+                    work.run()
+            answer = {"cpu": clock.cpu / work.repeat, "wall": clock.wall / work.repeat}
         print(json.dumps(answer), file=answers, flush=True)
-
-
-def prepare(library: Any, request: dict[str, Any]) -> tuple[Callable[[], Any], int, int]:
-    num_perm, seconds = request["num_perm"], request["seconds"]
-    if "texts" in request:
-        texts = json.loads(Path(request["texts"]).read_text(encoding="utf-8"))
-
-        def work(documents: int) -> Callable[[], Any]:
-            some = library.column(texts[:documents])
-            return lambda: library.sign(some, num_perm)
-
-        return calibrate(work, len(texts), seconds)
-    import numpy as np
-
-    size, documents = request["hashes"], request["documents"]
-    flat = np.random.default_rng(size).integers(0, 2**64, size * documents, dtype=np.uint64)
-    offsets = np.arange(documents + 1, dtype=np.uint64) * np.uint64(size)
-    return calibrate(lambda some: library.hashes(flat[: some * size], offsets[: some + 1], num_perm), documents, seconds)
 
 
 def settings(name: str) -> None:
