@@ -132,7 +132,7 @@ class MemoryStore:
         with self._lock.exclusive():
             self._refuse(ids)
             with self._linking(ids) as entries:
-                entries += self._table.insert(batch).tolist()
+                entries.extend(self._table.insert(batch).tolist())
 
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
         with self._lock.exclusive():
@@ -141,7 +141,7 @@ class MemoryStore:
                 added, (_, *found) = self._table.add_unless_match(batch, threshold)
                 hits = self._hits(*found)
                 if not hits:
-                    entries += added.tolist()
+                    entries.extend(added.tolist())
             return hits
 
     def remove(self, id: Id) -> None:
@@ -154,7 +154,7 @@ class MemoryStore:
         with self._lock.exclusive():
             old = self._require(id)
             with self._linking([id]) as entries:
-                entries += self._table.insert(batch).tolist()
+                entries.extend(self._table.insert(batch).tolist())
             if entries[0] != old:
                 self._unlink(id, old)
 

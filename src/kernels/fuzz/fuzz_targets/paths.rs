@@ -13,8 +13,9 @@ fuzz_target!(|input: &[u8]| {
     let Some((head, text)) = input.split_first_chunk::<6>() else { return };
     let [flags, size, slots, seed, cut, repeat] = *head;
     let num_perm = [2, 3, 16, 64, 100, 128, 129, 200][slots as usize % 8];
-    // Long enough to cross blocks, now and then.
-    let text = if flags & 0xFC == 4 { text.repeat(1 + repeat as usize) } else { text.to_vec() };
+    // Long enough to cross a block, now and then.
+    let times = if flags & 0xFC == 4 && repeat > 200 { 17_000 / (1 + text.len()) } else { 1 };
+    let text = text.repeat(times);
     let tokens: Vec<u64> = text.chunks(3).map(|c| c.iter().fold(0, |x, &b| x << 8 | b as u64)).collect();
     let documents = match cut {
         0..16 => vec![Document::Tokens(&tokens), Document::Hashes(&tokens)],
