@@ -47,9 +47,13 @@ docs:
 # all of it: what CI runs
 test: lint types docs test-rust instructions test-python
 
-# time every stage
+# time every stage, and whole jobs beside other libraries, like `just bench --resume` or `just bench stages`
 bench *args:
-    {{ python }} -m pytest benchmarks {{ args }}
+    {{ python }} benchmarks/run.py {{ args }}
+
+# write docs/benchmarks.md and its plots from the results
+bench-page *args:
+    {{ python }} benchmarks/page.py {{ args }}
 
 # count the kernels' instructions (needs valgrind) against the committed counts
 instructions *args:
@@ -57,7 +61,7 @@ instructions *args:
 
 # compare every SIMD path with the portable one on invented inputs (needs cargo-fuzz), like `just fuzz -runs=10000000`
 fuzz *args:
-    cd src/kernels && RUSTC_BOOTSTRAP=1 cargo fuzz run paths -- -max_len=4096 {{ args }}
+    cd src/kernels && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none --no-trace-compares paths -- -max_len=4096 {{ args }}
 
 # run the kernels' tests under AddressSanitizer
 sanitize:
