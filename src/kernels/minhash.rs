@@ -160,7 +160,8 @@ impl Default for DistinctCounter {
 }
 
 impl DistinctCounter {
-    const LIMIT: usize = 1 << 20;
+    /// The most that are counted exactly.
+    pub const LIMIT: usize = 1 << 20;
     /// Places of `first` at most: it stays in the cache.
     const FIRST: usize = 1 << 13;
 
