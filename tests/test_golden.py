@@ -221,6 +221,19 @@ def test_counts_at_the_limit(n: int, zero: bool, path: str) -> None:
         assert reference.shingle_count(hashes) == count_of(hashes)
 
 
+@pytest.mark.parametrize("n", [LIMIT - 1, LIMIT, LIMIT + 1, 2 * LIMIT])
+def test_counts_of_ready_hashes(n: int) -> None:
+    """Ready shingle hashes count as those of a text do, ascending, all but ascending, or in any order."""
+    ascending = np.sort(distinct(n, zero=True))
+    swapped = ascending.copy()
+    swapped[[-1, -2]] = swapped[[-2, -1]]
+    for hashes in (ascending, swapped, distinct(n, zero=True), np.append(ascending, ascending[-1])):
+        offsets = np.array([0, len(hashes)], np.uint64)
+        _, counts, _, verification = _kernels.sign_shingle_hashes(hashes, offsets, s.recipe(num_perm=2), 1)
+        assert counts.tolist() == [count_of(ascending)]
+        assert_array_equal(verification, sorted_distinct(ascending >> np.uint64(32)))
+
+
 @pytest.mark.parametrize("where", ["first", "last", "just before the limit"])
 @pytest.mark.parametrize("n", [LIMIT, LIMIT + 1])
 def test_counts_with_zero_anywhere(n: int, where: str) -> None:

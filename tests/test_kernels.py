@@ -392,9 +392,16 @@ def test_lengths_of_spans(texts: list[str]) -> None:
     assert lengths.tolist() == list(map(len, texts))
 
 
-@given(st.lists(st.lists(s.shingle_hash(), max_size=60), max_size=5), s.num_perms(), s.secrets())
+shingle_lists = st.lists(s.shingle_hash(), max_size=60)
+
+
+@given(
+    st.lists(st.one_of(shingle_lists, shingle_lists.map(sorted), shingle_lists.map(set).map(sorted)), max_size=5),
+    s.num_perms(),
+    s.secrets(),
+)
 def test_sign_shingle_hashes(documents: list[list[int]], num_perm: int, seed: int) -> None:
-    """Ready shingle hashes, in any order and with repeats, are signed as sets."""
+    """Ready shingle hashes, in any order and with repeats or ascending, are signed as sets."""
     flat, offsets = s.flat(documents, np.uint64)
     before = flat.copy()
     recipe = s.recipe(num_perm=num_perm, seed=seed)
