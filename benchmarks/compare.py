@@ -111,7 +111,7 @@ def text(peers_python: str, *, small: bool) -> None:
             path.write_text(json.dumps(documents), encoding="utf-8")
             characters = sum(map(len, documents))
             data["corpora"][name] = {"source": source, "documents": len(documents), "bytes_each": characters / len(documents)}
-            names = list(LIBRARIES)
+            names = [name for name, library in LIBRARIES.items() if library.sign]
             seconds, rounds = (0.05, 3) if small else (0.3, 9)
             data["libraries"][name] = side_by_side(names, peers_python, rounds, watch, texts=str(path), seconds=seconds)
     save("text", data, watch, small=small)

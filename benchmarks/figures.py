@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from statistics import median, quantiles
+from statistics import mean, median, quantiles
 from typing import Any, NamedTuple
 
 from results import Json
+
+#: The languages whose scripts hostile text alternates between.
+MIXED = {
+    "alternating scripts, by word": ("English", "Russian", "Greek", "Chinese", "Korean", "Japanese"),
+    "alternating scripts, by character": ("English", "Russian", "Greek"),
+}
 
 
 class Ratio(NamedTuple):
@@ -21,11 +27,12 @@ class Ratio(NamedTuple):
 
 
 class Hostile(NamedTuple):
-    """Hostile text: its costs over that of ordinary text, and its tokens a byte."""
+    """Hostile text: its costs over that of ordinary English text, over that of ordinary text in its scripts, its tokens a byte."""
 
     kind: str
     shape: str
     per_byte: float
+    per_byte_of_scripts: float
     floor_per_byte: float
     tokens: float
     per_token: float
@@ -95,10 +102,10 @@ class Figures:
         libraries = self.section(section).get("libraries", {})
         yield from sorted(libraries.items(), key=lambda item: (len(item[0]), item[0]))
 
-    def times(self, section: str, key: str, name: str) -> Ratio | None:
+    def times(self, section: str, key: str, name: str, ours: str = "neardup") -> Ratio | None:
         """How many times as fast as this library neardup is."""
         measured = dict(self.peers(section)).get(key, {})
-        both = [measured.get("neardup", {}), measured.get(name, {})]
+        both = [measured.get(ours, {}), measured.get(name, {})]
         return times_as_fast(*both) if all("cpu" in one for one in both) else None
 
     def jobs(self, corpus: str) -> list[Json]:
@@ -118,10 +125,16 @@ class Figures:
         ordinary = self.ordinary()
         for row in self.group("hostile", product="signature") if ordinary else ():
             floor = self.group("hostile", product="floor", label=row["label"], shape=row["shape"])
+            alike = [
+                cost(script)
+                for language in MIXED.get(row["label"], ())
+                for script in self.group("script", label="strings", language=language)
+            ]
             yield Hostile(
                 row["label"],
                 row["shape"],
                 cost(row) / cost(ordinary),
+                cost(row) / (mean(alike) if alike else cost(ordinary)),
                 cost(floor[0]) / cost(ordinary) if floor else float("nan"),
                 row["tokens"] / row["bytes"],
                 cost(row, "tokens") / cost(ordinary, "tokens"),

@@ -53,7 +53,7 @@ def jobs(peers_python: str, *, small: bool) -> None:
     watch = Watch()
     peers = str(HERE / "peers.py")
     data: Json = {"threshold": THRESHOLD, "corpora": {}, "jobs": {}, "libraries": {}}
-    names = [name for name in LIBRARIES if name != "neardup, Arrow"]
+    names = [name for name in LIBRARIES if not name.startswith("neardup,")]
     for name in names:
         data["libraries"][name] = child(interpreter(name, peers_python), peers, "settings", name)
     todo = [(name, setting) for name in names for setting in data["libraries"][name].get("jobs", ())]

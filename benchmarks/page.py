@@ -37,6 +37,14 @@ rounds alternate between libraries: a ratio is the median of the ratios of round
 their middle half. [How quiet the machine was](#how-quiet-the-machine-was) stands at the end.
 """
 
+HASHES = """\
+## Ready shingle hashes to signatures
+
+Flat arrays of 64-bit hashes, those of a document ascending unless it says otherwise, by hashes a document: documents a second, and how
+many times as fast neardup is. rho takes a sample of a document's hashes; its recall stands below.
+
+"""
+
 JOBS = """\
 ## Whole jobs, texts to pairs or decisions
 
@@ -51,9 +59,10 @@ removals), where both have a recall of {recall} or more.
 HOSTILE = """\
 ## Hostile text
 
-Cost per byte over that of ordinary text of 3 KB a document, path {path}. The floor is what word boundaries, token hashes and shingle
-hashes alone cost on the same text, over the same cost of signing ordinary text. Text of tiny tokens has more tokens and shingles a
-byte than ordinary text ({tokens:.2f}): its cost per byte is inherently higher, and the cost per token says how it fares otherwise.
+Cost per byte over that of ordinary English text of 3 KB a document, path {path}, and over that of ordinary text in the scripts it
+alternates between. The floor is what word boundaries, token hashes and shingle hashes alone cost on the same text, over the same cost of
+signing ordinary English text. Text of tiny tokens has more tokens and shingles a byte than ordinary text ({tokens:.2f}): its cost per
+byte is inherently higher, and the cost per token says how it fares otherwise.
 """
 
 NOISE = """\
@@ -133,10 +142,12 @@ class Page:
         return "## Where others are ahead\n\n" + (table(["task", "at", "library", "by how much"], found) if found else nowhere)
 
     def faster_at_signing(self) -> Iterator[tuple[str, str, str, str]]:
-        for section, what in (("text", "text to signatures"), ("hashes", "ready hashes to signatures")):
+        tasks = [("text", "neardup", "text to signatures"), ("hashes", "neardup", "ready hashes to signatures")]
+        tasks += [("hashes", "neardup, any order", "ready hashes to signatures, in any order")]
+        for section, ours, what in tasks:
             for key, libraries in self.figures.peers(section):
                 for name in libraries:
-                    times = self.figures.times(section, key, name)
+                    times = self.figures.times(section, key, name, ours)
                     if times and times.middle < 1 and not name.startswith("neardup"):
                         yield what, f"{int(key):,} a document" if key.isdigit() else key, name, f"{1 / times.middle:.2f} times as fast"
 
@@ -195,11 +206,7 @@ class Page:
                 speed = f"{1 / cost(row, 'documents'):,.0f}" if "cpu" in row else "not measured"
                 cells.append(f"{speed}; {times}" if times and name != "neardup" else speed)
             rows.append(cells)
-        says = (
-            "## Ready shingle hashes to signatures\n\nFlat arrays of 64-bit hashes, by hashes a document: documents a second, and how many "
-            "times as fast neardup is. rho takes a sample of a document's hashes; its recall stands below.\n\n"
-        )
-        return says + table(["library", *(f"{int(size):,}" for size in peers)], rows) + absent(next(iter(peers.values())).items())
+        return HASHES + table(["library", *(f"{int(size):,}" for size in peers)], rows) + absent(next(iter(peers.values())).items())
 
     def jobs(self) -> Iterator[str]:
         section = self.figures.section("jobs")
@@ -305,19 +312,23 @@ class Page:
             return ""
         says = HOSTILE.format(path=self.figures.best, tokens=ordinary["tokens"] / ordinary["bytes"])
         cells = [
-            [row.kind, row.shape, f"{row.per_byte:.2f} x", f"{row.floor_per_byte:.2f} x", f"{row.tokens:.3f}",
+            [row.kind, row.shape, f"{row.per_byte:.2f} x", f"{row.per_byte_of_scripts:.2f} x", f"{row.floor_per_byte:.2f} x", f"{row.tokens:.3f}",
              f"{row.per_token:.2f} x" if row.tokens > 0.01 else "-"]
             for row in rows
         ]  # fmt: skip
-        return says + "\n" + table(["text", "shape", "cost per byte", "floor per byte", "tokens a byte", "cost per token"], cells)
+        return (
+            says
+            + "\n"
+            + table(["text", "shape", "cost per byte", "of its scripts", "floor per byte", "tokens a byte", "cost per token"], cells)
+        )
 
     def threads(self) -> str:
         rows = []
         for name, row in self.figures.section("threads").get("texts", {}).items():
             one, two = row["wall"]["1"], row["wall"]["2"]
             speeds = [f"{row['bytes'] / 1e6 / median(walls):,.0f}" for walls in (one, two)]
-            rows.append([name, *speeds, f"{median(one) / median(two):.2f} x", spread(one), spread(two)])
-        head = ["text", "1 thread, MB/s", "2 threads, MB/s", "gain", "spread, 1", "spread, 2"]
+            rows.append([name, *speeds, f"{median(one) / median(two):.2f} x", f"{min(one) / min(two):.2f} x", spread(one), spread(two)])
+        head = ["text", "1 thread, MB/s", "2 threads, MB/s", "gain", "of the best rounds", "spread, 1", "spread, 2"]
         return "## Threads\n\nWall seconds, an Arrow column, one thread and two by turns.\n\n" + table(head, rows) if rows else ""
 
     def memory(self) -> str:

@@ -60,9 +60,8 @@ class Library:
         """Texts as `sign` takes them."""
         return texts
 
-    def sign(self, texts: Any, num_perm: int) -> Any:
-        """Texts to signatures of `num_perm` slots."""
-        raise NotImplementedError
+    #: Texts to signatures of `num_perm` slots.
+    sign: Callable[[Any, int], Any] | None = None
 
     def jobs(self) -> dict[str, Job]:
         """Whole jobs, by the name of their settings."""
@@ -111,6 +110,21 @@ class NearDupArrow(NearDup):
 
     def column(self, texts: list[str]) -> Any:
         return importlib.import_module("pyarrow").array(texts)
+
+    def jobs(self) -> dict[str, Job]:
+        return {}
+
+
+class NearDupAnyOrder(NearDup):
+    """Hashes that do not ascend may repeat: neardup counts the distinct ones."""
+
+    sign = None
+
+    def hashes(self, flat: Any, offsets: Any, num_perm: int) -> Callable[[], Any]:
+        import numpy as np
+
+        shuffled = np.random.default_rng(0).permuted(flat.reshape(len(offsets) - 1, -1), axis=1).ravel()
+        return super().hashes(shuffled, offsets, num_perm)
 
     def jobs(self) -> dict[str, Job]:
         return {}
@@ -316,6 +330,7 @@ class Sourmash(Library):
 LIBRARIES: dict[str, type[Library]] = {
     "neardup": NearDup,
     "neardup, Arrow": NearDupArrow,
+    "neardup, any order": NearDupAnyOrder,
     "daft": Daft,
     "gaoya": Gaoya,
     "rensa": Rensa,
@@ -405,7 +420,7 @@ def prepare(library: Any, request: dict[str, Any]) -> Work:
     import numpy as np
 
     size, most = request["hashes"], request["documents"]
-    flat = np.random.default_rng(size).integers(0, 2**64, size * most, dtype=np.uint64)
+    flat = np.sort(np.random.default_rng(size).integers(0, 2**64, (most, size), dtype=np.uint64)).ravel()  # sets, as they are stored
     offsets = np.arange(most + 1, dtype=np.uint64) * np.uint64(size)
 
     def sign_hashes(documents: int) -> Work:
