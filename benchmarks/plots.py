@@ -97,7 +97,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 def chart(title: str, across: str, upwards: str, series: Sequence[Series], *, recall: bool = False) -> str:
     """Lines over a logarithmic axis, upwards from 0; or points, upwards a recall spread towards 1."""
-    left, right, top, bottom, height = 70, WIDTH - 180, 66, 330, 380
+    left, right, top, bottom, height = 70, WIDTH - 180, 82, 330, 380
     xs, ys = ([point[axis] for one in series for point in one.points] for axis in (0, 1))
     low, high = min(xs) / 1.15, max(xs) * 1.15
     tops = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0]
