@@ -175,14 +175,14 @@ def test_band_keys(measure: Measure, text: Text) -> None:
 
 def test_insert(measure: Measure, batch: StoreBatch) -> None:
     """Signed documents into an empty table."""
-    measure(lambda: _kernels.BucketTable(BANDING.bands, 1000).insert(batch), "after signing", "insert", documents=len(batch))
+    measure(lambda: _kernels.BucketTable(BANDING.bands, 1000).insert(batch), "after signing", "insert", documents=batch.documents)
 
 
 def test_query(measure: Measure, batch: StoreBatch) -> None:
     """Signed documents looked up in a table of all of them, and verified."""
     table = _kernels.BucketTable(BANDING.bands, 1000)
     table.insert(batch)
-    measure(lambda: table.query(batch, 0.8, 1), "after signing", "query, a batch", documents=len(batch))
+    measure(lambda: table.query(batch, 0.8, 1), "after signing", "query, a batch", documents=batch.documents)
 
 
 def test_query_text(measure: Measure, text: Text) -> None:
@@ -202,9 +202,9 @@ def test_verify(measure: Measure, batch: StoreBatch) -> None:
 
 def test_decide(measure: Measure, batch: StoreBatch) -> None:
     """Signed documents scanned by rank: kept, or removed with a witness."""
-    order = np.arange(len(batch))
+    order = np.arange(batch.documents)
     work = lambda: dedup._decide(batch, order, BANDING, 0.8, 1, lambda *_: None)  # noqa: E731
-    measure(work, "after signing", "decide", documents=len(batch))
+    measure(work, "after signing", "decide", documents=batch.documents)
 
 
 def test_deduplicate(measure: Measure, text: Text) -> None:

@@ -279,7 +279,7 @@ def _decide(
     batch: StoreBatch, order: Any, banding: Banding, threshold: float, threads: int, tell: Progress
 ) -> tuple[Decisions, tuple[Any, Any, Any]]:
     """Scan by rank, compare with kept documents only; then find every removed document's witness among all that are kept."""
-    n = len(batch)
+    n = batch.documents
     table = _kernels.BucketTable(banding.bands, NO_LIMIT)
     kept_at, removed_at = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for part in _slices(n):

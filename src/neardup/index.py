@@ -328,8 +328,8 @@ class Index:
         workers = number_of_threads(threads)
         batch = self._batch(self.minhash.sign_many(texts, threads=workers, hashes=True), workers)
         answers: list[Answer] = []
-        for start in range(0, len(batch), SLICE):
-            answers += self._store.query(batch.take(np.arange(start, min(start + SLICE, len(batch)))), self.threshold, workers)
+        for start in range(0, batch.documents, SLICE):
+            answers += self._store.query(batch.take(np.arange(start, min(start + SLICE, batch.documents))), self.threshold, workers)
         return [self._matches(batch, i, answer) for i, answer in enumerate(answers)]
 
     def explain(self, id: Id, text: str) -> list[Passage]:
@@ -380,6 +380,7 @@ class Index:
         """
         import pyarrow as pa
 
+        check_integer("max_pairs", max_pairs, 0, 2**63 - 1)
         rows: list[tuple[Id, Id, float]] = []
         for found in self._store.pairs(self.threshold, number_of_threads(threads)):
             copies = found.a is found.b

@@ -48,7 +48,9 @@ class StoreBatch(NamedTuple):
         keys = banding.keys(signatures.values, threads)
         return cls(keys, _kernels.set_hashes(signatures.hashes, signatures.offsets, keys), signatures.hashes, signatures.offsets)
 
-    def __len__(self) -> int:
+    @property
+    def documents(self) -> int:
+        """How many documents."""
         return len(self.set_hashes)
 
     def take(self, places: npt.NDArray[np.int64]) -> StoreBatch:
