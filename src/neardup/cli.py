@@ -2,172 +2,307 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from enum import Enum
-from pathlib import Path
-from typing import Annotated, Any
 
-import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+try:
+    import errno
+    import inspect
+    import io
+    import json
+    import os
+    import signal
+    import textwrap
+    import traceback
+    import warnings
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import contextmanager, suppress
+    from dataclasses import dataclass
+    from enum import Enum
+    from functools import partial
+    from pathlib import Path
+    from typing import TYPE_CHECKING, Annotated, Any
 
-import neardup
-from neardup import documents, files
-from neardup.errors import InputError, NearDupError
-from neardup.minhash import MinHash
-from neardup.shingling import Shingling
-from neardup.verify import shared_passages, verification_hashes
+    import typer
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Table
+    from rich.text import Text
 
-#: Rows shown on a terminal; files and pipes get all.
-ROWS = 50
-#: The exit code after Ctrl-C.
-INTERRUPTED = 130
-#: Shared passages shown on a terminal.
-PASSAGES = 10
+    import neardup
+    from neardup.errors import InputError, NearDupError, ParameterError, check_fraction
+except KeyboardInterrupt:  # Ctrl-C already; the commands load what is heavier
+    sys.exit(130)
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-errors = Console(stderr=True, soft_wrap=True)
+if TYPE_CHECKING:
+    from neardup.files import FileDocuments
 
+#: Rows and shared passages shown on a terminal; files and pipes get all.
+ROWS, PASSAGES = 25, 10
+#: The most characters of an error: a file may have a million columns.
+LONGEST = 2000
+#: Columns of numbers; the others name documents.
+SCORES = ("similarity", "containment")
+#: Told what is done, how much of it, of how much if that is known, and for which documents.
+Tell = Callable[..., None]
 
-class Keep(str, Enum):
-    """Which of the documents that match is kept."""
-
-    first = "first"
-    longest = "longest"
-    last = "last"
-
-
-class Tokens(str, Enum):
-    """What shingles are made of."""
-
-    words = "words"
-    chars = "chars"
-
-
+FINE = "Fine tuning"
 INPUTS_HELP = "Text, JSONL (also .gz, .zst), CSV, Parquet or Arrow files, folders of them, or - for standard input."
-Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help=INPUTS_HELP, show_default=False)]
 OUTPUT_HELP = "Write the result here, in the format of its name: .jsonl, .csv, .parquet ..."
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help=OUTPUT_HELP, show_default=False)]
-Threshold = Annotated[float, typer.Option("--threshold", "-t", help="Least Jaccard similarity of a match, above 0, at most 1.")]
-Recall = Annotated[float, typer.Option(help="Probability that a pair exactly at the threshold is found.")]
-TextColumn_ = Annotated[str | None, typer.Option("--text", metavar="NAME", help="Column of the texts; guessed when obvious.", show_default=False)]
-IdColumn = Annotated[str | None, typer.Option("--id", metavar="NAME", help="Column of the ids; guessed when obvious.", show_default=False)]
-Glob = Annotated[str | None, typer.Option(metavar="PATTERN", help="Which files of a folder, like '**/*.txt'.", show_default=False)]
-TokensOption = Annotated[Tokens, typer.Option(help="What shingles are made of.")]
-Size = Annotated[int, typer.Option(help="Tokens in a shingle, 1 to 32.")]
-NumPerm = Annotated[int, typer.Option(help="Slots of a signature, 2 to 4096.")]
-Seed = Annotated[int, typer.Option(help="Another seed finds independently.")]
-Threads = Annotated[int | None, typer.Option(help="How many; by default all processors.", show_default=False)]
+MAX_PAIRS_HELP = "The most that may be listed; m copies of a text make m (m - 1) / 2 pairs."
+
+Keep = Enum("Keep", {"first": "first", "longest": "longest", "last": "last"}, type=str)
+Tokens = Enum("Tokens", {"words": "words", "chars": "chars"}, type=str)
+ThresholdOption = Annotated[float, typer.Option("--threshold", "-t", help="Least Jaccard similarity of a match, above 0, at most 1.")]
 FailOption = Annotated[bool, typer.Option("--fail-on-duplicates", help="Exit with 1 when any are found.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors only.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors only.")]
+TokensOption = Annotated[Tokens, typer.Option(help="What shingles are made of.", rich_help_panel=FINE)]
+SizeOption = Annotated[int, typer.Option(help="Tokens in a shingle, 1 to 32.", rich_help_panel=FINE)]
+
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
+
+
+# ---- what people and programs see ----------------------------------------------------------------------------------------
 
 
 def printable(value: object) -> str:
     """A value for a terminal: nothing in it moves the cursor or colours the rest."""
-    text: str = escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)))
-    return text
-
-
-def json_line(row: dict[str, Any]) -> str:
-    """A row as one line of JSON; lone surrogates escaped."""
-    line = json.dumps(row, ensure_ascii=False)
-    return line if line.isascii() or not any("\ud800" <= c <= "\udfff" for c in line) else json.dumps(row)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
 
 
 def count(n: int, noun: str) -> str:
     """A number of things."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return f"{n:,} {noun}{'' if n == 1 else 'es' if noun.endswith('ch') else 's'}"
 
 
-def folder_of(ids: list[Any]) -> str:
-    """The folder that all ids lie below, with its last slash; empty when there is none or they are not paths."""
-    if not all(isinstance(id, str) and "/" in id for id in ids):
+def note(message: object, *, quiet: bool = False, prefix: str = "") -> None:
+    """Something for people, on standard error; where that takes nothing, the work goes on."""
+    if not quiet:
+        with suppress(OSError):
+            sys.stderr.write(f"{prefix}{printable(message)}\n")  # above the bars, if there are any
+            sys.stderr.flush()
+
+
+def complain(error: object) -> None:
+    """Why the work ends, on standard error; of a very long reason its beginning and end."""
+    text = str(error) or "out of memory"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        text = f"{error.strerror}; make room, or write elsewhere"
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    note(text, prefix=typer.style("neardup: ", fg="red") if colour else "neardup: ")
+
+
+def emit(rows: Iterable[dict[str, Any]]) -> None:
+    """Rows as JSON lines: UTF-8 whatever the locale, ASCII where a terminal might act on a character."""
+    with suppress(BrokenPipeError):  # whoever reads has seen enough
+        for row in rows:
+            line = json.dumps(row, ensure_ascii=False)
+            sys.stdout.buffer.write((line if line.isprintable() else json.dumps(row)).encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def folder_of(names: list[Any]) -> str:
+    """The folder that all names lie below, with its last slash; empty when there is none or they are not paths."""
+    if not all(isinstance(name, str) and "/" in name for name in names):
         return ""
     try:
-        folder: str = os.path.commonpath([id.rpartition("/")[0] or "/" for id in ids]).rstrip("/") + "/"
-    except ValueError:  # absolute and relative ones
+        return os.path.commonpath([name.rpartition("/")[0] or "/" for name in names]).rstrip("/") + "/"
+    except ValueError:  # absolute and relative ones, or none
         return ""
-    return folder
 
 
-def show(rows: list[dict[str, Any]], columns: list[str], title: str) -> None:
+def show(columns: dict[str, list[Any]], title: str) -> None:
     """Rows as a table on a terminal, as JSON lines anywhere else."""
     if not sys.stdout.isatty():
-        try:
-            sys.stdout.writelines(json_line(row) + "\n" for row in rows)
-            sys.stdout.flush()
-        except BrokenPipeError:  # whoever reads has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        emit(dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
         return
-    shown = rows[:ROWS]
-    names = [name for name in columns if name not in ("similarity", "containment")]
-    folder = folder_of([row[name] for row in shown for name in names]) if shown else ""
-    title += f", below {printable(folder)}" if folder else ""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim")
-    for name in columns:
-        table.add_column(name, justify="left" if name in names else "right", overflow="fold")
-    for row in shown:
-        table.add_row(*(printable(row[name]).removeprefix(folder) if name in names else f"{row[name]:.3f}" for name in columns))
+    more = len(columns["similarity"]) - ROWS
+    order = sorted(columns, key=lambda name: name not in SCORES)
+    folder = folder_of([value for name in order if name not in SCORES for value in columns[name][:ROWS]])
+    table = Table(box=None, header_style="dim")
+    for name in order:
+        table.add_column(name, justify="right" if name in SCORES else "left", overflow="fold")
+    for row in zip(*(columns[name][:ROWS] for name in order), strict=True):
+        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else Text(printable(str(v).removeprefix(folder))) for v in row))
     console = Console(highlight=False)
-    console.print(table)
-    if len(rows) > ROWS:
-        console.print(f"[dim]... and {len(rows) - ROWS:,} more: into a file by -o, or through a pipe[/dim]")
-
-
-def note(message: str, *, quiet: bool) -> None:
-    """Something for people, on standard error."""
-    if not quiet:
-        errors.print(printable(message), highlight=False)
+    if table.row_count:
+        console.print(Text(title + (f", below {printable(folder)}" if folder else ""), "bold"))
+        console.print(table)
+    if more > 0:
+        console.print(Text(f"... and {more:,} more; into a pipe go all, as JSON lines", "dim"))
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Callable[[str, int, int | None], None]]:
-    """A bar a stage, on standard error, where that is a terminal."""
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} {task.fields[rate]}"), TimeRemainingColumn()
-    with Progress(*columns, console=errors, transient=True, disable=quiet or not errors.is_terminal) as bars:
-        tasks: dict[str, TaskID] = {}
+def progress(*, quiet: bool) -> Iterator[Tell]:
+    """A bar a stage, on standard error, where that is a terminal; warnings become notes."""
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn()
+    disable = quiet or not sys.stderr.isatty()
+    with warnings.catch_warnings(), Progress(*columns, console=Console(stderr=True), transient=True, disable=disable) as bars:
+        warnings.showwarning = lambda message, *_, **__: note(message, quiet=quiet)
 
-        def tell(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, rate="")
-            task = bars.tasks[tasks[stage]]
-            bars.update(tasks[stage], completed=done, total=total, rate=f"{task.speed:,.0f}/s" if task.speed else "")
+        def tell(stage: str, done: int = 0, total: int | None = None, corpus: FileDocuments | None = None) -> None:
+            if not bars.tasks or bars.tasks[-1].description != stage:
+                for task in bars.tasks[-1:]:  # it is done
+                    bars.update(task.id, total=task.completed or 1, completed=task.completed or 1)
+                bars.add_task(stage, total=None, count="")
+            task = bars.tasks[-1]
+            elapsed = task.elapsed or 0
+            count = (f"{done:,}" if done else "") + (f" {done / elapsed:,.0f}/s" if elapsed > 0.1 and done else "")
+            if corpus is not None and total is None:
+                total = corpus.total
+                if total is None:  # the bytes are counted
+                    done, total = corpus.bytes_done, corpus.bytes_total
+            bars.update(task.id, completed=done, total=total, count=count)
 
         yield tell
 
 
-def read(paths: list[Path], text: str | None, id: str | None, glob: str | None, *, quiet: bool) -> documents.Documents:
-    """The documents of some paths; what had to be guessed is said."""
-    corpus = documents.read(paths, text=text, id=id, glob=glob)
-    for message in corpus.guessed:
-        note(message, quiet=quiet)
-    return corpus
+# ---- what dedup, pairs and query have in common --------------------------------------------------------------------------
 
 
-def minhash(tokens: Tokens, size: int, num_perm: int, seed: int) -> MinHash:
-    """How documents are signed, from the options."""
-    return MinHash(num_perm=num_perm, seed=seed, shingling=Shingling(tokens=tokens.value, size=size))
+@dataclass(frozen=True)
+class Job:
+    """The options of every command that reads many documents, and what they mean."""
 
+    inputs: Annotated[list[str], typer.Argument(metavar="IN", help=INPUTS_HELP, show_default=False)]
+    output: Annotated[str | None, typer.Option("--output", "-o", metavar="OUT", help=OUTPUT_HELP, show_default=False)] = None
+    threshold: ThresholdOption = 0.8
+    text: Annotated[str | None, typer.Option(metavar="NAME", help="Column of the texts; guessed when obvious.", show_default=False)] = None
+    id: Annotated[str | None, typer.Option(metavar="NAME", help="Column of the ids; guessed when obvious.", show_default=False)] = None
+    glob: Annotated[str | None, typer.Option(metavar="PATTERN", help="Which files of folders, as '**/*.txt'.", show_default=False)] = None
+    fail: FailOption = False
+    quiet: QuietOption = False
+    recall: Annotated[float, typer.Option(help="Probability that a pair exactly at the threshold is found.", rich_help_panel=FINE)] = 0.99
+    tokens: TokensOption = Tokens.words
+    size: SizeOption = 5
+    num_perm: Annotated[int, typer.Option(help="Slots of a signature, 2 to 4096.", rich_help_panel=FINE)] = 128
+    seed: Annotated[int, typer.Option(help="Another seed finds independently.", rich_help_panel=FINE)] = 0
+    threads: Annotated[int | None, typer.Option(help="By default all processors.", rich_help_panel=FINE, show_default=False)] = None
 
-def filled(corpus: documents.Documents, index: neardup.Index, threads: int | None, *, quiet: bool) -> neardup.Index:
-    """An index with all documents of a corpus."""
-    with progress(quiet=quiet) as tell:
+    def check_output(self, *, folder: bool = False) -> None:
+        """Refuse an output that could not be written: before the work, not after it."""
+        from neardup import files
+
+        output = self.output
+        if output is None:
+            return
+        if output in ("", "-"):
+            raise ParameterError(f"the output is {output!r}; name a file, like result.jsonl")
+        format, compression = files.format_of(output)
+        if folder and (output.endswith(os.sep) or Path(output).is_dir() or not Path(output).suffix):
+            if any(files.format_of(path)[0] != "text" for path in self.inputs):
+                raise ParameterError(f"{output} names a folder, into which only text files are copied; name a file, like {output}.jsonl")
+            if Path(output).is_dir() and any(Path(output).iterdir()):
+                raise ParameterError(f"{output} is a folder with something in it; name a new one, or a file")
+        elif format == "text" or (compression and format in ("parquet", "arrow")):
+            known = ".jsonl, .csv or .tsv (also .gz and .zst), .parquet or .arrow"
+            raise ParameterError(f"{output}: not a format to write; end the name in {known}")
+        with suppress(typer.Abort), files.atomic_path(output) as part:
+            part.touch()
+            raise typer.Abort
+
+    def read(self, inputs: list[str], tell: Tell, *, named: bool = True) -> FileDocuments:
+        """The documents of some files, none of which is the output; what had to be guessed is said."""
+        from neardup.files import FileDocuments
+
+        if "" in inputs:
+            raise ParameterError("an input is ''; name a file or folder, or - for standard input")
+        if "-" not in inputs:  # a bar would disturb someone who types
+            tell("opening")
+        corpus = FileDocuments(inputs, self.text if named else None, self.id if named else None, self.glob)
+        if self.output and Path(self.output).exists() and any(Path(self.output).samefile(file.path) for file in corpus.files):
+            raise ParameterError(f"{self.output} is one of the inputs; write to another name")
+        for message in corpus.guessed:
+            note(f"{corpus.description}: {message}", quiet=self.quiet)
+        if not corpus.files:
+            why = "hidden ones are not read" if self.glob is None else f"--glob {self.glob!r} matches none"
+            note(f"no files in {', '.join(inputs)}: {why}", quiet=self.quiet)
+        return corpus
+
+    def has_columns(self, inputs: list[str]) -> bool:
+        """Whether some of these files have columns, as their names say."""
+        from neardup import files
+
+        there = (path for path in inputs if path != "-" and (Path(path).is_file() or Path(path).is_dir()))
+        return any(file.format != "text" for path in there for file in files.find(path, self.glob))
+
+    def minhash(self) -> neardup.MinHash:
+        """How documents are signed."""
+        shingling = neardup.Shingling(tokens=self.tokens.value, size=self.size)
+        return neardup.MinHash(num_perm=self.num_perm, seed=self.seed, shingling=shingling)
+
+    def index(self, inputs: list[str], tell: Tell, *, named: bool = True) -> tuple[neardup.Index, list[Any]]:
+        """An index of all documents of some files, each by its place, and their ids."""
+        index = neardup.Index(self.threshold, recall=self.recall, minhash=self.minhash())
+        corpus = self.read(inputs, tell, named=named)
+        ids: list[Any] = []
         for batch in corpus.batches():
-            index.add_many(batch.ids, batch.texts, threads=threads)
-            tell("reading", len(index), corpus.total)
-    return index
+            index.add_many(range(len(ids), len(ids) + len(batch.ids)), batch.texts, threads=self.threads)
+            ids += batch.ids
+            tell("reading", len(ids), corpus=corpus)
+        return index, ids
+
+    def finish(self, columns: dict[str, list[Any]], title: str, said: Iterable[str], *, written: bool = False) -> None:
+        """Show the rows, or write them as a table in the format of the output's name; then say what it came to."""
+        if self.output is None or written:
+            show(columns, title)
+        else:
+            import pyarrow as pa
+
+            from neardup import files, index
+
+            try:
+                arrays = {name: pa.array(col, pa.float64()) if name in SCORES else index.id_column(col) for name, col in columns.items()}
+            except OverflowError:
+                raise InputError(f"{self.output}: an id does not fit in 64 signed bits; JSON lines, without -o, fit all") from None
+            files.write_table(pa.table(arrays), self.output)
+        for line in (*said, *([f"written to {self.output}"] if self.output else [])):
+            note(line, quiet=self.quiet)
+        if self.fail and columns["similarity"]:
+            raise typer.Exit(1)
+
+
+def command(work: Callable[..., None]) -> Callable[..., None]:
+    """Make a command that has its own options and those of every job."""
+    shared = inspect.signature(Job, eval_str=True).parameters
+
+    def run(**given: Any) -> None:
+        work(Job(**{name: given.pop(name) for name in shared}), **given)
+
+    own = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
+    every = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())]
+    run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]  # where typer looks
+    run.__name__, run.__doc__ = work.__name__, work.__doc__
+    return app.command()(run)
+
+
+# ---- the commands --------------------------------------------------------------------------------------------------------
+
+
+@command
+def dedup(job: Job, keep: Annotated[Keep, typer.Option(help="Which of the documents that match is kept.")] = Keep.first) -> None:
+    """Keep one document of each group of near-duplicates; say of every other which kept one it duplicates.
+
+    OUT gets the kept documents with all their columns; a new folder gets copies of the text files that are kept.
+
+    Examples:
+      neardup dedup news.jsonl -o clean.jsonl
+      neardup dedup jan.parquet feb.parquet -o clean.parquet --keep longest
+      zcat pages.jsonl.gz | neardup dedup - --threshold 0.9 > removed.jsonl
+    """
+    with progress(quiet=job.quiet) as tell:
+        job.check_output(folder=True)
+        minhash, corpus = job.minhash(), job.read(job.inputs, tell)
+        told = partial(tell, corpus=corpus)
+        result = neardup.deduplicate(
+            corpus, job.threshold, keep=keep.value, recall=job.recall, minhash=minhash, threads=job.threads, progress=told
+        )
+        if job.output is not None:
+            tell("writing")
+            result.write(job.output)
+    columns = {name: [getattr(removed, name) for removed in result.removed] for name in ("id", "witness", "similarity")}
+    job.finish(columns, "Removed, each with the kept document that it duplicates", account(result.summary()), written=True)
 
 
 def account(counted: dict[str, Any]) -> Iterator[str]:
@@ -180,147 +315,92 @@ def account(counted: dict[str, Any]) -> Iterator[str]:
         yield f"{count(counted['short'], 'document')} of fewer than {2 * counted['size']} tokens: one edit can hide a copy; try a smaller --size"
 
 
-@app.command()
-def dedup(
-    inputs: Inputs,
-    output: Output = None,
-    threshold: Threshold = 0.8,
-    keep: Annotated[Keep, typer.Option(help="Which of the documents that match is kept.")] = Keep.first,
-    recall: Recall = 0.99,
-    text: TextColumn_ = None,
-    id: IdColumn = None,
-    glob: Glob = None,
-    tokens: TokensOption = Tokens.words,
-    size: Size = 5,
-    num_perm: NumPerm = 128,
-    seed: Seed = 0,
-    threads: Threads = None,
-    fail_on_duplicates: FailOption = False,
-    quiet: Quiet = False,
-) -> None:
-    """Keep one document of each group of near-duplicates; say of every other which kept one it duplicates.
-
-    Examples:
-      neardup dedup news.jsonl -o clean.jsonl
-
-      neardup dedup january.parquet february.parquet -o clean.parquet --keep longest
-
-      zcat pages.jsonl.gz | neardup dedup - --threshold 0.9 > removed.jsonl
-    """
-    corpus = read(inputs, text, id, glob, quiet=quiet)
-    with progress(quiet=quiet) as tell:
-        result = neardup.deduplicate(
-            corpus, threshold, keep=keep.value, recall=recall, minhash=minhash(tokens, size, num_perm, seed), threads=threads, progress=tell
-        )
-    if output is not None:
-        result.write(output)
-    rows = [{"id": r.id, "witness": r.witness, "similarity": r.similarity} for r in result.removed]
-    if rows or output is None:
-        show(rows, ["similarity", "id", "witness"], "Removed, each with the kept document that it duplicates")
-    for line in account(result.summary()):
-        note(line, quiet=quiet)
-    if output is not None:
-        note(f"written to {output}", quiet=quiet)
-    if fail_on_duplicates and result.removed:
-        raise typer.Exit(1)
-
-
-@app.command()
-def pairs(
-    inputs: Inputs,
-    output: Output = None,
-    threshold: Threshold = 0.8,
-    recall: Recall = 0.99,
-    text: TextColumn_ = None,
-    id: IdColumn = None,
-    glob: Glob = None,
-    tokens: TokensOption = Tokens.words,
-    size: Size = 5,
-    num_perm: NumPerm = 128,
-    seed: Seed = 0,
-    threads: Threads = None,
-    max_pairs: Annotated[int, typer.Option(help="The most that may be listed; m copies of a text make m (m - 1) / 2 pairs.")] = 10_000_000,
-    fail_on_duplicates: FailOption = False,
-    quiet: Quiet = False,
-) -> None:
+@command
+def pairs(job: Job, max_pairs: Annotated[int, typer.Option(help=MAX_PAIRS_HELP, rich_help_panel=FINE)] = 10_000_000) -> None:
     """List all pairs of near-duplicates with their similarity, most similar first.
+
+    On a terminal exact copies come last: people know what a copy looks like.
 
     Examples:
       neardup pairs *.txt
-
       neardup pairs thesis/ --glob '**/*.tex' --threshold 0.5 --fail-on-duplicates
-
       neardup pairs news.parquet --text body --id url -o pairs.parquet
     """
-    index = neardup.Index(threshold, recall=recall, minhash=minhash(tokens, size, num_perm, seed))
-    filled(read(inputs, text, id, glob, quiet=quiet), index, threads, quiet=quiet)
-    table = index.pairs(max_pairs=max_pairs, threads=threads).sort_by([("similarity", "descending"), ("a", "ascending"), ("b", "ascending")])
-    if output is None:
-        rows = table.to_pylist()
-        if sys.stdout.isatty():  # people know what a copy looks like: they come last
-            rows.sort(key=lambda row: row["similarity"] == 1)
-        show(rows, ["similarity", "a", "b"], "Near-duplicates")
-    else:
-        files.write_table(table, output)
-        note(f"written to {output}", quiet=quiet)
-    note(f"{count(len(index), 'document')}, {count(table.num_rows, 'pair')} at {threshold} or above", quiet=quiet)
-    if fail_on_duplicates and table.num_rows:
-        raise typer.Exit(1)
+    with progress(quiet=job.quiet) as tell:
+        job.check_output()
+        index, ids = job.index(job.inputs, tell)
+        tell("pairing")
+        table = index.pairs(max_pairs=max_pairs, threads=job.threads)
+    places = table.sort_by([("similarity", "descending"), ("a", "ascending"), ("b", "ascending")]).to_pydict()
+    columns = {name: column if name in SCORES else [ids[i] for i in column] for name, column in places.items()}
+    if job.output is None and sys.stdout.isatty():
+        copies = columns["similarity"].count(1)
+        columns = {name: column[copies:] + column[:copies] for name, column in columns.items()}
+    said = f"{count(len(ids), 'document')}, {count(table.num_rows, 'pair')} at {job.threshold} or above"
+    job.finish(columns, "Near-duplicates", [said])
 
 
-@app.command()
-def query(
-    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="The documents to look in: a file or folder.", show_default=False)],
-    inputs: Inputs,
-    threshold: Threshold = 0.8,
-    recall: Recall = 0.99,
-    text: TextColumn_ = None,
-    id: IdColumn = None,
-    glob: Glob = None,
-    tokens: TokensOption = Tokens.words,
-    size: Size = 5,
-    num_perm: NumPerm = 128,
-    seed: Seed = 0,
-    threads: Threads = None,
-    fail_on_duplicates: FailOption = False,
-    quiet: Quiet = False,
-) -> None:
+@command
+def query(job: Job, corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="The documents to look in: a file or folder.")]) -> None:
     """Find the near-duplicates of some documents in a corpus.
+
+    --text and --id hold for whichever of CORPUS and IN have columns.
 
     Examples:
       neardup query archive.jsonl new-story.txt
-
       cat draft.md | neardup query essays/ -
     """
-    index = neardup.Index(threshold, recall=recall, minhash=minhash(tokens, size, num_perm, seed))
-    filled(read([corpus], text, id, glob, quiet=quiet), index, threads, quiet=quiet)
-    found: list[dict[str, Any]] = []
-    for batch in read(inputs, None, None, glob, quiet=quiet).batches():
-        for name, matches in zip(batch.ids, index.query_many(batch.texts, threads=threads), strict=True):
-            found += ({"query": name, "id": m.id, "similarity": m.similarity, "containment": m.containment} for m in matches)
-    show(found, ["similarity", "containment", "query", "id"], f"Matches among {count(len(index), 'document')}")
-    if fail_on_duplicates and found:
-        raise typer.Exit(1)
+    if corpus == "-" and "-" in job.inputs:
+        raise ParameterError("CORPUS and IN are both '-'; standard input can be read once")
+    columns: dict[str, list[Any]] = {"query": [], "id": [], "similarity": [], "containment": []}
+    done = truncated = 0
+    with progress(quiet=job.quiet) as tell:
+        job.check_output()
+        named = job.has_columns(job.inputs)
+        index, ids = job.index([corpus], tell, named=not named or job.has_columns([corpus]))
+        queries = job.read(job.inputs, tell, named=named)
+        for batch in queries.batches():
+            for name, matches in zip(batch.ids, index.query_many(batch.texts, threads=job.threads), strict=True):
+                truncated += matches.truncated
+                for match in matches:
+                    row = name, ids[int(match.id)], match.similarity, match.containment
+                    for column, value in zip(columns.values(), row, strict=True):
+                        column.append(value)
+            done += len(batch.ids)
+            tell("looking up", done, corpus=queries)
+    said = [f"{count(done, 'document')} sought among {len(ids):,}: {count(len(columns['id']), 'match')} at {job.threshold} or above"]
+    if truncated:
+        said.append(f"{count(truncated, 'document')} of very common text: matches may be missing; neardup pairs finds all")
+    job.finish(columns, "Matches", said)
 
 
 @app.command()
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="A text file, or - for standard input.", show_default=False)],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Another.", show_default=False)],
-    threshold: Threshold = 0.8,
+    a: Annotated[str, typer.Argument(metavar="A", help="A text file, or - for standard input.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    threshold: ThresholdOption = 0.8,
+    fail: FailOption = False,
+    quiet: QuietOption = False,
     tokens: TokensOption = Tokens.words,
-    size: Size = 5,
+    size: SizeOption = 5,
 ) -> None:
     """Compare two texts: how similar they are, how much of each is in the other, and which passages they share.
+
+    Into a pipe it says so in a line of JSON.
 
     Examples:
       neardup compare draft.txt published.txt
     """
-    shingling = Shingling(tokens=tokens.value, size=size)
-    left, right = (single_text(path) for path in (a, b))
+    from neardup.verify import shared_passages, verification_hashes
+
+    check_fraction("threshold", threshold, one=True)
+    if a == b == "-":
+        raise ParameterError("A and B are both '-'; standard input can be read once")
+    shingling = neardup.Shingling(tokens=tokens.value, size=size)
+    left, right = (single_text(path, quiet=quiet) for path in (a, b))
     row: dict[str, Any] = {
-        "a": str(a),
-        "b": str(b),
+        "a": a,
+        "b": b,
         "similarity": neardup.jaccard(left, right, shingling=shingling),
         "a_in_b": neardup.containment(left, right, shingling=shingling),
         "b_in_a": neardup.containment(right, left, shingling=shingling),
@@ -329,52 +409,88 @@ def compare(
     }
     row["match"] = row["similarity"] >= threshold
     passages = shared_passages(left, verification_hashes(shingling.hashes(right)), shingling)
-    if not sys.stdout.isatty():
-        sys.stdout.write(json_line({**row, "passages": [p.text for p in passages]}) + "\n")
-        return
-    console = Console(highlight=False)
-    verdict = f"[green]a match at {threshold}[/green]" if row["match"] else f"[yellow]no match at {threshold}[/yellow]"
-    console.print(f"[bold]{row['similarity']:.3f}[/bold] similarity: {verdict}")
-    console.print(f"{row['a_in_b']:.1%} of {printable(a)} ({row['shingles_a']:,} shingles) is in {printable(b)}")
-    console.print(f"{row['b_in_a']:.1%} of {printable(b)} ({row['shingles_b']:,} shingles) is in {printable(a)}")
-    for passage in passages[:PASSAGES]:
-        excerpt = printable(textwrap.shorten(passage.text, 300, placeholder=" ..."))
-        console.print(f"[dim]shared, {count(passage.stop - passage.start, 'token')}:[/dim] {excerpt}")
-    if len(passages) > PASSAGES:
-        console.print(f"[dim]... and {count(len(passages) - PASSAGES, 'more shared passage')}[/dim]")
+    if sys.stdout.isatty():
+        console = Console(highlight=False)
+        verdict = (f"a match at {threshold}", "green") if row["match"] else (f"no match at {threshold}", "yellow")
+        console.print(Text.assemble((f"{row['similarity']:.3f}", "bold"), " similarity: ", verdict))
+        for one, other in ("ab", "ba"):
+            part = f"{row[f'{one}_in_{other}']:.1%} of {printable(row[one])} ({count(row[f'shingles_{one}'], 'shingle')})"
+            console.print(Text(f"{part} is in {printable(row[other])}"))
+        for passage in passages[:PASSAGES]:
+            excerpt = printable(textwrap.shorten(passage.text, 300, placeholder=" ..."))
+            console.print(Text.assemble((f"shared, {count(passage.stop - passage.start, 'token')}: ", "dim"), excerpt))
+        if len(passages) > PASSAGES:
+            console.print(Text(f"... and {count(len(passages) - PASSAGES, 'more shared passage')}", "dim"))
+    else:
+        emit([{**row, "passages": [passage.text for passage in passages]}])
+    for side in "ab":
+        if not row[f"shingles_{side}"]:
+            note(f"{row[side]} has not a single word: it matches nothing", quiet=quiet)
+    if fail and row["match"]:
+        raise typer.Exit(1)
 
 
-def single_text(path: Path) -> str:
+def single_text(path: str, *, quiet: bool) -> str:
     """The text of a file that is one document."""
-    texts = [text for batch in documents.read([path]).batches() for text in documents.strings(batch.texts)]
+    from neardup.documents import strings
+
+    corpus = Job([path], quiet=quiet).read([path], lambda *_: None)
+    texts = [text for batch in corpus.batches() for text in strings(batch.texts)]
     if len(texts) != 1:
-        raise InputError(f"{path} holds {len(texts)} documents; compare takes two files of one text each, pairs takes many")
+        raise InputError(f"{path} holds {count(len(texts), 'document')}; compare takes two files of one text each, pairs takes many")
     return texts[0]
 
 
-def version(show_version: bool) -> None:
-    """Print the version and leave."""
-    if show_version:
-        sys.stdout.write(f"neardup {neardup.__version__}\n")
-        raise typer.Exit
+@app.callback(invoke_without_command=True)
+def options(context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    """Near-duplicate text detection: raw text in, verified near-duplicates out.
 
+    Start with one of these:
+      neardup pairs FOLDER
+      neardup dedup news.jsonl -o clean.jsonl
 
-@app.callback()
-def options(_version: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version.")] = False) -> None:
-    """Near-duplicate text detection: raw text in, a verified and explained decision out.
-
-    Start with: neardup pairs FOLDER
+    COMMAND --help says the rest.
     """
+    if version:
+        typer.echo(f"neardup {neardup.__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def stop(number: int, _frame: object) -> None:
+    """Leave on a signal; what is half written is removed on the way, and a second signal does not disturb that."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def main() -> None:
     """Run the command line: 0 done, 1 found where asked to fail, 2 wrong use or unreadable input, 130 interrupted."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started this
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  as long as the process
+    streams = sys.stdout, sys.stderr
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    code: Any = 2
     try:
         app()
-    except (NearDupError, OSError, TypeError) as error:
-        errors.print(f"[red]neardup:[/red] {printable(error)}", highlight=False)
-        sys.exit(2)
-    except SystemExit as leaving:
-        if leaving.code == INTERRUPTED:
-            errors.print("neardup: interrupted; no output was written", highlight=False)
-        raise
+    except SystemExit as leaving:  # whoever reads a broken pipe has seen enough
+        code = 0 if isinstance(leaving.__context__, BrokenPipeError) else leaving.code
+        if isinstance(code, int) and code > 128:
+            note("neardup: interrupted; an output file is complete or as it was")
+    except (NearDupError, OSError, MemoryError) as error:
+        complain(error)
+    except Exception:  # noqa: BLE001  a defect, and no duplicates: those are 1
+        for line in traceback.format_exc().splitlines():
+            note(line)
+        complain("a defect of neardup; please report it, with the lines above")
+    for stream in streams:
+        try:
+            stream.flush()
+        except OSError:  # noqa: PERF203  what is left goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)

@@ -1,0 +1,1058 @@
+"""The command line, on a terminal and in a pipe: what it shows, what it refuses, how it ends."""
+
+import contextlib
+import errno
+import fcntl
+import gc
+import gzip
+import inspect
+import io
+import json
+import os
+import pty
+import random
+import re
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import termios
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.progress import Progress
+from typer.testing import CliRunner
+
+import neardup
+from neardup import cli, files
+
+SEEDS = Path(__file__).parents[2] / "shared" / "seeds"
+COMMAND = Path(sysconfig.get_path("scripts")) / "neardup"
+PROGRAM = [str(COMMAND)] if COMMAND.exists() else [sys.executable, "-c", "from neardup.cli import main; main()"]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+MONDAY = "The committee will meet on Monday at ten in the town hall to vote on next year's budget."
+EDITED = "The committee will meet on Monday at ten in the town hall to vote on next year's plans."
+SHOUTED = "THE COMMITTEE will meet on Monday, at ten, in the town hall, to vote on next year's budget!"
+RAIN = "Rain is expected for most of the week, and by Thursday the river will be over its banks again."
+NEWS = [{"id": "m", "text": MONDAY}, {"id": "r", "text": RAIN}, {"id": "e", "text": EDITED}, {"id": "s", "text": SHOUTED}]
+#: What a terminal could act on, or markup.
+HOSTILE = [
+    "\x1b[31mred\x1b[0m",
+    "\x9b31mred",
+    "\x1b]0;title\x07",
+    "a\r\nb",
+    "[bold]b[/bold]",
+    "[/]",
+    ":smile:",
+    "\u202eabc",
+    "\ud800",
+    "end\\",
+]
+
+
+class Done(NamedTuple):
+    """How a run ended, and what came out."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A new folder, the current one, so that paths are short; temporary files go into another, and none may stay there."""
+    here, temporary = tmp_path / "here", tmp_path / "temporary"
+    here.mkdir()
+    temporary.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "PYTHONIOENCODING", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    yield here
+    assert not [*here.rglob(".*.part"), *temporary.iterdir()], "something half written was left behind"
+
+
+@pytest.fixture
+def run(monkeypatch, capfdbinary):
+    """Run the command in this process, into a pipe as it were: its exit code, and what it wrote."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def run(*arguments, stdin=b""):
+        monkeypatch.setattr(sys, "argv", ["neardup", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as leaving:
+            cli.main()
+        out, err = capfdbinary.readouterr()
+        return Done(leaving.value.code, out.decode(), err.decode())
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def start(*arguments, program=PROGRAM, **options):
+    """Start the command as a process."""
+    return subprocess.Popen([*program, *map(str, arguments)], **options)
+
+
+def process(*arguments, **options):
+    """Run the command as a process."""
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    with start(*arguments, **options) as running:
+        out, err = running.communicate(timeout=60)
+    return Done(running.returncode, (out or b"").decode(), (err or b"").decode())
+
+
+def shell(line, **options):
+    """Run a line of bash, which knows the command as `neardup`: its exit code with pipefail, and what came out."""
+    script = f'set -o pipefail; program=("$@"); neardup() {{ "${{program[@]}}" "$@"; }}; {line}'
+    done = subprocess.run(["bash", "-c", script, "bash", *PROGRAM], check=False, capture_output=True, timeout=60, **options)
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def on_terminal(*arguments, columns=80, until=None, **options):
+    """Run the command on a terminal, perhaps until it shows a word; ``out`` is all that reached it, colours and movements too."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    with start(*arguments, **{"stdin": theirs, "stdout": theirs, "stderr": theirs} | options) as running:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other side is closed
+            while part := os.read(ours, 65536):
+                shown += part
+                if until and until.encode() in shown:
+                    running.send_signal(signal.SIGINT)
+                    until = None
+    os.close(ours)
+    return Done(running.returncode, shown.decode(), "")
+
+
+def without_colours(text):
+    """What is seen of a text: no escape sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+
+
+def screen(text):
+    """The lines that stay on a terminal: no bars, which are taken away when they are done."""
+    rest = re.sub(r"(?s)\x1b\[\?25l.*\x1b\[\?25h(\r?\x1b\[1A\x1b\[2K)*", "", text)
+    return [line.rstrip() for line in without_colours(rest).replace("\r", "").splitlines() if line.strip()]
+
+
+def jsonl(*records):
+    """Lines of JSON."""
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def put(name, data):
+    """Write a file, and say its name."""
+    Path(os.fsdecode(name)).parent.mkdir(parents=True, exist_ok=True)
+    Path(os.fsdecode(name)).write_bytes(data if isinstance(data, bytes) else data.encode())
+    return name
+
+
+def rows(done):
+    """The rows of a run that ended well."""
+    assert done.code == 0, done
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+@pytest.fixture
+def news():
+    """A file of four short stories; the third is near the first, the fourth a copy of it."""
+    return put("news.jsonl", jsonl(*NEWS))
+
+
+@pytest.fixture(scope="session")
+def many():
+    """Lines enough for bars."""
+    some = random.Random(2)
+    words = [f"w{i}" for i in range(997)]
+    return jsonl(*({"id": i, "text": " ".join(some.choices(words, k=60))} for i in range(12_000)))
+
+
+# ---- the newcomer --------------------------------------------------------------------------------------------------------
+
+
+def test_the_bare_command_welcomes(run):
+    """`neardup` alone says what it is, two commands to start with, and all commands; that is no error."""
+    done = run()
+    assert (done.code, done.err) == (0, "")
+    for words in ("raw text in, verified near-duplicates out", "  neardup pairs FOLDER", "COMMAND --help says the rest"):
+        assert words in done.out
+    for command in ("dedup", "pairs", "query", "compare"):
+        assert re.search(rf"│ {command} +[A-Z]", done.out)
+
+
+@pytest.mark.parametrize("command", ["dedup", "pairs", "query", "compare"])
+def test_each_command_explains_itself_with_examples(command):
+    """`neardup COMMAND -h` and `--help` give examples and every option, each explained, within 80 columns."""
+    done = CliRunner().invoke(cli.app, [command, "--help"], prog_name="neardup", env={"COLUMNS": "80"})
+    assert done.exit_code == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert f"Examples:\n   neardup {command} " in re.sub(" +\n", "\n", done.stdout)
+    for option in ("--threshold", "--tokens", "--size", "--fail-on-duplicates", "--quiet"):
+        assert re.search(rf"{option}\b.* [A-Z][a-z]+", done.stdout)
+    assert CliRunner().invoke(cli.app, [command, "-h"], prog_name="neardup", env={"COLUMNS": "80"}).stdout == done.stdout
+
+
+def examples():
+    """The lines of the examples in the help texts."""
+    for command in (cli.dedup, cli.pairs, cli.query, cli.compare):
+        yield from (line.strip() for line in inspect.getdoc(command).partition("Examples:\n")[2].splitlines())
+
+
+@pytest.mark.parametrize("example", list(examples()))
+def test_every_example_runs(run, news, example):
+    """The examples in the help texts are no decoration: each one runs as it stands."""
+    for name in ("a.txt", "new-story.txt", "draft.txt", "draft.md", "published.txt", "essays/b.txt", "thesis/chapters/c.tex"):
+        put(name, MONDAY)
+    put("archive.jsonl", jsonl(*NEWS))
+    put("pages.jsonl.gz", gzip.compress(jsonl(*NEWS).encode()))
+    texts = [story["text"] for story in NEWS]
+    for name in ("jan", "feb", "news"):
+        pq.write_table(pa.table({"url": [f"{name}/{i}" for i in range(4)], "body": texts}), f"{name}.parquet")
+    if re.search("[|>]", example):
+        done = shell(example)
+    else:
+        words = [sorted(map(str, Path().glob(word))) if word.startswith("*") else [word] for word in shlex.split(example)[1:]]
+        done = run(*(word for group in words for word in group))
+    assert done.code == ("--fail-on-duplicates" in example and "thesis" not in example), done
+
+
+def test_the_version_is_said(run):
+    """`neardup --version` prints the name and the version."""
+    assert run("--version") == Done(0, f"neardup {neardup.__version__}\n", "")
+
+
+def test_the_shell_completes_commands_and_options():
+    """What typer's completion asks for is answered: commands, options, choices."""
+
+    def complete(line):
+        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1), "_NEARDUP_COMPLETE": "complete_bash"}
+        return process(env=os.environ | words).out.split()
+
+    assert complete("neardup pa") == ["pairs"]
+    assert complete("neardup dedup --ke") == ["--keep"]
+    assert complete("neardup dedup --keep l") == ["longest", "last"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["pears"], "No such command 'pears'. Did you mean"),
+        (["pairs"], "Missing argument 'IN"),
+        (["pairs", "--treshold", "1", "x"], "No such option"),
+        (["dedup", "--keep", "shortest", "x"], "Invalid value for '--keep'"),
+        (["pairs", "-t", "high", "x"], "Invalid value for '--threshold'"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(run, arguments, words):
+    """A wrong command, option or value is named on standard error, with the way to the help; the exit code is 2."""
+    done = run(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert words in done.err
+    assert "-h' for help" in done.err
+
+
+# ---- tables for people ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_pairs_on_a_terminal_are_a_table(columns):
+    """A table with the most similar first, exact copies last, paths below their common folder, no line wider than the terminal."""
+    for name, text in (("monday", MONDAY), ("edited", EDITED), ("rain", RAIN), ("shouted", SHOUTED)):
+        put(f"stories/2024/{name}.txt", text)
+    done = on_terminal("pairs", "stories", columns=columns)
+    assert done.code == 0
+    assert screen(done.out) == [
+        "Near-duplicates, below stories/2024/",
+        " similarity  a           b",
+        "      0.875  edited.txt  monday.txt",
+        "      0.875  edited.txt  shouted.txt",
+        "      1.000  monday.txt  shouted.txt",
+        "4 documents, 3 pairs at 0.8 or above",
+    ]
+
+
+def test_long_names_are_folded_not_cut():
+    """A name that is wider than the terminal goes on in the next line, complete."""
+    long = "x" * 150
+    put("news.jsonl", jsonl({"id": long, "text": MONDAY}, {"id": "m", "text": MONDAY}))
+    lines = screen(on_terminal("pairs", "news.jsonl", "-q", columns=60).out)
+    assert max(map(len, lines)) <= 60
+    assert "".join(lines).count("x") >= 150
+
+
+def test_a_terminal_shows_the_first_and_counts_the_rest():
+    """Of many rows 25 are shown, and how to get all is said."""
+    put("copies.jsonl", jsonl(*({"text": MONDAY} for _ in range(9))))
+    lines = screen(on_terminal("pairs", "copies.jsonl").out)
+    assert len([line for line in lines if line.startswith("      1.000")]) == 25
+    assert lines[-2:] == ["... and 11 more; into a pipe go all, as JSON lines", "9 documents, 36 pairs at 0.8 or above"]
+
+
+def test_without_a_pair_there_is_no_table():
+    """An empty table would say nothing; the count does."""
+    put("a.txt", MONDAY)
+    put("b.txt", RAIN)
+    assert screen(on_terminal("pairs", "a.txt", "b.txt").out) == ["2 documents, 0 pairs at 0.8 or above"]
+
+
+def test_dedup_on_a_terminal(news):
+    """What is removed, each with its kept document, then what it came to and where it is written."""
+    assert screen(on_terminal("dedup", news, "-o", "clean.jsonl", "--text", "text", "--id", "id").out) == [
+        "Removed, each with the kept document that it duplicates",
+        " similarity  id  witness",
+        "      0.875  e   m",
+        "      1.000  s   m",
+        "4 documents: 2 kept, 2 removed (1 exact)",
+        "written to clean.jsonl",
+    ]
+
+
+def test_query_on_a_terminal(news):
+    """What a text matches, best first."""
+    put("new.txt", MONDAY)
+    assert screen(on_terminal("query", news, "new.txt", "--quiet").out) == [
+        "Matches",
+        " similarity  containment  query    id",
+        "      1.000        1.000  new.txt  m",
+        "      1.000        1.000  new.txt  s",
+        "      0.875        0.933  new.txt  e",
+    ]
+
+
+def test_compare_on_a_terminal():
+    """The similarity, how much of each is in the other, and the passages that they share."""
+    put("a.txt", MONDAY)
+    put("b.txt", EDITED)
+    assert screen(on_terminal("compare", "a.txt", "b.txt", columns=120).out) == [
+        "0.875 similarity: a match at 0.8",
+        "93.3% of a.txt (15 shingles) is in b.txt",
+        "93.3% of b.txt (15 shingles) is in a.txt",
+        "shared, 18 tokens: the committee will meet on monday at ten in the town hall to vote on next year s",
+    ]
+    assert screen(on_terminal("compare", "a.txt", "b.txt", "-t", "0.9").out)[0] == "0.875 similarity: no match at 0.9"
+
+
+# ---- lines for programs --------------------------------------------------------------------------------------------------
+
+
+def test_pairs_in_a_pipe_are_json_lines(run, news):
+    """A pair a line, most similar first; the ids as they are in the file, a before b in it."""
+    assert rows(run("pairs", news)) == [
+        {"a": "m", "b": "s", "similarity": 1.0},
+        {"a": "m", "b": "e", "similarity": 0.875},
+        {"a": "e", "b": "s", "similarity": 0.875},
+    ]
+
+
+def test_dedup_in_a_pipe_lists_what_is_removed(run, news):
+    """A removed document a line, with its kept document and their similarity."""
+    assert rows(run("dedup", news)) == [
+        {"id": "e", "witness": "m", "similarity": 0.875},
+        {"id": "s", "witness": "m", "similarity": 1.0},
+    ]
+    assert [(row["id"], row["witness"]) for row in rows(run("dedup", news, "--keep", "last"))] == [("m", "s"), ("e", "s")]
+
+
+def test_query_in_a_pipe(run, news):
+    """A match a line, the best first for each query."""
+    assert rows(run("query", news, "-", stdin=EDITED.encode())) == [
+        {"query": "-", "id": "e", "similarity": 1.0, "containment": 1.0},
+        {"query": "-", "id": "m", "similarity": 0.875, "containment": 14 / 15},
+        {"query": "-", "id": "s", "similarity": 0.875, "containment": 14 / 15},
+    ]
+
+
+def test_compare_in_a_pipe(run):
+    """One line, with all that a terminal shows and all passages."""
+    put("a.txt", MONDAY)
+    put("b.txt", EDITED)
+    assert rows(run("compare", "a.txt", "b.txt")) == [
+        {
+            "a": "a.txt",
+            "b": "b.txt",
+            "similarity": 0.875,
+            "a_in_b": 14 / 15,
+            "b_in_a": 14 / 15,
+            "shingles_a": 15,
+            "shingles_b": 15,
+            "match": True,
+            "passages": ["the committee will meet on monday at ten in the town hall to vote on next year s"],
+        }
+    ]
+
+
+def test_documents_are_named_by_id_place_or_file(run):
+    """Ids keep their type; without ids a row has its place, and among several files the name of its file with its line."""
+    put("ids.jsonl", jsonl({"id": 7, "text": MONDAY}, {"id": "x", "text": MONDAY}))
+    put("none.jsonl", jsonl({"text": MONDAY}, {"text": MONDAY}))
+    assert rows(run("pairs", "ids.jsonl")) == [{"a": 7, "b": "x", "similarity": 1.0}]
+    assert rows(run("pairs", "none.jsonl")) == [{"a": 0, "b": 1, "similarity": 1.0}]
+    put("one.txt", RAIN)
+    assert rows(run("pairs", "none.jsonl", "one.txt")) == [{"a": "none.jsonl:1", "b": "none.jsonl:2", "similarity": 1.0}]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16"])
+def test_lines_are_utf_8_whatever_the_locale(encoding):
+    """JSON is UTF-8 by definition."""
+    put("日本é.txt", MONDAY)
+    put("ñ.txt", MONDAY)
+    done = process("pairs", "日本é.txt", "ñ.txt", "-q", env=os.environ | {"PYTHONIOENCODING": encoding})
+    assert rows(done) == [{"a": "日本é.txt", "b": "ñ.txt", "similarity": 1.0}]
+
+
+# ---- what goes in --------------------------------------------------------------------------------------------------------
+
+
+def written(name):
+    """A file of the stories in the format of its name."""
+    table = pa.Table.from_pylist(NEWS)
+    lines = jsonl(*NEWS).encode()
+    if name.endswith((".csv", ".tsv")):
+        pa.csv.write_csv(table, name, pa.csv.WriteOptions(delimiter="," if name.endswith("csv") else "\t"))
+    elif name.endswith(".parquet"):
+        pq.write_table(table, name)
+    elif name.endswith(".arrow"):
+        with pa.ipc.new_file(name, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        put(
+            name,
+            gzip.compress(lines) if name.endswith(".gz") else pa.compress(lines, "zstd", asbytes=True) if name.endswith(".zst") else lines,
+        )
+    return name
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".tsv", ".parquet", ".arrow"])
+def test_every_format_goes_in_and_comes_out(run, suffix):
+    """The same stories in any format have the same pairs; what is kept is written in any format, all columns in place."""
+    name = written(f"news{suffix}")
+    assert [(row["a"], row["b"]) for row in rows(run("pairs", name))] == [("m", "s"), ("m", "e"), ("e", "s")]
+    done = run("dedup", name, "-o", f"clean{suffix}")
+    assert done.err.endswith(f"4 documents: 2 kept, 2 removed (1 exact)\nwritten to clean{suffix}\n")
+    assert rows(run("query", f"clean{suffix}", name, "-t", "1")) == [
+        {"query": query, "id": id, "similarity": 1.0, "containment": 1.0} for query, id in ("mm", "rr", "sm")
+    ]
+
+
+def test_standard_input_is_lines_or_one_text(run):
+    """`-` is JSONL if it begins so, otherwise one text."""
+    assert rows(run("pairs", "-", stdin=jsonl(*NEWS[::3]).encode())) == [{"a": "m", "b": "s", "similarity": 1.0}]
+    put("b.txt", SHOUTED)
+    assert rows(run("pairs", "-", "b.txt", stdin=MONDAY.encode())) == [{"a": "-", "b": "b.txt", "similarity": 1.0}]
+    assert rows(run("compare", "b.txt", "-", stdin=MONDAY.encode()))[0]["similarity"] == 1
+
+
+def test_folders_are_read_to_the_bottom(run):
+    """All files below a folder that are not hidden; of them those that --glob chooses."""
+    for name in ("top.txt", "deep/down/below.txt", "deep/notes.md", ".hidden.txt", ".git/config"):
+        put(f"folder/{name}", MONDAY)
+    found = {row["id"] for row in rows(run("dedup", "folder"))} | {rows(run("dedup", "folder"))[0]["witness"]}
+    assert found == {"folder/top.txt", "folder/deep/down/below.txt", "folder/deep/notes.md"}
+    assert rows(run("pairs", "folder", "--glob", "**/*.txt")) == [
+        {"a": "folder/deep/down/below.txt", "b": "folder/top.txt", "similarity": 1.0}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [([], "no files in folder: hidden ones are not read"), (["--glob", "*.md"], "no files in folder: --glob '*.md' matches none")],
+)
+def test_a_folder_without_text_is_said(run, options, words):
+    """Nothing to read is no error, but a surprise, and so it is said."""
+    put("folder/.hidden.txt", MONDAY)
+    assert run("pairs", "folder", *options) == Done(0, "", f"{words}\n0 documents, 0 pairs at 0.8 or above\n")
+
+
+def test_guessed_columns_are_said(run, news):
+    """What was guessed is said with its file and the way to choose; what was named is not, and --quiet says nothing."""
+    note = "news.jsonl: {} column '{}' (guessed; --{} NAME chooses another)\n"
+    assert run("pairs", news).err.startswith(note.format("text", "text", "text") + note.format("id", "id", "id"))
+    assert run("pairs", news, "--text", "text", "--id", "id").err == "4 documents, 3 pairs at 0.8 or above\n"
+    assert run("pairs", news, "-q").err == ""
+
+
+def test_the_columns_that_are_named_are_used(run):
+    """--text and --id choose among several."""
+    put("a.csv", f'id,key,text,body\n1,x,one,"{MONDAY}"\n2,y,two,"{MONDAY}"\n')
+    assert rows(run("pairs", "a.csv", "--text", "body", "--id", "key")) == [{"a": "x", "b": "y", "similarity": 1.0}]
+
+
+@pytest.mark.parametrize(("corpus", "queries"), [("rows.csv", "one.txt"), ("one.txt", "rows.csv"), ("rows.csv", "rows.csv")])
+def test_columns_of_a_query_are_those_of_whichever_side_has_them(run, corpus, queries):
+    """`neardup query` looks for texts in tables, for tables in texts, for tables in tables, with the same --text."""
+    put("rows.csv", f'key,note,passage\nx,one,"{MONDAY}"\n')
+    put("one.txt", MONDAY)
+    (row,) = rows(run("query", corpus, queries, "--text", "passage", "--id", "key"))
+    assert [row["query"], row["id"]] == [{"rows.csv": "x", "one.txt": "one.txt"}[name] for name in (queries, corpus)]
+
+
+def test_columns_of_texts_are_refused(run):
+    """--text where nothing has columns is a mistake."""
+    put("a.txt", MONDAY)
+    assert run("query", "a.txt", "a.txt", "--text", "x").err == "neardup: text is 'x', but none of the files has columns; leave it out\n"
+
+
+def test_a_pipe_with_a_name_is_read():
+    """A FIFO is a text, as is /dev/null."""
+    put("a.txt", MONDAY)
+    os.mkfifo("fifo")
+    done = shell("cat a.txt > fifo & neardup pairs fifo a.txt /dev/null")
+    assert done == Done(0, '{"a": "fifo", "b": "a.txt", "similarity": 1.0}\n', "3 documents, 1 pair at 0.8 or above\n")
+
+
+# ---- what comes out ------------------------------------------------------------------------------------------------------
+
+
+def test_lines_that_are_kept_are_kept_byte_for_byte(run):
+    """JSONL to JSONL: order of names, spacing, numbers and unknown columns stay."""
+    lines = [
+        b'{ "text":"%s", "n": 1.0e2 }\n' % MONDAY.encode(),
+        b'{"text": "caf\\u00e9 %s"}\n' % RAIN.encode(),
+        b'{"text": "%s"}\n' % SHOUTED.encode(),
+    ]
+    put("in.jsonl", b"".join(lines))
+    assert run("dedup", "in.jsonl", "-o", "out.jsonl").code == 0
+    assert Path("out.jsonl").read_bytes() == b"".join(lines[:2])
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("command", [["pairs"], ["query", "news.jsonl"]])
+def test_pairs_and_matches_into_a_file(run, news, command, suffix):
+    """With -o the rows go into a file in the format of its name, and nothing to standard output."""
+    expected = rows(run(*command, news))
+    done = run(*command, news, "-o", f"found{suffix}")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.endswith(f" at 0.8 or above\nwritten to found{suffix}\n")
+    data = Path(f"found{suffix}").read_bytes()
+    readers = {
+        ".jsonl": lambda: pa.Table.from_pylist(list(map(json.loads, data.splitlines()))),
+        ".csv": lambda: pa.csv.read_csv(io.BytesIO(data)),
+    }
+    table = readers.get(suffix, lambda: pq.read_table(io.BytesIO(data)))()
+    assert table.column_names == list(expected[0])
+    assert table.to_pylist() == expected
+
+
+def test_no_pairs_make_an_empty_table(run):
+    """A table without rows has its columns nevertheless."""
+    put("a.txt", MONDAY)
+    assert run("pairs", "a.txt", "-o", "none.parquet").code == 0
+    assert pq.read_schema("none.parquet").names == ["a", "b", "similarity"]
+
+
+def test_texts_that_are_kept_are_copied_into_a_new_folder(run):
+    """A folder of texts to a folder of texts."""
+    put("in/a.txt", MONDAY)
+    put("in/deep/b.txt", SHOUTED)
+    put("in/deep/c.txt", RAIN)
+    assert rows(run("dedup", "in", "-o", "out")) == [{"id": "in/deep/b.txt", "witness": "in/a.txt", "similarity": 1.0}]
+    assert sorted(map(str, Path("out").rglob("*.txt"))) == ["out/a.txt", "out/deep/c.txt"]
+
+
+FORMATS = "end the name in .jsonl, .csv or .tsv (also .gz and .zst), .parquet or .arrow"
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("nowhere/out.jsonl", "nowhere/out.jsonl: its folder does not exist; create it: mkdir -p"),
+        ("out.doc", f"out.doc: not a format to write; {FORMATS}"),
+        ("out.parquet.gz", f"out.parquet.gz: not a format to write; {FORMATS}"),
+        ("", "the output is ''; name a file, like result.jsonl"),
+        ("-", "the output is '-'; name a file, like result.jsonl"),
+        ("special.jsonl", "special.jsonl: not a regular file; name another"),
+    ],
+)
+@pytest.mark.parametrize("command", [["dedup"], ["pairs"], ["query", "broken.jsonl"]])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(run, command, output, words):
+    """Not even the input is opened: that it is broken is not found."""
+    put("broken.jsonl", "broken\n")
+    os.mkfifo("special.jsonl")
+    done = run(*command, "broken.jsonl", "-o", output)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"neardup: {words}")
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("clean", "clean names a folder, into which only text files are copied; name a file, like clean.jsonl"),
+        ("/dev/full", "/dev/full names a folder, into which only text files are copied; name a file, like /dev/full.jsonl"),
+    ],
+)
+def test_a_table_is_not_copied_into_a_folder(run, output, words):
+    """The name of an output without an ending would be a folder: no place for lines, and said before the work."""
+    put("broken.jsonl", "broken\n")
+    assert run("dedup", "broken.jsonl", "-o", output) == Done(2, "", f"neardup: {words}\n")
+
+
+def test_a_folder_with_something_in_it_is_refused(run):
+    """Nothing is mixed with what is there, and nothing is read before that is said."""
+    put("full/a.txt", MONDAY)
+    words = "neardup: full is a folder with something in it; name a new one, or a file\n"
+    assert run("dedup", "missing.txt", "-o", "full") == Done(2, "", words)
+    assert run("dedup", "missing.txt", "-o", "/").code == run("pairs", "missing.txt", "-o", "/").code == 2
+
+
+@pytest.mark.parametrize("command", [["dedup"], ["pairs"], ["query", "folder"]])
+@pytest.mark.parametrize("inputs", ["folder/news.jsonl", "folder"])
+@pytest.mark.parametrize("output", ["folder/news.jsonl", "link.jsonl"])
+def test_an_input_is_never_overwritten(run, command, inputs, output):
+    """An output that is one of the inputs, by this name, another name or as part of a folder, is refused and stays as it was."""
+    put("folder/news.jsonl", jsonl(*NEWS))
+    Path("link.jsonl").symlink_to("folder/news.jsonl")
+    assert run(*command, inputs, "-o", output) == Done(2, "", f"neardup: {output} is one of the inputs; write to another name\n")
+    assert Path("folder/news.jsonl").read_text() == jsonl(*NEWS)
+
+
+def test_an_old_output_stays_when_the_work_fails(run):
+    """The new one takes its place only when it is complete."""
+    put("in.jsonl", jsonl(*NEWS) + "broken\n")
+    put("out.jsonl", "old")
+    assert run("dedup", "in.jsonl", "-o", "out.jsonl").code == 2
+    assert Path("out.jsonl").read_text() == "old"
+    assert sorted(map(str, Path().iterdir())) == ["in.jsonl", "out.jsonl"]
+
+
+# ---- how it ends ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "same", "code"),
+    [
+        (["dedup", "a.txt", "b.txt"], True, 1),
+        (["pairs", "a.txt", "b.txt"], True, 1),
+        (["query", "a.txt", "b.txt"], True, 1),
+        (["compare", "a.txt", "b.txt"], True, 1),
+        (["dedup", "a.txt", "b.txt", "-o", "kept.jsonl"], True, 1),
+        (["pairs", "a.txt", "b.txt", "-o", "found.csv"], True, 1),
+        (["dedup", "a.txt", "b.txt"], False, 0),
+        (["pairs", "a.txt", "b.txt"], False, 0),
+        (["query", "a.txt", "b.txt"], False, 0),
+        (["compare", "a.txt", "b.txt"], False, 0),
+    ],
+)
+def test_duplicates_fail_where_that_is_asked(run, arguments, same, code):
+    """--fail-on-duplicates ends with 1 when any are found and with 0 when none; without it 1 means nothing and never comes."""
+    put("a.txt", MONDAY)
+    put("b.txt", SHOUTED if same else RAIN)
+    assert run(*arguments, "--fail-on-duplicates").code == code
+    assert run(*arguments).code == 0
+    if "-o" in arguments:
+        assert Path(arguments[-1]).stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["pairs", "-t", "0"], "threshold is 0.0; it lies above 0 and is at most 1"),
+        (["dedup", "-t", "1.5"], "threshold is 1.5; it lies above 0 and is at most 1"),
+        (["query", "a.txt", "-t", "nan"], "threshold is nan; it lies above 0 and is at most 1"),
+        (["compare", "a.txt", "-t", "2"], "threshold is 2.0; it lies above 0 and is at most 1"),
+        (["pairs", "--recall", "1"], "recall is 1.0; it lies above 0 and below 1; no number of bands is certain, 0.999 is possible"),
+        (["dedup", "--size", "33"], "size is 33; it goes from 1 to 32"),
+        (["compare", "a.txt", "--size", "0"], "size is 0; it goes from 1 to 32"),
+        (["pairs", "--num-perm", "1"], "num_perm is 1; it goes from 2 to 4096"),
+        (["dedup", "--seed", "-1"], "seed is -1; it goes from 0 to 18446744073709551615"),
+        (["pairs", "--threads", "0"], "threads is 0; it goes from 1 to"),
+        (["pairs", "--max-pairs", "0", "b.txt"], "more than max_pairs=0 pairs"),
+        (["pairs", "missing.txt"], "missing.txt: no such file or folder; check the path"),
+        (["pairs", ""], "an input is ''; name a file or folder, or - for standard input"),
+        (["pairs", "--glob", "/*", "."], "glob is '/*':"),
+        (["compare", "-", "-"], "A and B are both '-'; standard input can be read once"),
+        (["query", "-", "-"], "CORPUS and IN are both '-'; standard input can be read once"),
+        (["compare", "two.jsonl"], "two.jsonl holds 2 documents; compare takes two files of one text each, pairs takes many"),
+        (["pairs", "two.jsonl", "--id", "id"], "id 'x' is document 0 and again document 1; ids do not repeat"),
+        (["pairs", "two.jsonl", "--text", "body"], "two.jsonl: no column 'body'; the columns are 'id', 'text'"),
+    ],
+)
+def test_wrong_use_is_told_in_one_line(run, arguments, words):
+    """The fact, the value and the remedy, on standard error, with exit code 2."""
+    put("a.txt", MONDAY)
+    put("b.txt", MONDAY)
+    put("two.jsonl", jsonl({"id": "x", "text": MONDAY}, {"id": "x", "text": RAIN}))
+    done = run(*arguments, *([] if arguments[1:] == ["-", "-"] else ["a.txt"]), "-q")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith(f"neardup: {words}")
+
+
+@pytest.mark.filterwarnings("always::neardup.RecallWarning")
+def test_a_recall_out_of_reach_is_a_note(run):
+    """A warning of the library is told like any other note, without the place in its source; --quiet keeps it back."""
+    put("a.txt", MONDAY)
+    words = "recall 0.999 at threshold 0.8 is out of reach with num_perm=4: 0.998 is the most; raise num_perm\n"
+    for command in (["pairs"], ["dedup"], ["query", "a.txt"]):
+        assert words in run(*command, "a.txt", "--num-perm", "4", "--recall", "0.999").err.splitlines(keepends=True)
+        assert run(*command, "a.txt", "--num-perm", "4", "--recall", "0.999", "-q").err == ""
+
+
+def test_texts_without_a_word_are_said(run):
+    """They match nothing, not even themselves."""
+    put("a.txt", "... --- ...")
+    put("b.txt", MONDAY)
+    done = run("compare", "a.txt", "b.txt")
+    assert (done.code, done.err) == (0, "a.txt has not a single word: it matches nothing\n")
+    assert "1 document without a single word: kept, since they duplicate nothing\n" in run("dedup", "a.txt", "b.txt").err
+
+
+def test_short_texts_are_counted(run):
+    """Where one edit can hide a copy, that is said."""
+    put("a.txt", "seven words are not so very many")
+    assert "1 document of fewer than 10 tokens: one edit can hide a copy; try a smaller --size\n" in run("dedup", "a.txt").err
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "neardup: out of memory\n"),
+        (OSError(errno.ENOSPC, "No space left on device"), "neardup: No space left on device; make room, or write elsewhere\n"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "neardup: Disk quota exceeded; make room, or write elsewhere\n"),
+    ],
+)
+def test_a_machine_that_is_full_is_told(run, news, monkeypatch, error, words):
+    """Neither memory nor disk is a reason for a traceback; what was at the output's place stays."""
+    put("out.jsonl", "old")
+
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr(files, "_lines", full)
+    done = run("dedup", news, "-o", "out.jsonl", "--text", "text", "--id", "id")
+    assert done == Done(2, "", words)
+    assert Path("out.jsonl").read_text() == "old"
+
+
+def test_a_defect_is_not_a_duplicate(run, news, monkeypatch):
+    """What should never happen is shown with its traceback, to be reported; the exit code 1 stays reserved."""
+    monkeypatch.setattr(cli.Job, "minhash", lambda _: 1 // 0)
+    done = run("pairs", news)
+    assert done.code == 2
+    assert "ZeroDivisionError" in done.err
+    assert done.err.endswith("\nneardup: a defect of neardup; please report it, with the lines above\n")
+
+
+# ---- bars ----------------------------------------------------------------------------------------------------------------
+
+
+def bars(text):
+    """What bars said: description, count, rate, time left, as often as they changed."""
+    return re.findall(r"([a-z ]+?) +[━╸╺]+ *([\d,]*) *([\d,]+/s)? +([\d:-]+)?", without_colours(text))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_bars_on_a_terminal(many, suffix):
+    """A bar a stage: what is done, how much, how fast, and the time left, though nobody knows how many lines there are."""
+    put(f"many.jsonl{suffix}", gzip.compress(many.encode(), 1) if suffix else many)
+    done = on_terminal("dedup", f"many.jsonl{suffix}", "-o", "out.jsonl", "--num-perm", "1024", "--threads", "1", columns=100)
+    shown = bars(done.out)
+    assert {"opening", "signing", "deciding", "writing"} <= {stage.strip() for stage, *_ in shown}
+    assert [count for stage, count, *_ in shown if stage.strip() == "signing"][-1] == "12,000"
+    rates = [rate for stage, _, rate, left in shown if stage.strip() == "signing" and re.fullmatch(r"\d:\d\d:\d\d", left)]
+    assert any(rates)
+    assert len(screen(done.out)) < 33, "the bars are taken away"
+
+
+def test_notes_stand_above_the_bars(news):
+    """A note begins its own line, and ends it."""
+    done = on_terminal("pairs", news, columns=100)
+    assert "\r\x1b[2Knews.jsonl: text column 'text' (guessed; --text NAME chooses another)\r\n" in done.out
+
+
+def test_no_bars_where_they_are_not_wanted(news):
+    """None with --quiet, none when standard error is no terminal, whatever the environment says of colours."""
+    assert "━" not in on_terminal("pairs", news, "--quiet").out
+    done = process("pairs", news, "-t", "1", "--text", "text", "--id", "id", env=os.environ | {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"})
+    assert done.err == "4 documents, 1 pair at 1.0 or above\n"
+
+
+# ---- interrupted ---------------------------------------------------------------------------------------------------------
+
+INTERRUPTED = "neardup: interrupted; an output file is complete or as it was\n"
+#: Runs the command, and interrupts it when a module is loaded.
+WHILE_LOADING = """
+import os, signal, sys
+
+module = sys.argv.pop(1)
+
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from neardup.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Have a signal come when a stage begins, or when a file is made durable, perhaps once more while it is removed."""
+
+    def before(owner, name, number, *, wanted=lambda *_: True):
+        function = getattr(owner, name)
+
+        def sending(*arguments, **options):
+            if wanted(*arguments):
+                os.kill(os.getpid(), number)
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, sending)
+
+    def interrupt(moment, number=signal.SIGINT):
+        if moment.startswith("fsync"):
+            again = lambda *_: before(Path, "unlink", number) or True  # noqa: E731
+            before(os, "fsync", number, **({"wanted": again} if moment == "fsync and unlink" else {}))
+        else:
+            before(Progress, "add_task", number, wanted=lambda _, stage: stage == moment)
+
+    return interrupt
+
+
+@pytest.mark.parametrize(
+    ("command", "moment"),
+    [("dedup", moment) for moment in ("opening", "signing", "deciding", "finding witnesses", "writing", "fsync", "fsync and unlink")]
+    + [("pairs", moment) for moment in ("opening", "reading", "pairing", "fsync")]
+    + [("query", moment) for moment in ("reading", "looking up", "fsync")],
+)
+def test_ctrl_c_leaves_nothing_half_written(run, interrupt, news, command, moment):
+    """In every stage: exit code 130, one line and no traceback, the old output as it was, no temporary file; twice is as once."""
+    put("out.jsonl", "old")
+    interrupt(moment)
+    assert run(command, *[news][: command == "query"], news, "-q", "-o", "out.jsonl") == Done(130, "", INTERRUPTED)
+    assert Path("out.jsonl").read_text() == "old"
+    assert sorted(map(str, Path().iterdir())) == ["news.jsonl", "out.jsonl"]
+
+
+@pytest.mark.parametrize(("module", "words"), [("rich.console", ""), ("numpy", INTERRUPTED), ("pyarrow", INTERRUPTED)])
+def test_ctrl_c_while_modules_are_loaded(news, module, words):
+    """The first moment of the command is part of it."""
+    assert process(module, "pairs", news, program=[sys.executable, "-c", WHILE_LOADING]) == Done(130, "", words)
+
+
+def test_ctrl_c_on_a_terminal(many):
+    """A real one, in the middle of the work: the cursor is back, and the bars are gone."""
+    put("many.jsonl", many)
+    done = on_terminal("pairs", "many.jsonl", "--num-perm", "4096", "--threads", "1", columns=100, until="reading")
+    assert done.code == 130
+    assert screen(done.out)[-1:] == [INTERRUPTED.rstrip()]
+    assert done.out.rindex("\x1b[?25h") > done.out.rindex("\x1b[?25l")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_other_ends_leave_nothing_either(run, interrupt, number, code):
+    """A terminal that is closed, a time limit: a copy of standard input is taken away too."""
+    interrupt("fsync", number)
+    gc.disable()  # so that only leaving can take it away
+    try:
+        assert run("dedup", "-", "-q", "-o", "out.jsonl", stdin=jsonl(*NEWS).encode()) == Done(code, "", INTERRUPTED)
+    finally:
+        gc.enable()
+    assert not Path("out.jsonl").exists()
+
+
+def test_what_the_caller_ignores_is_ignored(run, interrupt, news):
+    """Under nohup a terminal that is closed ends nothing."""
+    interrupt("reading", signal.SIGHUP)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert run("pairs", news, "-q").code == 0
+
+
+# ---- pipes and devices ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("options", "code"), [("", 0), ("--fail-on-duplicates", 1)])
+def test_a_broken_pipe_is_silent(options, code):
+    """`neardup pairs ... | head -1` prints one line and nothing else, and the exit code is what it would be."""
+    put("copies.jsonl", jsonl(*({"text": MONDAY} for _ in range(150))))
+    done = shell(f"neardup pairs copies.jsonl -q {options} | head -1")
+    assert done == Done(code, '{"a": 0, "b": 1, "similarity": 1.0}\n', "")
+
+
+@pytest.mark.parametrize("command", ["--help", "compare a.txt a.txt", "dedup a.txt a.csv"])
+def test_nobody_reads(command):
+    """Where the pipe is closed before a word is written, nothing is said and nothing failed."""
+    put("a.txt", MONDAY)
+    put("a.csv", f'text\n"{MONDAY}"\n')
+    assert shell(f"(sleep 0.1; neardup {command}) 2>&1 | true") == Done(0, "", "")
+
+
+@pytest.mark.parametrize("command", ["--help", "pairs a.txt b.txt -q"])
+def test_standard_output_that_takes_nothing(command):
+    """A full disk under standard output is told."""
+    put("a.txt", MONDAY)
+    put("b.txt", MONDAY)
+    assert shell(f"neardup {command} > /dev/full") == Done(2, "", "neardup: No space left on device; make room, or write elsewhere\n")
+
+
+def test_standard_error_that_takes_nothing():
+    """Notes that cannot be written stop no work, and an error is its exit code."""
+    put("a.csv", f'text\n"{MONDAY}"\n"{MONDAY}"\n')
+    assert shell("neardup pairs a.csv 2> /dev/full") == Done(0, '{"a": 0, "b": 1, "similarity": 1.0}\n', "")
+    assert shell("neardup pairs missing.csv 2> /dev/full").code == 2
+
+
+def test_closed_streams():
+    """Standard streams that whoever called has closed are as empty ones, and no file of ours takes their place."""
+    put("a.csv", f'text\n"{MONDAY}"\n"{MONDAY}"\n')
+    assert shell("neardup pairs - a.csv --text text >&- <&-") == Done(0, "", "3 documents, 1 pair at 0.8 or above\n")
+    assert shell("neardup dedup a.csv -o out.csv -q >&- 2>&- <&-").code == 0
+    assert Path("out.csv").read_text() == f'"text"\n"{MONDAY}"\n'
+
+
+# ---- the attacker --------------------------------------------------------------------------------------------------------
+
+
+@given(st.text())
+def test_whatever_is_shown_is_printable(text):
+    """No character reaches a terminal that it could act on."""
+    assert cli.printable(text).isprintable()
+    assert cli.printable(text) == text or not text.isprintable()
+
+
+@pytest.mark.parametrize("command", [["pairs"], ["dedup"], ["query", "ids.jsonl"]])
+def test_hostile_ids_reach_programs_as_they_are(run, command):
+    """In JSON lines every id is itself, and no byte is a control character."""
+    put("ids.jsonl", jsonl(*({"id": id, "text": MONDAY} for id in HOSTILE)))
+    done = run(*command, "ids.jsonl", "-t", "1")
+    assert {value for row in rows(done) for value in row.values() if isinstance(value, str)} == set(HOSTILE)
+    assert done.out.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("command", [["pairs"], ["dedup"]])
+def test_hostile_ids_reach_people_as_text(command):
+    """On a terminal they neither colour nor move nor ring; markup and emoji codes stay what they are."""
+    put("ids.jsonl", jsonl(*({"id": id, "text": MONDAY} for id in HOSTILE[:7])))
+    done = on_terminal(*command, "ids.jsonl", "-q", columns=120)
+    assert done.code == 0
+    for seen in (r"\x1b[31mred\x1b[0m", r"\x9b31mred", r"\x1b]0;title\x07", r"a\r\nb", "[bold]b[/bold]", "[/]", ":smile:"):
+        assert seen in done.out
+    assert without_colours(done.out).replace("\r\n", "").isprintable()
+
+
+def test_hostile_file_names(run):
+    """Names that are no Unicode, look like options or hold escapes are read, shown escaped, and copied as they are."""
+    names = [b"\xff\xfe", b"\x1b[31mred", b"a\nb", b"[/]", b":smile:", b"-o"]
+    for name in names:
+        put(b"names/" + name, MONDAY)
+    shown = on_terminal("dedup", "names", "-o", "out", "-q", columns=120).out
+    assert without_colours(shown).replace("\r\n", "").isprintable()
+    assert [re.split(" {2,}", line)[2] for line in screen(shown)[2:]] == ["-o", ":smile:", "[/]", r"a\nb", r"\udcff\udcfe"]
+    assert [os.fsencode(path) for path in Path("out").iterdir()] == [b"out/\x1b[31mred"]
+    found = {os.fsencode(row["id"]) for row in rows(run("dedup", "names"))}
+    assert found == {b"names/" + name for name in names} - {b"names/\x1b[31mred"}
+    assert run("compare", "names/\udcff\udcfe", "names/a\nb").code == 0
+    assert run("pairs", "\x1b[31m\udcff").err == "neardup: \\x1b[31m\\udcff: no such file or folder; check the path\n"
+
+
+@pytest.mark.parametrize("option", ["--\x1b[2J", "-o\x1b[2J/x.csv", "--threshold=\x1b[2J"])
+def test_hostile_options(option):
+    """What was typed comes back in messages, but not to the terminal's ear."""
+    put("a.txt", MONDAY)
+    assert "\x1b[2J" not in on_terminal("pairs", "a.txt", option, "-q").out
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("a.jsonl", "hello\n", "a.jsonl: line 1 is not JSON"),
+        ("a.jsonl", '{"text": "x"}\n\x1b[31m\n', "a.jsonl: line 2 is not JSON"),
+        ("a.jsonl", "\0\0\0\n", "a.jsonl: line 1 is not JSON"),
+        ("a.jsonl", "[" * 1_000_000, "a.jsonl: line 1 is not JSON"),
+        ("a.jsonl", '{"text": ' + '{"a":' * 1_000_000, "a.jsonl: line 1 is not JSON"),
+        ("a.jsonl", "[1]\n", "a.jsonl: line 1 is a list of JSON"),
+        ("a.jsonl", b'{"text": "\xff"}\n', "a.jsonl: line 1 is not JSON"),
+        ("a.jsonl", '{"text": 5, "body": "x"}\n{"text": 6}\n', "a.jsonl: line 2 has no 'body'"),
+        ("a.jsonl", '{"text": "x"}\n{"text": 6}\n', "a.jsonl: 'text' in line 2 is of type int"),
+        ("a.jsonl", '{"text": "x", "n": ' + "9" * 5000 + "}", "a.jsonl: line 1 is not JSON"),
+        ("a.jsonl", json.dumps({f"c{i}": "x" for i in range(100_000)}), "a.jsonl: no column is obviously the text"),
+        ("a.jsonl.gz", b"nothing of the kind", "a.jsonl.gz: "),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "x"}\n' * 999)[:-9], "a.jsonl.gz: "),
+        ("a.jsonl.zst", b"nothing of the kind", "a.jsonl.zst: "),
+        ("a.csv", ",".join(f"c{i}" for i in range(100_000)), "a.csv: no column is obviously the text"),
+        ("a.csv", "text,text\nx,y\n", "a.csv: two columns are named 'text'"),
+        ("a.csv", 'text\n"never closed', "a.csv: line 2"),
+        ("a.csv", b"text\n\xe9t\xe9\n", "a.csv: not UTF-8"),
+        ("a.parquet", b"PAR0 and so on, PAR0", "a.parquet: "),
+        ("a.parquet", b"PAR1" + b"\xff" * 99 + b"PAR1", "a.parquet: "),
+        ("a.parquet", b"", "a.parquet: "),
+        ("a.arrow", b"ARROW1" + b"\xff" * 99, "a.arrow: "),
+    ],
+)
+@pytest.mark.parametrize("command", ["pairs", "dedup"])
+def test_hostile_files(run, command, name, data, words):
+    """A file that is not what its name says is told in one line of bounded length, with its name; the exit code is 2."""
+    put(name, data)
+    done = run(command, name, "-q")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith(f"neardup: {words}")
+    assert done.err.rstrip("\n").isprintable()
+    assert len(done.err) < 2100
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.txt", b"\0" * 1000 + MONDAY.encode()),
+        ("a.txt", bytes(range(256)) * 100),
+        ("a.txt", b"\x89PNG\r\n\x1a\n" + os.urandom(5000)),
+        ("a.csv", f'text\n"{MONDAY} {"x " * 300_000}"\n'),
+        ("a.jsonl", json.dumps({"text": MONDAY, "deep": json.loads("[" * 500 + "]" * 500)})),
+        ("a.jsonl", json.dumps({"text": MONDAY, "id": 10**30})),
+        ("a.jsonl", "\n\n\n"),
+        ("a.csv", ""),
+    ],
+)
+def test_odd_files_are_read(run, name, data):
+    """What is odd but allowed has an answer."""
+    put(name, data)
+    put("b.txt", RAIN)
+    assert rows(run("pairs", name, "b.txt")) == []
+    assert rows(run("dedup", name, "b.txt")) == []
+    assert rows(run("query", "b.txt", name)) == []
+
+
+def test_an_id_too_large_for_a_table(run):
+    """JSON has integers of any size, tables do not; lines do."""
+    put("a.jsonl", jsonl({"id": 10**30, "text": MONDAY}, {"id": 1, "text": MONDAY}))
+    assert rows(run("pairs", "a.jsonl")) == [{"a": 10**30, "b": 1, "similarity": 1.0}]
+    words = "neardup: out.parquet: an id does not fit in 64 signed bits; JSON lines, without -o, fit all\n"
+    assert run("pairs", "a.jsonl", "-q", "-o", "out.parquet") == Done(2, "", words)
+
+
+def test_links_that_go_round_in_circles(run):
+    """A link to itself is told; inside a folder it is no text, and a linked folder is not entered."""
+    Path("loop").symlink_to("loop")
+    assert run("pairs", "loop").err.startswith("neardup: loop: Too many levels of symbolic links")
+    put("folder/a.txt", MONDAY)
+    for name, target in (("up", "../folder"), ("loop", "loop"), ("gone.txt", "nowhere")):
+        Path("folder", name).symlink_to(target)
+    assert run("pairs", "folder").err == "1 document, 0 pairs at 0.8 or above\n"
+
+
+# ---- a real pair ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not SEEDS.is_dir(), reason="needs ../shared/seeds, real texts that are not part of the project")
+def test_the_seeds_on_a_terminal():
+    """Of three real stories two are the same; their folder is said once."""
+    title, head, row, summary = screen(on_terminal("pairs", SEEDS, columns=100 + len(str(SEEDS))).out)
+    assert title == f"Near-duplicates, below {SEEDS}/"
+    assert head.split() == ["similarity", "a", "b"]
+    assert re.fullmatch(r" +0\.936  000_\w+\.txt  003_\w+\.txt", row)
+    assert summary == "3 documents, 1 pair at 0.8 or above"
