@@ -140,6 +140,8 @@ pub struct DistinctCounter {
     /// Only hashes that begin with this many zero bits are counted any more; then all are in `rest`.
     level: u32,
     taken: Vec<u64>,
+    /// A bit for each place that a hash may fall on, for `count_once`.
+    bits: Vec<u64>,
 }
 
 impl Default for DistinctCounter {
@@ -155,6 +157,7 @@ impl Default for DistinctCounter {
             zero: false,
             level: 0,
             taken: Vec::new(),
+            bits: Vec::new(),
         }
     }
 }
@@ -164,6 +167,48 @@ impl DistinctCounter {
     pub const LIMIT: usize = 1 << 20;
     /// Places of `first` at most: it stays in the cache.
     const FIRST: usize = 1 << 13;
+
+    /// How many of these hashes, all that a document has, are distinct; None where that is better found by `insert_all`.
+    ///
+    /// Each hash sets a bit. Those that find theirs set are suspects: few, as there are many more bits than hashes, unless
+    /// the text repeats itself. Their repetitions are counted one by one.
+    #[inline(always)]
+    pub fn count_once(&mut self, hashes: &[u64]) -> Option<u64> {
+        const MOST: usize = 2800;
+        const SUSPECTS: usize = 24;
+        let n = hashes.len();
+        if n > MOST {
+            return None;
+        }
+        let width = (n * n / 8).max(512).ilog2() + 1;
+        self.bits.clear();
+        self.bits.resize(1 << (width - 6), 0);
+        self.taken.resize(n, 0);
+        let (bits, taken) = (self.bits.as_mut_slice(), self.taken.as_mut_slice());
+        let mut suspects = 0;
+        for &y in hashes {
+            let place = y >> (64 - width);
+            // SAFETY: a place has `width` bits, six of which choose the bit in a word.
+            let word = unsafe { bits.get_unchecked_mut((place >> 6) as usize) };
+            let old = *word;
+            *word = old | 1 << (place & 63);
+            // SAFETY: suspects grow by at most one a hash, and `taken` is as long as the hashes.
+            *unsafe { taken.get_unchecked_mut(suspects) } = y;
+            suspects += (old >> (place & 63) & 1) as usize;
+        }
+        if suspects > SUSPECTS {
+            return None;
+        }
+        let suspects = &mut taken[..suspects];
+        suspects.sort_unstable();
+        let mut repeats = 0;
+        for (i, &y) in suspects.iter().enumerate() {
+            if i == 0 || suspects[i - 1] != y {
+                repeats += hashes.iter().map(|&h| (h == y) as u64).sum::<u64>() - 1;
+            }
+        }
+        Some(n as u64 - repeats)
+    }
 
     /// Make ready for a document of about `expected` shingles.
     #[inline(always)]

@@ -5,7 +5,7 @@ use crate::minhash::{DistinctCounter, Lattice};
 #[cfg(target_arch = "x86_64")]
 use crate::path::{Avx2, Avx512};
 use crate::path::{Instructions, Path, Portable};
-use crate::text::{Block, Reader};
+use crate::text::{Block, Reader, BLOCK};
 use crate::verify::{sort_distinct, SortScratch};
 use std::ops::Range;
 use std::sync::Mutex;
@@ -184,19 +184,52 @@ fn ascend(hashes: &[u64]) -> bool {
 
 /// A document being signed. Its verification hashes are appended to those of the documents before it where `KEEP`.
 struct Signing<'a, const KEEP: bool> {
-    /// The shingles are known to be distinct.
-    distinct: bool,
-    lattice: &'a Lattice,
+    recipe: &'a Recipe,
     counter: &'a mut DistinctCounter,
+    counting: Counting,
     values: &'a mut [u32],
     verification: Verification<'a>,
     sort: &'a mut SortScratch,
 }
 
+/// How the distinct shingles of a document are counted.
+enum Counting {
+    /// They are known to be distinct.
+    Known(u64),
+    /// All come at once.
+    Once { expected: usize },
+    /// They come in blocks.
+    Blocks,
+}
+
+impl Counting {
+    fn of(document: Document, counter: &mut DistinctCounter) -> Self {
+        let expected = document.weight() / 8;
+        match document {
+            Document::Hashes(hashes) if hashes.len() <= DistinctCounter::LIMIT && ascend(hashes) => Counting::Known(hashes.len() as u64),
+            Document::Text(text) if text.len() <= BLOCK => Counting::Once { expected },
+            Document::Tokens(hashes) | Document::Hashes(hashes) if hashes.len() <= TOKENS => Counting::Once { expected },
+            _ => {
+                counter.clear(expected);
+                Counting::Blocks
+            }
+        }
+    }
+}
+
 impl<const KEEP: bool> Sink for Signing<'_, KEEP> {
     #[inline(always)]
     unsafe fn take<P: Instructions>(&mut self, shingles: &mut [u64]) {
-        if !self.distinct {
+        if let Counting::Once { expected } = self.counting {
+            self.counting = match self.counter.count_once(shingles) {
+                Some(count) => Counting::Known(count),
+                None => {
+                    self.counter.clear(expected);
+                    Counting::Blocks
+                }
+            };
+        }
+        if let Counting::Blocks = self.counting {
             self.counter.insert_all::<KEEP>(shingles, self.verification.out);
         } else if KEEP {
             self.verification.out.extend(shingles.iter().map(|y| (y >> 32) as u32));
@@ -205,7 +238,7 @@ impl<const KEEP: bool> Sink for Signing<'_, KEEP> {
             self.verification.settle(self.sort);
         }
         // SAFETY: as the caller promised.
-        unsafe { self.lattice.update::<P>(self.values, shingles) };
+        unsafe { self.recipe.lattice.update::<P>(self.values, shingles) };
     }
 }
 
@@ -223,17 +256,19 @@ unsafe fn sign_document<P: Instructions, const KEEP: bool>(
     out: &mut Vec<u32>,
 ) -> u64 {
     values.fill(u32::MAX);
-    let distinct = matches!(document, Document::Hashes(hashes) if hashes.len() <= DistinctCounter::LIMIT && ascend(hashes));
-    counter.clear(if distinct { 0 } else { document.weight() / 8 });
     let mut sort = std::mem::take(&mut scratch.sort);
-    let mut signing =
-        Signing::<KEEP> { distinct, lattice: &recipe.lattice, counter, values, verification: Verification::new(out), sort: &mut sort };
+    let counting = Counting::of(document, counter);
+    let mut signing = Signing::<KEEP> { recipe, counter, counting, values, verification: Verification::new(out), sort: &mut sort };
     // SAFETY: as the caller promised.
     unsafe { each_shingle::<P>(document, recipe.chars, recipe.size, recipe.secret, scratch, &mut signing) };
     if KEEP {
         signing.verification.settle(signing.sort);
     }
-    let count = if distinct { document.weight() as u64 / 8 } else { signing.counter.count() };
+    let count = match signing.counting {
+        Counting::Known(count) => count,
+        Counting::Once { .. } => 0,
+        Counting::Blocks => signing.counter.count(),
+    };
     scratch.sort = sort;
     count
 }
