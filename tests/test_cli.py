@@ -37,7 +37,11 @@ from neardup import cli, files
 
 SEEDS = Path(__file__).parents[2] / "shared" / "seeds"
 COMMAND = Path(sysconfig.get_path("scripts")) / "neardup"
-PROGRAM = [str(COMMAND)] if COMMAND.exists() else [sys.executable, "-c", "from neardup.cli import main; main()"]
+PROGRAM = (
+    [str(COMMAND)]
+    if COMMAND.exists()
+    else [sys.executable, "-c", "import sys; sys.argv[0] = 'neardup'; from neardup.cli import main; main()"]
+)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 MONDAY = "The committee will meet on Monday at ten in the town hall to vote on next year's budget."
@@ -301,6 +305,24 @@ def test_a_terminal_shows_the_first_and_counts_the_rest():
     lines = screen(on_terminal("pairs", "copies.jsonl").out)
     assert len([line for line in lines if line.startswith("      1.000")]) == 25
     assert lines[-2:] == ["... and 11 more; into a pipe go all, as JSON lines", "9 documents, 36 pairs at 0.8 or above"]
+
+
+@pytest.mark.parametrize(
+    ("names", "folder"),
+    [
+        (["a/b/x", "a/b/y"], "a/b/"),
+        (["a/bx", "a/by"], "a/"),
+        (["/a", "/b"], "/"),
+        (["https://a.org/1", "https://a.org/2"], "https://a.org/"),
+        (["/a/x", "a/x"], ""),
+        (["x", "y"], ""),
+        ([1, "a/x"], ""),
+        ([], ""),
+    ],
+)
+def test_what_all_names_begin_with_is_shown_once(names, folder):
+    """The folder or address that all names share goes into the title, and only that: each row with it is the name again."""
+    assert cli.folder_of(names) == folder
 
 
 def test_without_a_pair_there_is_no_table():

@@ -15,7 +15,7 @@ try:
     import traceback
     import warnings
     from collections.abc import Callable, Iterable, Iterator
-    from contextlib import contextmanager, suppress
+    from contextlib import contextmanager, nullcontext, suppress
     from dataclasses import dataclass
     from enum import Enum
     from functools import partial
@@ -104,12 +104,8 @@ def emit(rows: Iterable[dict[str, Any]]) -> None:
 
 def folder_of(names: list[Any]) -> str:
     """The folder that all names lie below, with its last slash; empty when there is none or they are not paths."""
-    if not all(isinstance(name, str) and "/" in name for name in names):
-        return ""
-    try:
-        return os.path.commonpath([name.rpartition("/")[0] or "/" for name in names]).rstrip("/") + "/"
-    except ValueError:  # absolute and relative ones, or none
-        return ""
+    shared = os.path.commonprefix(names) if all(isinstance(name, str) for name in names) else ""  # noqa: RUF071  cut below
+    return shared[: shared.rfind("/") + 1]
 
 
 def show(columns: dict[str, list[Any]], title: str) -> None:
@@ -137,8 +133,8 @@ def show(columns: dict[str, list[Any]], title: str) -> None:
 def progress(*, quiet: bool) -> Iterator[Tell]:
     """A bar a stage, on standard error, where that is a terminal; warnings become notes."""
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn()
-    disable = quiet or not sys.stderr.isatty()
-    with warnings.catch_warnings(), Progress(*columns, console=Console(stderr=True), transient=True, disable=disable) as bars:
+    bars = Progress(*columns, console=Console(stderr=True), transient=True)
+    with warnings.catch_warnings(), bars if sys.stderr.isatty() and not quiet else nullcontext():
         warnings.showwarning = lambda message, *_, **__: note(message, quiet=quiet)
 
         def tell(stage: str, done: int = 0, total: int | None = None, corpus: FileDocuments | None = None) -> None:
@@ -148,12 +144,12 @@ def progress(*, quiet: bool) -> Iterator[Tell]:
                 bars.add_task(stage, total=None, count="")
             task = bars.tasks[-1]
             elapsed = task.elapsed or 0
-            count = (f"{done:,}" if done else "") + (f" {done / elapsed:,.0f}/s" if elapsed > 0.1 and done else "")
+            counted = (f"{done:,}" if done else "") + (f" {done / elapsed:,.0f}/s" if elapsed > 0.1 and done else "")
             if corpus is not None and total is None:
                 total = corpus.total
                 if total is None:  # the bytes are counted
                     done, total = corpus.bytes_done, corpus.bytes_total
-            bars.update(task.id, completed=done, total=total, count=count)
+            bars.update(task.id, completed=done, total=total, count=counted)
 
         yield tell
 
