@@ -126,12 +126,13 @@ def shell(line, **options):
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def on_terminal(*arguments, columns=80, until=None, **options):
+def on_terminal(*arguments, columns=80, until=None, typed=b"", **options):
     """Run the command on a terminal, perhaps until it shows a word; ``out`` is all that reached it, colours and movements too."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     with start(*arguments, **{"stdin": theirs, "stdout": theirs, "stderr": theirs} | options) as running:
         os.close(theirs)
+        os.write(ours, typed)
         shown = b""
         with contextlib.suppress(OSError):  # the other side is closed
             while part := os.read(ours, 65536):
@@ -802,6 +803,15 @@ def test_no_bars_where_they_are_not_wanted(news):
     assert done.err == "4 documents, 1 pair at 1.0 or above\n"
 
 
+def test_no_bar_disturbs_who_types():
+    """Standard input may be a keyboard: nothing is drawn before it has ended."""
+    done = on_terminal("pairs", "-", typed=f"{MONDAY}\n\4".encode())
+    assert done.code == 0
+    assert done.out.startswith(f"{MONDAY}\r\n")
+    assert "opening" not in done.out
+    assert screen(done.out)[-1] == "1 document, 0 pairs at 0.8 or above"
+
+
 # ---- interrupted ---------------------------------------------------------------------------------------------------------
 
 INTERRUPTED = "neardup: interrupted; an output file is complete or as it was\n"
@@ -1055,6 +1065,18 @@ def test_an_id_too_large_for_a_table(run):
     assert rows(run("pairs", "a.jsonl")) == [{"a": 10**30, "b": 1, "similarity": 1.0}]
     words = "neardup: out.parquet: an id does not fit in 64 signed bits; JSON lines, without -o, fit all\n"
     assert run("pairs", "a.jsonl", "-q", "-o", "out.parquet") == Done(2, "", words)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize(
+    ("arguments", "name"), [(["pairs", "secret.txt"], "secret.txt"), (["dedup", "ok.txt", "-o", "locked/out.jsonl"], "locked/out.jsonl")]
+)
+def test_what_is_locked(run, arguments, name):
+    """A file that may not be read, a folder that may not be written: told, with the remedy."""
+    put("ok.txt", MONDAY)
+    Path(put("secret.txt", MONDAY)).chmod(0)
+    Path("locked").mkdir(0o555)
+    assert run(*arguments) == Done(2, "", f"neardup: {name}: permission denied; change the mode of the file or its folder\n")
 
 
 def test_links_that_go_round_in_circles(run):

@@ -15,7 +15,7 @@ try:
     import traceback
     import warnings
     from collections.abc import Callable, Iterable, Iterator
-    from contextlib import contextmanager, nullcontext, suppress
+    from contextlib import ExitStack, contextmanager, suppress
     from dataclasses import dataclass
     from enum import Enum
     from functools import partial
@@ -134,10 +134,12 @@ def progress(*, quiet: bool) -> Iterator[Tell]:
     """A bar a stage, on standard error, where that is a terminal; warnings become notes."""
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn()
     bars = Progress(*columns, console=Console(stderr=True), transient=True)
-    with warnings.catch_warnings(), bars if sys.stderr.isatty() and not quiet else nullcontext():
+    with warnings.catch_warnings(), ExitStack() as shown:
         warnings.showwarning = lambda message, *_, **__: note(message, quiet=quiet)
 
         def tell(stage: str, done: int = 0, total: int | None = None, corpus: FileDocuments | None = None) -> None:
+            if not bars.tasks and sys.stderr.isatty() and not quiet:
+                shown.enter_context(bars)
             if not bars.tasks or bars.tasks[-1].description != stage:
                 for task in bars.tasks[-1:]:  # it is done
                     bars.update(task.id, total=task.completed or 1, completed=task.completed or 1)
