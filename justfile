@@ -34,7 +34,7 @@ test-rust *args:
 
 # test everything that Python can reach, examples included
 test-python *args:
-    {{ python }} -m pytest -n auto --dist worksteal -p no:benchmark {{ args }}
+    {{ python }} -m pytest -ra -n auto --dist worksteal -p no:benchmark {{ args }}
 
 # run only the examples: docstrings, README and docs
 doctest:

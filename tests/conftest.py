@@ -1,6 +1,7 @@
 """What all tests share: how hypothesis runs, and what a test measured, in the summary."""
 
 import os
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
@@ -18,3 +19,10 @@ def pytest_terminal_summary(terminalreporter):
     for report in reports:
         values = ", ".join(f"{name} {value}" for name, value in report.user_properties)
         terminalreporter.line(f"{report.nodeid}: {values}")
+
+
+def pytest_report_header() -> str:
+    """Whether the tests on real texts run, which are not part of the project."""
+    shared = Path(__file__).parents[2] / "shared"
+    there = [name for name in ("seeds", "data/reuters-21578", "prototype") if (shared / name).is_dir()]
+    return f"real texts in ../shared: {', '.join(there) or 'none, the tests that need them are skipped'}"
