@@ -12,6 +12,7 @@ import os
 import pty
 import random
 import re
+import select
 import shlex
 import signal
 import struct
@@ -135,7 +136,7 @@ def on_terminal(*arguments, columns=80, until=None, typed=b"", **options):
         os.write(ours, typed)
         shown = b""
         with contextlib.suppress(OSError):  # the other side is closed
-            while part := os.read(ours, 65536):
+            while part := os.read(ours, 65536) if select.select([ours], [], [], 60)[0] else running.kill():
                 shown += part
                 if until and until.encode() in shown:
                     running.send_signal(signal.SIGINT)
@@ -805,7 +806,7 @@ def test_no_bars_where_they_are_not_wanted(news):
 
 def test_no_bar_disturbs_who_types():
     """Standard input may be a keyboard: nothing is drawn before it has ended."""
-    done = on_terminal("pairs", "-", typed=f"{MONDAY}\n\4".encode())
+    done = on_terminal("pairs", "-", typed=f"{MONDAY}\n\4\4".encode())
     assert done.code == 0
     assert done.out.startswith(f"{MONDAY}\r\n")
     assert "opening" not in done.out
