@@ -20,6 +20,7 @@ setup:
 # check the style of Python and Rust
 lint:
     {{ python }} -m ruff check .
+    {{ python }} -m ruff format --check .
     cargo fmt --check --manifest-path src/kernels/Cargo.toml
     cargo clippy {{ crate }} --all-targets -- -D warnings
     cargo clippy {{ crate }} --all-targets --features python -- -D warnings

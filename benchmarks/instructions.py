@@ -27,7 +27,9 @@ def build() -> Path:
     """Build the program; where it is."""
     command = ["cargo", "build", "--release", "--locked", "--example", "instructions", "--message-format", "json"]
     messages = subprocess.run(command, cwd=CRATE, check=True, capture_output=True, text=True).stdout.splitlines()
-    built = [m["executable"] for m in map(json.loads, messages) if m.get("target", {}).get("name") == "instructions" and m.get("executable")]
+    built = [
+        m["executable"] for m in map(json.loads, messages) if m.get("target", {}).get("name") == "instructions" and m.get("executable")
+    ]
     return Path(built[-1])
 
 

@@ -71,7 +71,13 @@ def terminal(command, folder):
     ours, theirs = pty.openpty()
     env = {"COLUMNS": "100", "NO_COLOR": "1", "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])}
     with subprocess.Popen(
-        ["bash", "-c", command], cwd=folder, env=os.environ | env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE, text=True
+        ["bash", "-c", command],
+        cwd=folder,
+        env=os.environ | env,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         os.close(theirs)
         printed = b""

@@ -472,6 +472,68 @@ def test_the_model_sees_candidates_that_are_missed():
     assert scores == {0.0, 15 / 17}
 
 
+# ---- verify="estimate" -----------------------------------------------------------------------------------------------
+
+
+def test_an_index_may_estimate():
+    """A byte a slot instead of the hashes: the copy is found, and every match says that it is an estimate."""
+    index = filled([TEXT, OTHER, COPY, "", "..."], verify="estimate")
+    assert index.query("Nobody has ever said a word of this to any of those who were there.") == []
+    assert index.query(TEXT) == [Match(0, 1.0, 1.0, exact=False), Match(2, 1.0, 1.0, exact=False)]
+    assert rows(index.pairs()) == [(0, 2, 1.0)]
+    assert index.add_unless_duplicate("again", COPY) == Match(0, 1.0, 1.0, exact=False)
+    assert index.query("") == []
+    index.remove(0)
+    index.update(1, TEXT)
+    assert index.query(COPY) == [Match(1, 1.0, 1.0, exact=False), Match(2, 1.0, 1.0, exact=False)]
+    assert "similarities estimated" in repr(index)
+    assert "estimated" not in repr(Index())
+
+
+@settings(max_examples=40)
+@given(truth.corpora(), st.sampled_from([0.3, 0.5, 0.8, 1.0]))
+def test_estimated_matches_are_those_of_the_specification(texts, threshold):
+    """Among the candidates, exactly those whose lean signatures reach the threshold match, with the similarity they speak of."""
+    minhash = MinHash(num_perm=66, shingling=SINGLE_WORDS)
+    index = Index(threshold, verify="estimate", minhash=minhash, banding=Banding(66, 1))
+    index.add_many(range(len(texts)), texts)
+    signatures = minhash.sign_many(texts)
+    lean = [reference.lean_signature(signature.values) for signature in signatures]
+    for i, matches in enumerate(index.query_many(texts)):
+        expected = {}
+        for j, other in enumerate(signatures):
+            n, m = signatures[i].count, other.count
+            if n and m and (signatures[i].values == other.values).any():
+                estimate = reference.estimated_similarity(int((lean[i] == lean[j]).sum()), 66, n, m)
+                if estimate >= threshold:
+                    expected[j] = estimate
+        assert {match.id: match.similarity for match in matches} == expected
+
+
+def test_an_estimating_index_finds_real_near_copies():
+    """Of pairs at 0.9 nearly all are found at 0.8; of pairs at 0.6 hardly one."""
+    rng = np.random.default_rng(0)
+    words = rng.integers(0, 10**9, (300, 200))
+    index = Index(0.8, verify="estimate", shingling=SINGLE_WORDS)
+    index.add_many(range(300), [" ".join(map(str, row)) for row in words])
+    for changed, least, most in ((10, 290, 300), (50, 0, 3)):
+        queries = [" ".join(map(str, [*row[changed:], *range(changed)])) for row in words]
+        found = index.query_many(queries)
+        assert all(match.id == i for i, matches in enumerate(found) for match in matches)
+        assert least <= sum(map(len, found)) <= most
+
+
+def test_what_an_estimating_index_cannot_do():
+    """It has no shingles to show; and there are two ways to verify."""
+    index = filled([TEXT], verify="estimate")
+    with pytest.raises(IncompatibleError, match="an index of verify='estimate' keeps no shingles to show; make it with verify='exact'"):
+        index.explain(0, NEAR)
+    with pytest.raises(UnknownDocumentError, match="no document 1"):
+        index.explain(1, NEAR)
+    with pytest.raises(ParameterError, match="verify is 'both'; it is 'exact' or 'estimate'"):
+        Index(verify="both")
+
+
 # ---- pairs -----------------------------------------------------------------------------------------------------------
 
 

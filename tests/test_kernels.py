@@ -685,6 +685,26 @@ verifications = st.sets(st.one_of(st.integers(0, 40), st.sampled_from([2**31, 2*
 )
 
 
+@given(st.integers(2, 300), st.integers(0, 5), st.integers(0, 2**32))
+def test_lean_signatures(num_perm: int, number: int, seed: int) -> None:
+    """Eight mixed bits a slot, four slots a little-endian word, the last word filled with 0; on any number of threads."""
+    values = np.random.default_rng(seed).integers(0, 2**32, (number, num_perm), dtype=np.uint32)
+    words = _kernels.lean_signatures(values, 2)
+    assert words.shape == (number, -(-num_perm // 4))
+    for row, value in zip(words, values, strict=True):
+        lean = row.astype("<u4").view(np.uint8)
+        assert_array_equal(lean[:num_perm], reference.lean_signature(value))
+        assert not lean[num_perm:].any()
+
+
+def test_lean_signatures_of_the_widest_and_of_many() -> None:
+    """4,096 slots, and a batch that threads share."""
+    wide = np.random.default_rng(0).integers(0, 2**32, (2, 4096), dtype=np.uint32)
+    assert_array_equal(_kernels.lean_signatures(wide, 1)[1].astype("<u4").view(np.uint8), reference.lean_signature(wide[1]))
+    many = np.random.default_rng(1).integers(0, 2**32, (5000, 16), dtype=np.uint32)
+    assert_array_equal(_kernels.lean_signatures(many, 3), _kernels.lean_signatures(many, 1))
+
+
 @given(st.lists(st.tuples(verifications, st.lists(st.integers(0, MASK), min_size=3, max_size=3)), max_size=4))
 def test_set_hashes(documents: list[Any]) -> None:
     """The name of a shingle set, empty ones included."""

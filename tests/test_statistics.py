@@ -160,6 +160,45 @@ def test_the_standard_error_is_an_upper_bound() -> None:
         assert spread <= named <= 2 * spread
 
 
+# ---- 8 bits a slot ---------------------------------------------------------------------------------------------------
+
+
+def lean_errors(documents: Pairs, seed: int) -> npt.NDArray[np.float64]:
+    """Similarity estimated from lean signatures, chance matches taken off but not cut at 0, minus the exact one."""
+    a, b = (_kernels.lean_signatures(sign(side, seed=seed), 2).view(np.uint8) for side in (documents.a, documents.b))
+    return ((a == b).mean(axis=1) - 1 / 256) / (1 - 1 / 256) - documents.similarity
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 10, 50, 200])
+def test_lean_signatures_are_unbiased(n: int) -> None:
+    """From the shortest documents on, where all slots have the low bits of one shingle: for each seed and for all of them."""
+    for similarity in (0.2, 0.5, 0.8):
+        found = [lean_errors(pairs(n, similarity, 5000, seed), seed) for seed in SEEDS]
+        for seed in SEEDS:
+            assert_mean(found[seed], message=f"n={n} seed {seed}")
+        assert_mean(np.concatenate(found), message=f"n={n}, all seeds")
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_strangers_agree_by_chance_alone(n: int) -> None:
+    """Unlike documents of n shingles each agree in one slot of 256, as independent bytes do: no pair looks alike."""
+    shingles = np.random.default_rng(n).integers(0, 2**64, (40_000, 2 * n), dtype=np.uint64)
+    a, b = (_kernels.lean_signatures(sign(side), 2).view(np.uint8) for side in (shingles[:, :n], shingles[:, n:]))
+    equal = (a == b).sum(axis=1)
+    assert_mean(equal.astype(np.float64), 128 / 256)
+    assert abs(equal.var() / (128 / 256 * 255 / 256) - 1) <= 0.05
+    assert equal.max() <= 8  # independent bytes exceed it once in 4 million pairs
+    assert equal.max() >= 4
+
+
+@pytest.mark.parametrize(("n", "similarity"), [(5, 0.8), (50, 0.8), (200, 0.5), (1000, 0.8)])
+def test_variance_of_lean_signatures(n: int, similarity: float) -> None:
+    """Not more than the standard error that the documentation gives, sqrt(J (1 - J) / K), and 5 % for chance matches."""
+    found = np.concatenate([lean_errors(pairs(n, similarity, 2000, seed), seed) for seed in SEEDS])
+    exact = pairs(n, similarity, 1, 0).similarity
+    assert math.sqrt((found**2).mean()) <= 1.05 * math.sqrt(exact * (1 - exact) / 128)
+
+
 # ---- band recall -----------------------------------------------------------------------------------------------------
 
 #: rows at most 8, all the bands that 128 slots hold; the thresholds for which they are chosen with a recall of 0.99

@@ -48,13 +48,14 @@ def batch(*documents):
     """Documents as a store takes them."""
     hashes, offsets = s.flat([sorted(hashes) for hashes, _ in documents], np.uint32)
     keys = np.array([keys for _, keys in documents], np.uint64).reshape(len(documents), BANDS)
-    return StoreBatch(keys, np.array([set_hash(doc) for doc in documents], np.uint64), hashes, offsets)
+    sizes = np.diff(offsets).astype(np.uint32)
+    return StoreBatch(keys, np.array([set_hash(doc) for doc in documents], np.uint64), sizes, hashes, offsets)
 
 
 def ask(store, doc, threshold=0.5):
     """The answer to one look-up: a dictionary of what each hit shares and has, and whether it was truncated."""
     (answer,) = store.query(batch(doc), threshold, 1)
-    hits = {hit.id: (hit.both, hit.size) for hit in answer.hits}
+    hits = {hit.id: (hit.agreement, hit.size) for hit in answer.hits}
     assert len(hits) == len(answer.hits), "a document is a hit once"
     return hits, answer.truncated
 
@@ -70,14 +71,14 @@ def listed_pairs(store, threshold=0.5, threads=1):
     for found in store.pairs(threshold, threads):
         for pair in combinations(found.a, 2) if found.a is found.b else product(found.a, found.b):
             assert frozenset(pair) not in listed, "a pair is listed once"
-            listed[frozenset(pair)] = found.both / (found.n + found.m - found.both)
+            listed[frozenset(pair)] = found.agreement / (found.n + found.m - found.agreement)
     return listed
 
 
 def everything(store):
     """All that can be seen of a store with these tests' documents."""
     ids = store.ids()
-    return ids, [store.hashes(id).tolist() for id in ids], listed_pairs(store)
+    return ids, [store.evidence(id).tolist() for id in ids], listed_pairs(store)
 
 
 A = document({1, 2, 3, 4}, [10, 20, 30])
@@ -108,8 +109,8 @@ def test_documents_are_there_once_added(new_store):
     assert len(store) == 4
     assert all(id in store for id in ["a", 7, "7", -1])
     assert not any(id in store for id in ["b", 8, "-1", None])
-    assert [store.hashes(id).tolist() for id in store.ids()] == [sorted(hashes) for hashes, _ in (A, B, C, EMPTY)]
-    assert store.hashes("a").dtype == np.uint32
+    assert [store.evidence(id).tolist() for id in store.ids()] == [sorted(hashes) for hashes, _ in (A, B, C, EMPTY)]
+    assert store.evidence("a").dtype == np.uint32
 
 
 def test_nothing_can_be_added(new_store):
@@ -155,7 +156,7 @@ def test_a_document_without_shingles_is_kept_and_matches_nothing(new_store):
     assert len(store) == 3
     assert found_ids(store, EMPTY) == []
     assert listed_pairs(store) == {}
-    assert store.hashes("e").tolist() == []
+    assert store.evidence("e").tolist() == []
     store.remove("e")
     assert store.ids() == ["f", "a"]
     store.replace("f", batch(A))
@@ -184,7 +185,7 @@ def test_an_id_that_is_there_loses_nothing(new_store, ids):
 
 def test_a_batch_needs_what_is_verified():
     """Signatures without verification hashes do not make a batch."""
-    with pytest.raises(IncompatibleError, match="signatures without shingle hashes cannot be verified; sign with hashes=True"):
+    with pytest.raises(IncompatibleError, match="signatures without shingle hashes cannot be verified exactly; sign with hashes=True"):
         StoreBatch.of(MinHash().sign_many(["text"]), Banding(21, 6))
 
 
@@ -236,14 +237,14 @@ def test_a_replaced_document_has_the_new_content_only(new_store):
     assert store.ids() == ["a", "b"]
     store.replace("a", batch(B))
     assert (store.ids(), found_ids(store, B)) == (["a", "b"], ["a"])
-    assert store.hashes("a").tolist() == sorted(B[0])
+    assert store.evidence("a").tolist() == sorted(B[0])
 
 
 def test_what_is_not_there_is_said(new_store):
     """Removing, replacing or reading an unknown id is an UnknownDocumentError that names it, and changes nothing."""
     store = new_store()
     store.add(["a"], batch(A))
-    for attempt in (lambda: store.remove("b"), lambda: store.replace("b", batch(B)), lambda: store.hashes("b")):
+    for attempt in (lambda: store.remove("b"), lambda: store.replace("b", batch(B)), lambda: store.evidence("b")):
         with pytest.raises(UnknownDocumentError, match=r"no document 'b' in the index; `in` tells, ids\(\) lists"):
             attempt()
     assert everything(store) == (["a"], [sorted(A[0])], {})
@@ -296,13 +297,13 @@ def test_a_set_hash_is_not_believed(new_store):
     store = new_store()
     store.add(["a"], batch(A))
     far = batch(FAR)
-    impostor = StoreBatch(far.keys, batch(A).set_hashes, far.hashes, far.offsets)
+    impostor = far._replace(set_hashes=batch(A).set_hashes)
     store.add(["far"], impostor)
-    assert store.hashes("far").tolist() == sorted(FAR[0])
+    assert store.evidence("far").tolist() == sorted(FAR[0])
     assert found_ids(store, A) == ["a"]
     assert [[hit.id for hit in answer.hits] for answer in store.query(impostor, 0.5, 1)] == [["far"]]
     store.remove("a")
-    assert store.hashes("far").tolist() == sorted(FAR[0])
+    assert store.evidence("far").tolist() == sorted(FAR[0])
     assert [hit.id for hit in store.add_unless_match("new", impostor, 0.5)] == ["far"]
 
 
@@ -560,7 +561,7 @@ class Model(RuleBasedStateMachine):
                 self.store.add_unless_match(id, batch(doc), threshold)
             return
         expected, _ = self.expected(doc, threshold)
-        hits = {hit.id: (hit.both, hit.size) for hit in self.store.add_unless_match(id, batch(doc), threshold)}
+        hits = {hit.id: (hit.agreement, hit.size) for hit in self.store.add_unless_match(id, batch(doc), threshold)}
         assert hits.items() <= expected.items()
         best = max((both / (len(doc[0]) + size - both) for both, size in expected.values()), default=None)
         assert {id for id, (both, size) in expected.items() if both / (len(doc[0]) + size - both) == best} <= hits.keys()
@@ -611,7 +612,7 @@ class Model(RuleBasedStateMachine):
         """Ids are in order, and each has its hashes."""
         assert self.store.ids() == list(self.documents)
         assert len(self.store) == len(self.documents)
-        assert [self.store.hashes(id).tolist() for id in self.documents] == [sorted(doc[0]) for doc in self.documents.values()]
+        assert [self.store.evidence(id).tolist() for id in self.documents] == [sorted(doc[0]) for doc in self.documents.values()]
 
 
 @pytest.mark.parametrize("kind", STORES)

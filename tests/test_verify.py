@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import neardup
 from neardup import Banding, Index, MinHash, Shingling, containment, jaccard, reference
-from neardup.verify import Match, Passage, shared_passages, verification_hashes
+from neardup.verify import Match, Passage, Verification, shared_passages, verification_hashes
 
 SHINGLINGS = st.builds(Shingling, st.sampled_from(["words", "chars"]), st.integers(1, 6))
 PAIRS_OF_TEXTS = st.one_of(st.tuples(s.plain_texts(), s.plain_texts()), st.tuples(s.texts(), s.texts()))
@@ -210,3 +210,28 @@ def test_passages_of_a_long_text_take_linear_time():
     passages = shared_passages(" ".join(words), other, Shingling())
     assert len(passages) == 2001
     assert {p.stop - p.start for p in passages[:-2]} == {99}
+
+
+# ---- estimates -------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(2, 300), st.integers(1, 200), st.integers(1, 200), st.data())
+def test_estimates_are_those_of_the_specification(slots, n, m, data):
+    """Equal slots become a similarity, and that a containment: between 0 and 1, and never more than the sizes allow."""
+    equal = data.draw(st.integers(0, slots))
+    lean = Verification(slots)
+    estimate = lean.similarity(equal, n, m)
+    assert estimate == reference.estimated_similarity(equal, slots, n, m)
+    assert 0 <= estimate <= min(n, m) / max(n, m)
+    assert 0 <= lean.containment(equal, n, m) <= min(m / n, 1)
+    assert lean.similarity(slots, n, n) == lean.containment(slots, n, n) == 1
+
+
+def test_a_containment_follows_from_a_similarity():
+    """60 shingles of 100 in a document of 80 are a similarity of 0.5; estimated so, the containment is 0.6."""
+    lean = Verification(1024)
+    equal = round((0.5 * 255 / 256 + 1 / 256) * 1024)
+    assert lean.similarity(equal, 100, 80) == pytest.approx(0.5, abs=1e-3)
+    assert lean.containment(equal, 100, 80) == pytest.approx(0.6, abs=1e-3)
+    assert not lean.exact
+    assert Verification(0).exact

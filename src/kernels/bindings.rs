@@ -1,7 +1,7 @@
 //! What Python sees: flat arrays in, flat arrays out, the GIL released in between.
 
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
-use crate::minhash::{band_keys as keys_of, row_order, Lattice};
+use crate::minhash::{band_keys as keys_of, lean_signature, row_order, Lattice};
 use crate::path::Path;
 use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe, Signed};
 use crate::table::{Answer, Found, Row, Table};
@@ -292,17 +292,33 @@ fn band_keys<'py>(
     keys.into_pyarray(py).reshape([n, bands])
 }
 
-/// The set hash of each document, from its verification hashes and band keys.
+/// The lean signature of each row: 8 mixed bits a slot, four slots a word.
+#[pyfunction]
+fn lean_signatures<'py>(py: Python<'py>, values: PyReadonlyArray2<'py, u32>, threads: usize) -> PyResult<Array2<'py, u32>> {
+    let [n, num_perm] = [values.shape()[0], values.shape()[1]];
+    let width = num_perm.div_ceil(4);
+    let values = values.as_slice()?;
+    let mut words = vec![0; n * width];
+    py.detach(|| {
+        let jobs = values.chunks(1024 * num_perm).zip(words.chunks_mut(1024 * width)).collect();
+        on_threads(jobs, threads, |(values, words): (&[u32], &mut [u32])| {
+            values.chunks_exact(num_perm).zip(words.chunks_exact_mut(width)).for_each(|(v, w)| lean_signature(v, w))
+        });
+    });
+    words.into_pyarray(py).reshape([n, width])
+}
+
+/// The set hash of each document, from its evidence and band keys.
 #[pyfunction]
 fn set_hashes<'py>(
     py: Python<'py>,
-    hashes: PyReadonlyArray1<'py, u32>,
+    evidence: PyReadonlyArray1<'py, u32>,
     offsets: PyReadonlyArray1<'py, u64>,
     keys: PyReadonlyArray2<'py, u64>,
 ) -> PyResult<Array1<'py, u64>> {
     let bands = keys.shape()[1];
     let keys = keys.as_slice()?.chunks_exact(bands);
-    let sets = cut(hashes.as_slice()?, offsets.as_slice()?)?;
+    let sets = cut(evidence.as_slice()?, offsets.as_slice()?)?;
     Ok(sets.into_iter().zip(keys).map(|(h, k)| verify::set_hash(h, k)).collect::<Vec<_>>().into_pyarray(py))
 }
 
@@ -318,25 +334,26 @@ fn least_intersection(n: usize, m: usize, threshold: f64) -> usize {
     verify::least_intersection(n, m, threshold)
 }
 
-/// Matches of a batch: offsets by document, then for each match its entry, intersection and size.
+/// Matches of a batch: offsets by document, then for each match its entry, agreement and size.
 type Matches<'py> = (Array1<'py, u64>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>);
 
 fn flat<'py>(py: Python<'py>, rows: impl Iterator<Item = Vec<Found>>) -> Matches<'py> {
-    let (mut offsets, mut entries, mut both, mut sizes) = (vec![0], vec![], vec![], vec![]);
+    let (mut offsets, mut entries, mut agreements, mut sizes) = (vec![0], vec![], vec![], vec![]);
     for row in rows {
         entries.extend(row.iter().map(|f| f.entry));
-        both.extend(row.iter().map(|f| f.both));
+        agreements.extend(row.iter().map(|f| f.agreement));
         sizes.extend(row.iter().map(|f| f.size));
         offsets.push(entries.len() as u64);
     }
-    (offsets.into_pyarray(py), entries.into_pyarray(py), both.into_pyarray(py), sizes.into_pyarray(py))
+    (offsets.into_pyarray(py), entries.into_pyarray(py), agreements.into_pyarray(py), sizes.into_pyarray(py))
 }
 
-/// A batch of documents for the table: band keys, set hashes, and verification hashes by offsets.
+/// A batch of documents for the table: band keys, set hashes, sizes, and evidence by offsets.
 struct Batch<'py> {
     keys: PyReadonlyArray2<'py, u64>,
     set_hashes: PyReadonlyArray1<'py, u64>,
-    hashes: PyReadonlyArray1<'py, u32>,
+    sizes: PyReadonlyArray1<'py, u32>,
+    evidence: PyReadonlyArray1<'py, u32>,
     offsets: PyReadonlyArray1<'py, u64>,
 }
 
@@ -348,40 +365,48 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Batch<'py> {
         Ok(Batch {
             keys: tuple.get_item(0)?.extract()?,
             set_hashes: tuple.get_item(1)?.extract()?,
-            hashes: tuple.get_item(2)?.extract()?,
-            offsets: tuple.get_item(3)?.extract()?,
+            sizes: tuple.get_item(2)?.extract()?,
+            evidence: tuple.get_item(3)?.extract()?,
+            offsets: tuple.get_item(4)?.extract()?,
         })
     }
 }
 
 impl Batch<'_> {
-    fn rows(&self, bands: usize) -> PyResult<Vec<Row<'_>>> {
-        let sets = cut(self.hashes.as_slice()?, self.offsets.as_slice()?)?;
-        let set_hashes = self.set_hashes.as_slice()?;
-        if self.keys.shape() != [sets.len(), bands] || set_hashes.len() != sets.len() {
+    fn rows(&self, table: &BucketTable) -> PyResult<Vec<Row<'_>>> {
+        let evidence = cut(self.evidence.as_slice()?, self.offsets.as_slice()?)?;
+        let (set_hashes, sizes) = (self.set_hashes.as_slice()?, self.sizes.as_slice()?);
+        let n = evidence.len();
+        let words = table.slots.div_ceil(4);
+        let fits = |(evidence, &size): (&&[u32], &u32)| evidence.len() == if table.slots == 0 { size as usize } else { words };
+        if self.keys.shape() != [n, table.bands] || [set_hashes.len(), sizes.len()] != [n, n] || !evidence.iter().zip(sizes).all(fits) {
             return Err(PyValueError::new_err(format!(
-                "a batch of {} documents with keys of shape {:?}, the table has {bands} bands",
-                sets.len(),
-                self.keys.shape()
+                "a batch of {n} documents with keys of shape {:?} and {} words of evidence, the table has {} bands and {} slots",
+                self.keys.shape(),
+                self.evidence.len(),
+                table.bands,
+                table.slots
             )));
         }
-        let keys = self.keys.as_slice()?.chunks_exact(bands);
-        Ok(keys.zip(set_hashes).zip(sets).map(|((keys, &set_hash), hashes)| Row { keys, set_hash, hashes }).collect())
+        let keys = self.keys.as_slice()?.chunks_exact(table.bands);
+        let rows = keys.zip(set_hashes).zip(sizes).zip(evidence);
+        Ok(rows.map(|(((keys, &set_hash), &size), evidence)| Row { keys, set_hash, size, evidence }).collect())
     }
 }
 
-/// Buckets, and the verification hashes by which their members are checked. Safe to use from many threads.
+/// Buckets, and the evidence by which their members are checked. Safe to use from many threads.
 #[pyclass(frozen, module = "neardup._kernels")]
 struct BucketTable {
     table: RwLock<Table>,
     bands: usize,
+    slots: usize,
 }
 
 #[pymethods]
 impl BucketTable {
     #[new]
-    fn new(bands: usize, bucket_limit: usize) -> Self {
-        BucketTable { table: RwLock::new(Table::new(bands, bucket_limit)), bands }
+    fn new(bands: usize, bucket_limit: usize, slots: usize) -> Self {
+        BucketTable { table: RwLock::new(Table::new(bands, bucket_limit, slots)), bands, slots }
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
@@ -390,7 +415,7 @@ impl BucketTable {
 
     /// The entry of each document of the batch, -1 for those without shingles.
     fn insert<'py>(&self, py: Python<'py>, batch: Batch<'py>) -> PyResult<Array1<'py, i64>> {
-        let rows = batch.rows(self.bands)?;
+        let rows = batch.rows(self)?;
         let entries: Vec<_> = py.detach(|| {
             let mut table = self.table.write().unwrap();
             rows.into_iter().map(|row| table.insert(row).map_or(-1, i64::from)).collect()
@@ -402,9 +427,18 @@ impl BucketTable {
         py.detach(|| self.table.write().unwrap().remove(entry))
     }
 
-    /// The verification hashes of an entry; none when it was removed.
-    fn hashes<'py>(&self, py: Python<'py>, entry: u32) -> Array1<'py, u32> {
-        py.detach(|| self.table.read().unwrap().hashes(entry).unwrap_or_default().to_vec()).into_pyarray(py)
+    /// The evidence of an entry; none when it was removed.
+    fn evidence<'py>(&self, py: Python<'py>, entry: u32) -> Array1<'py, u32> {
+        py.detach(|| self.table.read().unwrap().evidence(entry).unwrap_or_default().to_vec()).into_pyarray(py)
+    }
+
+    /// The distinct shingles of an entry and its agreement with itself.
+    fn copies(&self, py: Python<'_>, entry: u32) -> (u32, u32) {
+        py.detach(|| {
+            let table = self.table.read().unwrap();
+            let size = table.size(entry).unwrap_or(0);
+            (size, table.full_agreement(size))
+        })
     }
 
     /// What each document of the batch matches, and whether its look-up was truncated.
@@ -415,7 +449,7 @@ impl BucketTable {
         threshold: f64,
         threads: usize,
     ) -> PyResult<(Matches<'py>, Array1<'py, bool>)> {
-        let rows = batch.rows(self.bands)?;
+        let rows = batch.rows(self)?;
         let answers = py.detach(|| self.table.read().unwrap().query_many(&rows, threshold, threads));
         let truncated: Vec<_> = answers.iter().map(|a| a.truncated).collect();
         Ok((flat(py, answers.into_iter().map(|a| a.found)), truncated.into_pyarray(py)))
@@ -423,7 +457,7 @@ impl BucketTable {
 
     /// In order, insert each document that matches none before it: its entry or -1, and what it matched.
     fn add_unless_match<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64) -> PyResult<(Array1<'py, i64>, Matches<'py>)> {
-        let rows = batch.rows(self.bands)?;
+        let rows = batch.rows(self)?;
         let results: Vec<Result<Option<u32>, Answer>> = py.detach(|| {
             let mut table = self.table.write().unwrap();
             rows.into_iter().map(|row| table.add_unless_match(row, threshold)).collect()
@@ -432,7 +466,7 @@ impl BucketTable {
         Ok((entries.into_pyarray(py), flat(py, results.into_iter().map(|r| r.err().unwrap_or_default().found))))
     }
 
-    /// All matching pairs of entries from `start` to `stop` with earlier ones: (entry, earlier, intersection, their sizes).
+    /// All matching pairs of entries from `start` to `stop` with earlier ones: (entry, earlier, agreement, their sizes).
     #[allow(clippy::type_complexity)]
     fn pairs<'py>(
         &self,
@@ -446,9 +480,9 @@ impl BucketTable {
             let table = self.table.read().unwrap();
             let stop = stop.min(table.len() as u32);
             let rows = table.pairs(start..stop, threshold, threads);
-            let size = |e| table.hashes(e).map_or(0, |h| h.len() as u32);
+            let size = |e| table.size(e).unwrap_or(0);
             rows.into_iter()
-                .flat_map(|(e, found)| found.into_iter().map(move |f| (e, f.entry, f.both, size(e), f.size)).collect::<Vec<_>>())
+                .flat_map(|(e, found)| found.into_iter().map(move |f| (e, f.entry, f.agreement, size(e), f.size)).collect::<Vec<_>>())
                 .collect()
         });
         (
@@ -475,6 +509,7 @@ fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(sign_token_hashes, m)?)?;
     m.add_function(wrap_pyfunction!(sign_shingle_hashes, m)?)?;
     m.add_function(wrap_pyfunction!(band_keys, m)?)?;
+    m.add_function(wrap_pyfunction!(lean_signatures, m)?)?;
     m.add_function(wrap_pyfunction!(set_hashes, m)?)?;
     m.add_function(wrap_pyfunction!(intersection, m)?)?;
     m.add_function(wrap_pyfunction!(least_intersection, m)?)?;

@@ -20,6 +20,16 @@ pub fn mix64(mut x: u64) -> u64 {
     x ^ x >> 33
 }
 
+/// The 32-bit finaliser of MurmurHash3.
+#[inline(always)]
+pub fn mix32(mut x: u32) -> u32 {
+    x ^= x >> 16;
+    x = x.wrapping_mul(0x85EB_CA6B);
+    x ^= x >> 13;
+    x = x.wrapping_mul(0xC2B2_AE35);
+    x ^ x >> 16
+}
+
 #[inline(always)]
 fn folded_product(a: u64, b: u64) -> u64 {
     let product = a as u128 * b as u128;

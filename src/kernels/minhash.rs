@@ -1,6 +1,6 @@
 //! Shingle hashes to signatures (`lattice-v1`), signatures to band keys, and the count of distinct shingles.
 
-use crate::hash::mix64;
+use crate::hash::{mix32, mix64};
 use crate::path::{Instructions, TILE};
 use std::hash::{BuildHasher, RandomState};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -374,5 +374,13 @@ pub fn band_keys(values: &[u32], order: &[usize], rows: usize, keys: &mut [u64])
         bytes.clear();
         bytes.extend(order[band * rows..(band + 1) * rows].iter().flat_map(|&k| values[k].to_le_bytes()));
         *key = xxh3_64_with_seed(&bytes, band as u64);
+    }
+}
+
+/// `lean_signature` of reference.py, four slots a word. Shortened through a mix: all slots of one shingle share low bits.
+pub fn lean_signature(values: &[u32], words: &mut [u32]) {
+    words.fill(0);
+    for (slot, &value) in values.iter().enumerate() {
+        words[slot / 4] |= mix32(value ^ mix64(slot as u64) as u32) >> 24 << (slot % 4 * 8);
     }
 }

@@ -1,11 +1,11 @@
-//! The bucket table: band keys to the documents that have them, and the verification hashes those are checked by.
+//! The bucket table: band keys to the documents that have them, and the evidence those are checked by.
 //!
 //! Documents of one shingle set share one entry, so copies never fill a bucket. What one look-up reads of a bucket is
 //! bounded by its `limit` members lowest in mix64(set hash ^ band): a choice by content alone, different in every band.
 
 use crate::hash::mix64;
 use crate::sign::on_threads;
-use crate::verify::{intersection, least_intersection};
+use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection};
 use std::collections::{BTreeSet, HashMap};
 
 /// The members of a bucket; a set in order of priority once it is longer than a look-up may read.
@@ -16,7 +16,8 @@ enum Bucket {
 
 struct Entry {
     set_hash: u64,
-    hashes: Box<[u32]>,
+    size: u32,
+    evidence: Box<[u32]>,
     keys: Box<[u64]>,
 }
 
@@ -25,13 +26,24 @@ struct Entry {
 pub struct Row<'a> {
     pub keys: &'a [u64],
     pub set_hash: u64,
-    pub hashes: &'a [u32],
+    /// Its distinct shingles.
+    pub size: u32,
+    /// Its verification hashes, or its lean signature.
+    pub evidence: &'a [u32],
+}
+
+/// What a match needs: the least similarity, and the least number of equal slots that it takes in lean signatures.
+#[derive(Clone, Copy)]
+struct Bar {
+    threshold: f64,
+    equal: usize,
 }
 
 /// One verified candidate of a look-up.
 pub struct Found {
     pub entry: u32,
-    pub both: u32,
+    /// The verification hashes that both have, or the slots in which their lean signatures agree.
+    pub agreement: u32,
     pub size: u32,
 }
 
@@ -45,25 +57,32 @@ pub struct Answer {
 pub struct Table {
     bands: usize,
     limit: usize,
+    /// Slots of a lean signature; 0 where documents are checked by their verification hashes.
+    slots: usize,
     buckets: Vec<HashMap<u64, Bucket>>,
     entries: Vec<Option<Entry>>,
     sets: HashMap<u64, Vec<u32>>,
 }
 
 impl Table {
-    pub fn new(bands: usize, limit: usize) -> Self {
-        Table { bands, limit, buckets: (0..bands).map(|_| HashMap::new()).collect(), entries: Vec::new(), sets: HashMap::new() }
+    pub fn new(bands: usize, limit: usize, slots: usize) -> Self {
+        let buckets = (0..bands).map(|_| HashMap::new()).collect();
+        Table { bands, limit, slots, buckets, entries: Vec::new(), sets: HashMap::new() }
     }
 
-    /// The live entry of exactly this shingle set.
+    /// The live entry of exactly this size and evidence.
     pub fn same_set(&self, row: Row) -> Option<u32> {
-        let entries = self.sets.get(&row.set_hash)?;
-        entries.iter().copied().find(|&e| self.entries[e as usize].as_ref().is_some_and(|x| *x.hashes == *row.hashes))
+        let same = |e: u32| self.entry(e).is_some_and(|x| x.size == row.size && *x.evidence == *row.evidence);
+        self.sets.get(&row.set_hash)?.iter().copied().find(|&e| same(e))
+    }
+
+    fn entry(&self, entry: u32) -> Option<&Entry> {
+        self.entries.get(entry as usize)?.as_ref()
     }
 
     /// The entry of this shingle set, made when there is none. A document without shingles has none.
     pub fn insert(&mut self, row: Row) -> Option<u32> {
-        if row.hashes.is_empty() {
+        if row.size == 0 {
             return None;
         }
         if let Some(entry) = self.same_set(row) {
@@ -86,7 +105,7 @@ impl Table {
             }
         }
         self.sets.entry(row.set_hash).or_default().push(entry);
-        self.entries.push(Some(Entry { set_hash: row.set_hash, hashes: row.hashes.into(), keys: row.keys.into() }));
+        self.entries.push(Some(Entry { set_hash: row.set_hash, size: row.size, evidence: row.evidence.into(), keys: row.keys.into() }));
         Some(entry)
     }
 
@@ -118,9 +137,14 @@ impl Table {
         true
     }
 
-    /// The verification hashes of an entry.
-    pub fn hashes(&self, entry: u32) -> Option<&[u32]> {
-        Some(&self.entries.get(entry as usize)?.as_ref()?.hashes)
+    /// The evidence of an entry.
+    pub fn evidence(&self, entry: u32) -> Option<&[u32]> {
+        Some(&self.entry(entry)?.evidence)
+    }
+
+    /// The distinct shingles of an entry.
+    pub fn size(&self, entry: u32) -> Option<u32> {
+        Some(self.entry(entry)?.size)
     }
 
     /// Candidates of some band keys, distinct, in order of entry. Whether a bucket was longer than `limit`.
@@ -142,22 +166,36 @@ impl Table {
         truncated
     }
 
-    fn verify(&self, hashes: &[u32], entry: u32, threshold: f64) -> Option<Found> {
-        let other = self.hashes(entry)?;
-        let both = intersection(hashes, other, least_intersection(hashes.len(), other.len(), threshold))?;
-        Some(Found { entry, both: both as u32, size: other.len() as u32 })
+    fn bar(&self, threshold: f64) -> Bar {
+        Bar { threshold, equal: least_equal_slots(self.slots, threshold) }
+    }
+
+    fn verify(&self, size: u32, evidence: &[u32], entry: u32, bar: Bar) -> Option<Found> {
+        let other = self.entry(entry)?;
+        let least = least_intersection(size as usize, other.size as usize, bar.threshold);
+        let agreement = if self.slots == 0 {
+            intersection(evidence, &other.evidence, least)?
+        } else if least <= size.min(other.size) as usize {
+            let equal = equal_slots(evidence, &other.evidence, self.slots);
+            (equal >= bar.equal).then_some(equal)?
+        } else {
+            return None;
+        };
+        Some(Found { entry, agreement: agreement as u32, size: other.size })
     }
 
     /// The entries that match a document, in order of entry.
     pub fn query(&self, row: Row, threshold: f64) -> Answer {
-        if row.hashes.is_empty() {
+        if row.size == 0 {
             return Answer::default();
         }
+        let bar = self.bar(threshold);
         let mut candidates = Vec::new();
         let truncated = self.candidates(row.keys, self.limit, &mut candidates);
         // A copy is found whatever a bounded look-up left out.
         candidates.extend(self.same_set(row).filter(|e| truncated && candidates.binary_search(e).is_err()));
-        Answer { found: candidates.iter().filter_map(|&e| self.verify(row.hashes, e, threshold)).collect(), truncated }
+        let found = candidates.iter().filter_map(|&e| self.verify(row.size, row.evidence, e, bar)).collect();
+        Answer { found, truncated }
     }
 
     /// Look many documents up.
@@ -172,8 +210,10 @@ impl Table {
     /// In the order given, add each document that matches none before it; its entry, or what it matched.
     pub fn add_unless_match(&mut self, row: Row, threshold: f64) -> Result<Option<u32>, Answer> {
         if let Some(entry) = self.same_set(row) {
-            let size = row.hashes.len() as u32;
-            return Err(Answer { found: vec![Found { entry, both: size, size }], truncated: false });
+            return Err(Answer {
+                found: vec![Found { entry, agreement: self.full_agreement(row.size), size: row.size }],
+                truncated: false,
+            });
         }
         let answer = self.query(row, threshold);
         if answer.found.is_empty() {
@@ -183,17 +223,27 @@ impl Table {
         }
     }
 
+    /// The agreement of a document of this size with itself.
+    pub fn full_agreement(&self, size: u32) -> u32 {
+        if self.slots == 0 {
+            size
+        } else {
+            self.slots as u32
+        }
+    }
+
     /// All matching pairs of live entries in `range` with earlier ones: (entry, what it matches). Buckets are read whole.
     pub fn pairs(&self, range: std::ops::Range<u32>, threshold: f64, threads: usize) -> Vec<(u32, Vec<Found>)> {
         let end = range.end;
         let runs = range.step_by(64).map(|start| start..(start + 64).min(end)).collect();
+        let bar = self.bar(threshold);
         let work = |run: std::ops::Range<u32>| {
             let mut candidates = Vec::new();
             let of_entry = |e: u32| {
                 let entry = self.entries[e as usize].as_ref()?;
                 self.candidates(&entry.keys, usize::MAX, &mut candidates);
                 let earlier = candidates.iter().take_while(|&&c| c < e);
-                Some((e, earlier.filter_map(|&c| self.verify(&entry.hashes, c, threshold)).collect()))
+                Some((e, earlier.filter_map(|&c| self.verify(entry.size, &entry.evidence, c, bar)).collect()))
             };
             run.filter_map(of_entry).collect::<Vec<_>>()
         };
@@ -211,5 +261,9 @@ impl Table {
 
     pub fn bands(&self) -> usize {
         self.bands
+    }
+
+    pub fn slots(&self) -> usize {
+        self.slots
     }
 }

@@ -223,7 +223,10 @@ def render():
         ),
     ]
     index, blocks = two_stage(props, 128)
-    out += [array("PROPERTY_INDEX", "u8", index, "Block of 128 code points -> its place in PROPERTIES."), array("PROPERTIES", "u8", blocks, "Property bits.")]
+    out += [
+        array("PROPERTY_INDEX", "u8", index, "Block of 128 code points -> its place in PROPERTIES."),
+        array("PROPERTIES", "u8", blocks, "Property bits."),
+    ]
     flat, starts = [], {}
     places = [0] * LAST
     for c, text in sorted(replacement.items()):
@@ -251,7 +254,10 @@ def render():
         ]
     out.append(array("SIMPLE", "u32", simple(props, replacement), SIMPLE_DOC))
     index, blocks = two_stage([ccc.get(c, 0) for c in range(LAST)], 128)
-    out += [array("CLASS_INDEX", "u8", index, "Block of 128 code points -> its place in CLASSES."), array("CLASSES", "u8", blocks, "Canonical combining class.")]
+    out += [
+        array("CLASS_INDEX", "u8", index, "Block of 128 code points -> its place in CLASSES."),
+        array("CLASSES", "u8", blocks, "Canonical combining class."),
+    ]
     order = sorted(pairs)
     out += [
         array("PAIRS", "u64", [a << 32 | b for a, b in order], "Composition pairs, sorted, Hangul apart."),

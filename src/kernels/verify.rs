@@ -2,6 +2,9 @@
 
 use xxhash_rust::xxh3::{xxh3_64_with_seed, Xxh3};
 
+/// How often two unlike slots agree in their 8 bits.
+const CHANCE: f64 = 1.0 / 256.0;
+
 /// Jaccard similarity of sets of `n` and `m` that share `both`; 0 when both are empty.
 #[inline(always)]
 pub fn similarity(both: usize, n: usize, m: usize) -> f64 {
@@ -48,6 +51,31 @@ pub fn intersection(a: &[u32], b: &[u32], least: usize) -> Option<usize> {
         }
     }
     (both >= least).then_some(both)
+}
+
+/// The least number of equal slots, of `slots`, at which the similarity estimated from lean signatures reaches the
+/// threshold, or `slots` + 1 where none does.
+pub fn least_equal_slots(slots: usize, threshold: f64) -> usize {
+    (0..=slots).find(|&equal| estimated_similarity(equal, slots) >= threshold).unwrap_or(slots + 1)
+}
+
+/// The similarity of which `equal` of so many 8-bit slots speak: 1 of 256 others agrees by chance.
+fn estimated_similarity(equal: usize, slots: usize) -> f64 {
+    (equal as f64 / slots as f64 - CHANCE) / (1.0 - CHANCE)
+}
+
+/// In how many of the `slots` bytes two lean signatures agree. Bytes that fill the last word up are 0 in both.
+pub fn equal_slots(a: &[u32], b: &[u32], slots: usize) -> usize {
+    let mut equal = 0;
+    for (a, b) in a.chunks(255).zip(b.chunks(255)) {
+        let mut sums = 0u32; // a sum in each byte, of at most 255
+        for (x, y) in a.iter().zip(b) {
+            let differ = x ^ y;
+            sums += !((differ & 0x7F7F_7F7F) + 0x7F7F_7F7F | differ | 0x7F7F_7F7F) >> 7;
+        }
+        equal += sums.to_le_bytes().iter().map(|&sum| sum as usize).sum::<usize>();
+    }
+    equal + slots - 4 * a.len()
 }
 
 /// Working memory of `sort_distinct`.
@@ -107,15 +135,15 @@ pub fn sort_distinct(hashes: &mut [u32], scratch: &mut SortScratch) -> usize {
 }
 
 /// `set_hash` of reference.py.
-pub fn set_hash(verification: &[u32], keys: &[u64]) -> u64 {
+pub fn set_hash(evidence: &[u32], keys: &[u64]) -> u64 {
     let mut hasher = Xxh3::new();
     keys.iter().for_each(|k| hasher.update(&k.to_le_bytes()));
     let seed = hasher.digest();
     if cfg!(target_endian = "little") {
         // SAFETY: any initialised u32 is four initialised bytes, u8 has no alignment, and the slice covers exactly them.
-        let bytes = unsafe { std::slice::from_raw_parts(verification.as_ptr().cast::<u8>(), 4 * verification.len()) };
+        let bytes = unsafe { std::slice::from_raw_parts(evidence.as_ptr().cast::<u8>(), 4 * evidence.len()) };
         return xxh3_64_with_seed(bytes, seed);
     }
-    let bytes: Vec<u8> = verification.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let bytes: Vec<u8> = evidence.iter().flat_map(|v| v.to_le_bytes()).collect();
     xxh3_64_with_seed(&bytes, seed)
 }

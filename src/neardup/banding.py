@@ -57,7 +57,9 @@ class Banding:
         check_integer("bands", self.bands, 1, 4096)
         check_integer("rows", self.rows, 1, 4096)
         if self.bands * self.rows > 4096:
-            raise ParameterError(f"{self.bands} bands of {self.rows} rows need {self.bands * self.rows} slots; a signature has at most 4096")
+            raise ParameterError(
+                f"{self.bands} bands of {self.rows} rows need {self.bands * self.rows} slots; a signature has at most 4096"
+            )
 
     @classmethod
     def for_threshold(cls, threshold: float, recall: float = 0.99, num_perm: int = 128) -> Banding:
@@ -154,5 +156,7 @@ class Banding:
         """
         slots = self.bands * self.rows
         if slots > values.shape[1]:
-            raise ParameterError(f"{self.bands} bands of {self.rows} rows need {slots} slots, the signatures have {values.shape[1]}; raise num_perm")
+            raise ParameterError(
+                f"{self.bands} bands of {self.rows} rows need {slots} slots, the signatures have {values.shape[1]}; raise num_perm"
+            )
         return _kernels.band_keys(values, self.bands, self.rows, threads)

@@ -280,7 +280,7 @@ def _decide(
 ) -> tuple[Decisions, tuple[Any, Any, Any]]:
     """Scan by rank, compare with kept documents only; then find every removed document's witness among all that are kept."""
     n = batch.documents
-    table = _kernels.BucketTable(banding.bands, NO_LIMIT)
+    table = _kernels.BucketTable(banding.bands, NO_LIMIT, 0)
     kept_at, removed_at = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for part in _slices(n):
         places = order[part]
@@ -308,7 +308,7 @@ def _decide(
 
 def _all_pairs(batch: StoreBatch, banding: Banding, threshold: float, threads: int, tell: Progress) -> tuple[Any, Any, Any]:
     """Every verified pair of distinct shingle sets, and each copy with the first of its set."""
-    table = _kernels.BucketTable(banding.bands, NO_LIMIT)
+    table = _kernels.BucketTable(banding.bands, NO_LIMIT, 0)
     entries = table.insert(batch)
     shingled = np.flatnonzero(entries >= 0)
     _, first = np.unique(entries[shingled], return_index=True)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from neardup.banding import Banding
 from neardup.documents import Utf8
 from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_fraction, check_integer, kind
-from neardup.minhash import MinHash, Signatures, number_of_threads
+from neardup.minhash import MinHash, number_of_threads
 from neardup.shingling import Shingling, check_text
 from neardup.stores import Answer, Hit, Id, Store, StoreBatch
 from neardup.stores.memory import MemoryStore
-from neardup.verify import Match, Passage, shared_passages, similarity
+from neardup.verify import Match, Passage, Verification, shared_passages
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,7 +69,9 @@ def resolve(
         banding = Banding.for_threshold(threshold, recall, minhash.num_perm)
     elif banding.bands * banding.rows > minhash.num_perm:
         slots = banding.bands * banding.rows
-        raise ParameterError(f"{banding.bands} bands of {banding.rows} rows need {slots} slots, num_perm is {minhash.num_perm}; raise num_perm")
+        raise ParameterError(
+            f"{banding.bands} bands of {banding.rows} rows need {slots} slots, num_perm is {minhash.num_perm}; raise num_perm"
+        )
     return minhash, banding
 
 
@@ -89,6 +91,11 @@ class Index:
         How documents are signed; 128 slots by default.
     banding
         Bands and rows, instead of those that ``recall`` asks for.
+    verify
+        ``"exact"`` keeps the verification hashes, 4 bytes a distinct shingle: similarities are exact. ``"estimate"`` keeps one
+        byte a slot, whatever the length: similarities are estimates, and the matches say so. Their standard error is about
+        ``sqrt(J * (1 - J) / num_perm)``, 0.035 at a similarity of 0.8 with 128 slots; so of the pairs near the threshold some
+        are missed, and some below it are reported.
     bucket_limit
         How many members of one bucket a look-up reads. Copies of a text count once. An answer that met the limit says so.
 
@@ -119,13 +126,18 @@ class Index:
         shingling: Shingling | None = None,
         minhash: MinHash | None = None,
         banding: Banding | None = None,
+        verify: Literal["exact", "estimate"] = "exact",
         bucket_limit: int = 1000,
     ) -> None:
         self.minhash, self.banding = resolve(shingling, minhash, banding, threshold, recall)
         check_integer("bucket_limit", bucket_limit, 1, 2**31)
+        if verify not in ("exact", "estimate"):
+            raise ParameterError(f"verify is {verify!r}; it is 'exact' or 'estimate'")
         self.threshold = float(threshold)
+        self.verify = verify
         self.bucket_limit = bucket_limit
-        self._store: Store = MemoryStore(self.banding.bands, bucket_limit)
+        self._verification = Verification(self.minhash.num_perm if verify == "estimate" else 0)
+        self._store: Store = MemoryStore(self.banding.bands, bucket_limit, self._verification.slots)
 
     @property
     def recall(self) -> float:
@@ -134,7 +146,8 @@ class Index:
 
     def __repr__(self) -> str:
         bands = f"{self.banding.bands} bands of {self.banding.rows} rows"
-        return f"<Index of {len(self):,} documents, threshold {self.threshold}, recall {self.recall:.4f}, {bands}>"
+        estimated = "" if self._verification.exact else ", similarities estimated"
+        return f"<Index of {len(self):,} documents, threshold {self.threshold}, recall {self.recall:.4f}, {bands}{estimated}>"
 
     def __len__(self) -> int:
         return len(self._store)
@@ -154,12 +167,13 @@ class Index:
         """
         return self._store.ids()
 
-    def _batch(self, signatures: Signatures, threads: int = 1) -> StoreBatch:
-        return StoreBatch.of(signatures, self.banding, threads)
+    def _batch(self, texts: Iterable[str] | Utf8, threads: int) -> StoreBatch:
+        signatures = self.minhash.sign_many(texts, threads, hashes=self._verification.exact)
+        return StoreBatch.of(signatures, self.banding, threads, lean=not self._verification.exact)
 
     def _one(self, text: str) -> StoreBatch:
         check_text(text)
-        return self._batch(self.minhash.sign_many([text], threads=1, hashes=True))
+        return self._batch([text], threads=1)
 
     def add(self, id: Id, text: str) -> None:
         """Add a document.
@@ -213,11 +227,10 @@ class Index:
             if id in seen:
                 raise DuplicateIdError(f"document {id!r} is given twice, nothing was added; ids are unique")
             seen.add(id)
-        workers = number_of_threads(threads)
-        signatures = self.minhash.sign_many(texts, threads=workers, hashes=True)
-        if len(names) != len(signatures):
-            raise ParameterError(f"{len(names)} ids and {len(signatures)} texts; give one id to each text")
-        self._store.add(names, self._batch(signatures, workers))
+        batch = self._batch(texts, number_of_threads(threads))
+        if len(names) != batch.documents:
+            raise ParameterError(f"{len(names)} ids and {batch.documents} texts; give one id to each text")
+        self._store.add(names, batch)
 
     def add_unless_duplicate(self, id: Id, text: str) -> Match | None:
         """Add a document unless it matches one that is there; atomic among threads.
@@ -283,10 +296,11 @@ class Index:
         self._store.replace(check_id(id), self._one(text))
 
     def _matches(self, batch: StoreBatch, i: int, answer: Answer) -> Matches:
-        n = int(batch.offsets[i + 1] - batch.offsets[i])
+        n, checked = int(batch.sizes[i]), self._verification
 
         def match(hit: Hit) -> Match:
-            return Match(hit.id, similarity(hit.both, n, hit.size), hit.both / n)
+            found = hit.agreement, n, hit.size
+            return Match(hit.id, checked.similarity(*found), checked.containment(*found), checked.exact)
 
         matches = Matches(sorted(map(match, answer.hits), key=lambda m: (-m.similarity, -m.containment, *id_order(m.id))))
         matches.truncated = answer.truncated
@@ -326,7 +340,7 @@ class Index:
         [['a'], []]
         """
         workers = number_of_threads(threads)
-        batch = self._batch(self.minhash.sign_many(texts, threads=workers, hashes=True), workers)
+        batch = self._batch(texts, workers)
         answers: list[Answer] = []
         for start in range(0, batch.documents, SLICE):
             answers += self._store.query(batch.take(np.arange(start, min(start + SLICE, batch.documents))), self.threshold, workers)
@@ -339,6 +353,8 @@ class Index:
         ------
         UnknownDocumentError
             If there is no document of this id.
+        IncompatibleError
+            If the index keeps no shingle hashes: ``verify="estimate"``.
 
         Examples
         --------
@@ -348,7 +364,10 @@ class Index:
         ['said that the meeting was a']
         """
         check_text(text)
-        return shared_passages(text, self._store.hashes(check_id(id)), self.minhash.shingling)
+        hashes = self._store.evidence(check_id(id))
+        if not self._verification.exact:
+            raise IncompatibleError("an index of verify='estimate' keeps no shingles to show; make it with verify='exact'")
+        return shared_passages(text, hashes, self.minhash.shingling)
 
     def pairs(self, *, max_pairs: int = 10_000_000, threads: int | None = None) -> pa.Table:
         """All matching pairs of documents in the index.
@@ -387,7 +406,7 @@ class Index:
             count = len(found.a) * (len(found.a) - 1) // 2 if copies else len(found.a) * len(found.b)
             if len(rows) + count > max_pairs:
                 raise ParameterError(f"more than max_pairs={max_pairs} pairs; deduplicate() lists copies as a star, or raise max_pairs")
-            score = float(similarity(found.both, found.n, found.m))
+            score = self._verification.similarity(found.agreement, found.n, found.m)
             for pair in combinations(found.a, 2) if copies else product(found.a, found.b):
                 a, b = sorted(pair, key=id_order)
                 rows.append((a, b, score))

@@ -207,7 +207,9 @@ class MinHash:
         flat = np.concatenate(token_hashes) if token_hashes else np.empty(0, np.uint64)
         return Signatures._of(self, _kernels.sign_token_hashes(flat, offsets, self._recipe(hashes), workers), hashes)
 
-    def sign_hashes_many(self, shingle_hashes: HashArray, offsets: HashArray, threads: int | None = None, hashes: bool = False) -> Signatures:
+    def sign_hashes_many(
+        self, shingle_hashes: HashArray, offsets: HashArray, threads: int | None = None, hashes: bool = False
+    ) -> Signatures:
         """Sign documents whose shingle hashes are ready, in any order, as :meth:`Shingling.hashes` gives them.
 
         Parameters

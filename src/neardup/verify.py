@@ -85,6 +85,46 @@ def similarity(both: Any, n: Any, m: Any) -> Any:
     return both / (n + m - both)
 
 
+#: How often two unlike slots agree in their 8 bits.
+CHANCE = 1 / 256
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How an index checks its candidates.
+
+    Parameters
+    ----------
+    slots
+        Those of the lean signatures by which similarities are estimated; 0 for verification hashes, by which they are exact.
+
+    Examples
+    --------
+    >>> Verification(slots=0).similarity(28, 30, 33), Verification(slots=128).similarity(103, 30, 33)
+    (0.8, 0.803...)
+    """
+
+    slots: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether the numbers are exact."""
+        return not self.slots
+
+    def similarity(self, agreement: int, n: int, m: int) -> float:
+        """The Jaccard similarity of documents of ``n`` and ``m`` shingles from what a :class:`~neardup.stores.Hit` says."""
+        if self.exact:
+            return float(similarity(agreement, n, m))
+        return min(max((agreement / self.slots - CHANCE) / (1 - CHANCE), 0.0), min(n, m) / max(n, m))
+
+    def containment(self, agreement: int, n: int, m: int) -> float:
+        """The share of the first document's ``n`` shingles that the second has too."""
+        if self.exact:
+            return agreement / n
+        jaccard = self.similarity(agreement, n, m)
+        return min(jaccard * (n + m) / ((1 + jaccard) * n), m / n, 1.0)
+
+
 def _compared(a: str, b: str, shingling: Shingling | None) -> tuple[int, int, int]:
     shingling = shingling or Shingling()
     left, right = (verification_hashes(shingling.hashes(text)) for text in (a, b))

@@ -57,10 +57,10 @@ fn main() {
         .map(|i| {
             let hashes = &signed.hashes[signed.offsets[i] as usize..signed.offsets[i + 1] as usize];
             let keys = &keys[i * BANDS..(i + 1) * BANDS];
-            Row { keys, set_hash: set_hash(hashes, keys), hashes }
+            Row { keys, set_hash: set_hash(hashes, keys), size: hashes.len() as u32, evidence: hashes }
         })
         .collect();
-    let mut table = Table::new(BANDS, 1000);
+    let mut table = Table::new(BANDS, 1000, 0);
     for &row in &rows {
         table.insert(row);
     }

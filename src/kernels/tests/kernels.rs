@@ -152,8 +152,8 @@ fn the_least_intersection_is_where_the_predicate_turns() {
 fn a_table_finds_what_was_not_removed() {
     let keys = [7u64, 8];
     let sets: Vec<Vec<u32>> = (0..50).map(|i| (0..20).map(|j| if j < 18 { j } else { 100 + 2 * i + j }).collect()).collect();
-    let row = |i: usize| Row { keys: &keys, set_hash: set_hash(&sets[i], &keys), hashes: &sets[i] };
-    let mut table = Table::new(2, 10);
+    let row = |i: usize| Row { keys: &keys, set_hash: set_hash(&sets[i], &keys), size: sets[i].len() as u32, evidence: &sets[i] };
+    let mut table = Table::new(2, 10, 0);
     for i in 0..50 {
         assert_eq!(table.insert(row(i)), Some(i as u32));
         assert_eq!(table.insert(row(i)), Some(i as u32), "one entry a set");
@@ -168,7 +168,7 @@ fn a_table_finds_what_was_not_removed() {
     assert_eq!(answer.found.iter().map(|f| f.entry).collect::<Vec<_>>(), [45, 46, 47, 48, 49]);
     assert_eq!(table.pairs(0..50, 0.8, 2).iter().map(|(_, found)| found.len()).sum::<usize>(), 10);
     assert!(table.add_unless_match(row(0), 0.8).is_err() && table.add_unless_match(row(0), 0.95).is_ok());
-    assert_eq!(table.insert(Row { hashes: &[], ..row(0) }), None, "nothing has no entry");
+    assert_eq!(table.insert(Row { size: 0, evidence: &[], ..row(0) }), None, "nothing has no entry");
 }
 
 #[test]

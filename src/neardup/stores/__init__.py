@@ -25,28 +25,39 @@ class StoreBatch(NamedTuple):
         Band keys, uint64[n, bands].
     set_hashes
         The names by which documents of one shingle set find each other, uint64[n].
-    hashes, offsets
-        The verification hashes of document i are ``hashes[offsets[i]:offsets[i + 1]]``, uint32.
+    sizes
+        Distinct shingles, uint32[n]. A document of 0 matches nothing.
+    evidence, offsets
+        What document i is verified by is ``evidence[offsets[i]:offsets[i + 1]]``, uint32: its verification hashes, or its
+        lean signature, four slots a word.
     """
 
     keys: npt.NDArray[np.uint64]
     set_hashes: npt.NDArray[np.uint64]
-    hashes: npt.NDArray[np.uint32]
+    sizes: npt.NDArray[np.uint32]
+    evidence: npt.NDArray[np.uint32]
     offsets: npt.NDArray[np.uint64]
 
     @classmethod
-    def of(cls, signatures: Signatures, banding: Banding, threads: int = 1) -> StoreBatch:
-        """Signatures cut into bands.
+    def of(cls, signatures: Signatures, banding: Banding, threads: int = 1, *, lean: bool = False) -> StoreBatch:
+        """Signatures cut into bands, with their verification hashes or as lean signatures.
 
         Raises
         ------
         IncompatibleError
-            If the signatures carry no verification hashes.
+            If the signatures carry no verification hashes and should.
         """
-        if signatures.hashes is None:
-            raise IncompatibleError("signatures without shingle hashes cannot be verified; sign with hashes=True")
+        if lean:
+            words = _kernels.lean_signatures(signatures.values, threads)
+            evidence, offsets = words.ravel(), np.arange(len(words) + 1, dtype=np.uint64) * np.uint64(words.shape[1])
+            sizes = np.minimum(signatures.counts, 2**32 - 1).astype(np.uint32)
+        elif signatures.hashes is None:
+            raise IncompatibleError("signatures without shingle hashes cannot be verified exactly; sign with hashes=True")
+        else:
+            evidence, offsets = signatures.hashes, signatures.offsets
+            sizes = np.diff(offsets).astype(np.uint32)
         keys = banding.keys(signatures.values, threads)
-        return cls(keys, _kernels.set_hashes(signatures.hashes, signatures.offsets, keys), signatures.hashes, signatures.offsets)
+        return cls(keys, _kernels.set_hashes(evidence, offsets, keys), sizes, evidence, offsets)
 
     @property
     def documents(self) -> int:
@@ -55,31 +66,42 @@ class StoreBatch(NamedTuple):
 
     def take(self, places: npt.NDArray[np.int64]) -> StoreBatch:
         """The documents at these places, in this order."""
-        sizes = np.diff(self.offsets)[places]
-        offsets = np.concatenate((np.zeros(1, np.uint64), np.cumsum(sizes, dtype=np.uint64)))
+        words = np.diff(self.offsets)[places]
+        offsets = np.concatenate((np.zeros(1, np.uint64), np.cumsum(words, dtype=np.uint64)))
         starts = self.offsets[:-1][places].astype(np.int64) - offsets[:-1].astype(np.int64)
-        gather = np.repeat(starts, sizes.astype(np.int64)) + np.arange(int(offsets[-1]))
-        return StoreBatch(self.keys[places], self.set_hashes[places], self.hashes[gather], offsets)
+        gather = np.repeat(starts, words.astype(np.int64)) + np.arange(int(offsets[-1]))
+        return StoreBatch(self.keys[places], self.set_hashes[places], self.sizes[places], self.evidence[gather], offsets)
 
     @classmethod
     def concatenate(cls, batches: Sequence[StoreBatch]) -> StoreBatch:
         """Several batches as one."""
         if len(batches) == 1:
             return batches[0]
-        sizes = np.concatenate([np.diff(batch.offsets) for batch in batches])
+        words = np.concatenate([np.diff(batch.offsets) for batch in batches])
         return cls(
             np.concatenate([batch.keys for batch in batches]),
             np.concatenate([batch.set_hashes for batch in batches]),
-            np.concatenate([batch.hashes[int(batch.offsets[0]) : int(batch.offsets[-1])] for batch in batches]),
-            np.concatenate((np.zeros(1, np.uint64), np.cumsum(sizes, dtype=np.uint64))),
+            np.concatenate([batch.sizes for batch in batches]),
+            np.concatenate([batch.evidence[int(batch.offsets[0]) : int(batch.offsets[-1])] for batch in batches]),
+            np.concatenate((np.zeros(1, np.uint64), np.cumsum(words, dtype=np.uint64))),
         )
 
 
 class Hit(NamedTuple):
-    """A stored document that a look-up found and verified: its id, the shingles it shares, and how many it has."""
+    """A stored document that a look-up found and verified.
+
+    Attributes
+    ----------
+    id
+        Its id.
+    agreement
+        The verification hashes that it shares, or the slots in which its lean signature agrees.
+    size
+        Its distinct shingles.
+    """
 
     id: Id
-    both: int
+    agreement: int
     size: int
 
 
@@ -91,11 +113,11 @@ class Answer(NamedTuple):
 
 
 class PairBatch(NamedTuple):
-    """Matching pairs of documents: ids, the shingles that they share, and how many each has."""
+    """Matching pairs of documents: ids, their agreement as in :class:`Hit`, and the distinct shingles of each."""
 
     a: Sequence[Id]
     b: Sequence[Id]
-    both: int
+    agreement: int
     n: int
     m: int
 
@@ -128,8 +150,8 @@ class Store(Protocol):
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
         """What each document of the batch matches."""
 
-    def hashes(self, id: Id) -> npt.NDArray[np.uint32]:
-        """A document's verification hashes. UnknownDocumentError when it is not there."""
+    def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
+        """What a document is verified by. UnknownDocumentError when it is not there."""
 
     def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
         """All matching pairs: copies of one shingle set together, and sets of copies that match each other."""

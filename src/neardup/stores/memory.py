@@ -63,8 +63,8 @@ class SharedLock:
 class MemoryStore:
     """The :class:`~neardup.stores.Store` of ``Index(...)``: a bucket table, and which ids share each of its entries."""
 
-    def __init__(self, bands: int, bucket_limit: int) -> None:
-        self._table = _kernels.BucketTable(bands, bucket_limit)
+    def __init__(self, bands: int, bucket_limit: int, slots: int = 0) -> None:
+        self._table = _kernels.BucketTable(bands, bucket_limit, slots)
         self._entries: dict[Id, int] = {}
         self._members: dict[int, dict[Id, None]] = {}
         self._lock = SharedLock()
@@ -158,9 +158,9 @@ class MemoryStore:
             if entries[0] != old:
                 self._unlink(id, old)
 
-    def _hits(self, entries: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32], sizes: npt.NDArray[np.uint32]) -> list[Hit]:
-        rows = zip(entries.tolist(), both.tolist(), sizes.tolist(), strict=True)
-        return [Hit(id, shared, size) for entry, shared, size in rows for id in self._ids(entry)]
+    def _hits(self, entries: npt.NDArray[np.uint32], agreements: npt.NDArray[np.uint32], sizes: npt.NDArray[np.uint32]) -> list[Hit]:
+        rows = zip(entries.tolist(), agreements.tolist(), sizes.tolist(), strict=True)
+        return [Hit(id, agreement, size) for entry, agreement, size in rows for id in self._ids(entry)]
 
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
         answers = []
@@ -172,10 +172,10 @@ class MemoryStore:
                 answers.append(Answer(self._hits(*(column[rows] for column in found)), cut_short))
         return answers
 
-    def hashes(self, id: Id) -> npt.NDArray[np.uint32]:
+    def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
         with self._lock.shared():
             entry = self._require(id)
-            return self._table.hashes(entry) if entry >= 0 else np.empty(0, np.uint32)
+            return self._table.evidence(entry) if entry >= 0 else np.empty(0, np.uint32)
 
     def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
         start = 0
@@ -185,9 +185,9 @@ class MemoryStore:
                 for entry in range(start, start + SLICE):
                     members = self._ids(entry)
                     if len(members) > 1:
-                        size = len(self._table.hashes(entry))
-                        found.append(PairBatch(members, members, size, size, size))
+                        size, agreement = self._table.copies(entry)
+                        found.append(PairBatch(members, members, agreement, size, size))
                 rows = zip(*(column.tolist() for column in self._table.pairs(start, start + SLICE, threshold, threads)), strict=True)
-                found += [PairBatch(self._ids(e), self._ids(f), both, n, m) for e, f, both, n, m in rows]
+                found += [PairBatch(self._ids(e), self._ids(f), agreement, n, m) for e, f, agreement, n, m in rows]
             start += SLICE
             yield from found
