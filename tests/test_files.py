@@ -336,7 +336,7 @@ def test_lines_that_no_table_holds(values, folder):
         (b'{"text": "\xff"}', r"line 3 is not JSON, .*invalid start byte"),
         (b"\x1b[31mred" + b"x" * 999, r"line 3 is not JSON, .*: '\\x1b\[31mredx{52}'; write"),
         (b"[" * 100_000, r"line 3 is not JSON, .*recursion"),
-        (b'{"text": ' + b"9" * 5000 + b"}", r"line 3 is not JSON, .*digits"),
+        (b'{"text": ' + b"9" * 5000 + b"}", "line 3 has an integer of more than 4,300 digits; write it as a string"),
         (b"[1]", r"line 3 is a list of JSON; write an object a line"),
         (b'{"body": "a", "n": 1}', r"line 3 has no 'text'; its names are 'body', 'n'"),
         (b'{"text": 5}', r"'text' in line 3 is of type int; a text is a string"),
@@ -806,3 +806,48 @@ def test_what_no_folder_can_hold(folder):
     assert names() == ["a", "b", "rows.jsonl"]
     keep(FileDocuments(["b"]), "out", False)
     assert names("out") == []
+
+
+# ---- small things that people meet ---------------------------------------------------------------------------------------
+
+
+def test_an_empty_path_is_no_folder():
+    """It does not mean the folder where one happens to be."""
+    with pytest.raises(ParameterError, match="an input is ''; name a file or folder, or - for standard input"):
+        FileDocuments([""])
+
+
+@pytest.mark.parametrize("path", ["/", "//"])
+def test_the_root_is_nothing_to_write_to(path):
+    """It is refused in words."""
+    with pytest.raises(InputError, match=f"{path}: not a regular file; name another"), atomic_path(path):
+        pass
+
+
+def test_the_remedy_may_be_pasted(tmp_path):
+    """A folder's name with a space is quoted in the command that makes it."""
+    with pytest.raises(InputError, match=r"create it: mkdir -p '.*/two words'$"), atomic_path(tmp_path / "two words" / "out.jsonl"):
+        pass
+
+
+def test_of_many_columns_some_are_named(tmp_path):
+    """A message stays readable however wide a table is."""
+    path = tmp_path / "wide.jsonl"
+    path.write_text(json.dumps({f"c{i}": "x" for i in range(5000)}) + "\n")
+    with pytest.raises(InputError, match=r"no column 'body'; the columns are 'c0', .*, 'c19' and 4,980 more$"):
+        FileDocuments([path], text="body")
+    with pytest.raises(InputError, match=r"names one of 'c0', .* and 4,980 more$"):
+        FileDocuments([path])
+
+
+def test_one_ctrl_d_ends_what_is_typed():
+    """The input is read block by block; after the first empty one nothing is asked for."""
+    blocks = [b"some ", b"words\n", b"", b"not asked for"]
+
+    class Keyboard(io.BufferedReader):
+        def read1(self, _size=-1):
+            return blocks.pop(0)
+
+    file = files._buffered("-", Keyboard(io.BytesIO()))
+    assert file.path.read_bytes() == b"some words\n"
+    assert blocks == [b"not asked for"]

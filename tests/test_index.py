@@ -134,6 +134,16 @@ def test_integers_of_more_than_64_bits_are_refused(call, wrong):
     assert index.ids() == [0]
 
 
+@pytest.mark.parametrize("other", [True, False, None, 1.0, [], b"a", np.bool_(True), 2**70])
+def test_what_is_no_id_is_not_in_an_index(other):
+    """Though True and 1.0 equal 1: `in` answers, and never fails."""
+    index = filled([TEXT, TEXT])
+    assert other not in index
+    assert 1 in index
+    assert np.int64(1) in index
+    assert "1" not in index
+
+
 def test_the_same_id_twice_loses_nothing():
     """An id that is there already, in whichever call and place of a batch, is refused, and nothing is added or lost."""
     index = filled([TEXT, OTHER])

@@ -220,6 +220,10 @@ def test_a_recall_out_of_reach() -> None:
         assert Banding.for_threshold(0.1, num_perm=16) == Banding(16, 1)
     assert caught[0].filename == __file__
     assert issubclass(RecallWarning, UserWarning)
+    for call in (lambda: Index(0.01), lambda: deduplicate([], 0.01), lambda: Banding.for_threshold(0.01)):
+        with pytest.warns(RecallWarning) as caught:
+            call()
+        assert [warning.filename for warning in caught] == [__file__], "it points at the caller's line"
     with pytest.warns(RecallWarning, match="threshold 0.02 is out of reach with num_perm=128"):
         Banding.for_threshold(0.02)
 

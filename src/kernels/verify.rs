@@ -71,7 +71,8 @@ pub fn equal_slots(a: &[u32], b: &[u32], slots: usize) -> usize {
         let mut sums = 0u32; // a sum in each byte, of at most 255
         for (x, y) in a.iter().zip(b) {
             let differ = x ^ y;
-            sums += !((differ & 0x7F7F_7F7F) + 0x7F7F_7F7F | differ | 0x7F7F_7F7F) >> 7;
+            let low_bits = (differ & 0x7F7F_7F7F) + 0x7F7F_7F7F; // bit 7 of a byte: whether any of its lower bits differs
+            sums += !(low_bits | differ) >> 7 & 0x0101_0101;
         }
         equal += sums.to_le_bytes().iter().map(|&sum| sum as usize).sum::<usize>();
     }

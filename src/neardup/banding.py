@@ -6,7 +6,6 @@ A signature is cut into ``bands`` of ``rows`` slots; two documents are candidate
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.errors import ParameterError, RecallWarning, check_fraction, check_integer
+from neardup.errors import ParameterError, RecallWarning, check_fraction, check_integer, warn_caller
 from neardup.shingling import HashArray
 
 FloatArray = npt.NDArray[np.float64]
@@ -95,10 +94,9 @@ class Banding:
             if collision_probability(threshold, bands, rows) >= recall:
                 return cls(bands, rows)
         reached = collision_probability(threshold, num_perm, 1)
-        warnings.warn(
+        warn_caller(
             f"recall {recall} at threshold {threshold} is out of reach with num_perm={num_perm}: {reached:.3f} is the most; raise num_perm",
             RecallWarning,
-            stacklevel=2,
         )
         return cls(num_perm, 1)
 

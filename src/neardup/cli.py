@@ -204,8 +204,6 @@ class Job:
         """The documents of some files, none of which is the output; what had to be guessed is said."""
         from neardup.files import FileDocuments
 
-        if "" in inputs:
-            raise ParameterError("an input is ''; name a file or folder, or - for standard input")
         if "-" not in inputs:  # a bar would disturb someone who types
             tell("opening")
         corpus = FileDocuments(inputs, self.text if named else None, self.id if named else None, self.glob)
@@ -250,11 +248,12 @@ class Job:
 
             from neardup import files, index
 
-            try:
-                arrays = {name: pa.array(col, pa.float64()) if name in SCORES else index.id_column(col) for name, col in columns.items()}
-            except OverflowError:
-                raise InputError(f"{self.output}: an id does not fit in 64 signed bits; JSON lines, without -o, fit all") from None
-            files.write_table(pa.table(arrays), self.output)
+            n = len(columns["similarity"])
+            naming = [name for name in columns if name not in SCORES]
+            ids = index.id_column([id for name in naming for id in columns[name]])  # of one type in all of them
+            arrays = {name: pa.array(columns[name], pa.float64()) for name in columns if name in SCORES}
+            arrays |= {name: ids[i * n : (i + 1) * n] for i, name in enumerate(naming)}
+            files.write_table(pa.table(arrays).select(list(columns)), self.output)
         for line in (*said, *([f"written to {self.output}"] if self.output else [])):
             note(line, quiet=self.quiet)
         if self.fail and columns["similarity"]:

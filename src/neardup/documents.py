@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.errors import DuplicateIdError, InputError, ParameterError, check_integer, kind
+from neardup.errors import DuplicateIdError, InputError, ParameterError, check_integer, kind, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -400,7 +400,7 @@ class Rows(Documents):
     def column_kind(self, name: str) -> str:
         """What a column holds; refuse a name that is not there."""
         if name not in self.columns:
-            raise InputError(f"{self.where}no column {name!r}; the columns are {', '.join(map(repr, self.columns))}")
+            raise InputError(f"{self.where}no column {name!r}; the columns are {listed(self.columns)}")
         return self.columns[name]
 
     def _obvious_text(self) -> str:
@@ -410,7 +410,7 @@ class Rows(Documents):
             return known
         others = [name for name in textual if self.columns[name] == "string" and name.lower() not in ID_NAMES]
         if len(others) != 1:
-            names = ", ".join(map(repr, self.columns))
+            names = listed(self.columns)
             raise InputError(f"{self.where}no column is obviously the text; text= (--text) names one of {names}")
         return others[0]
 

@@ -15,6 +15,9 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -58,9 +61,24 @@ class RecallWarning(UserWarning):
     """The recall asked for is out of reach with this many slots."""
 
 
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn at the line of whoever called neardup, however deep the cause lies in it."""
+    frame, level = sys._getframe(1), 1  # from Python 3.12 on, warnings has skip_file_prefixes
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "neardup":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level + 1)
+
+
 def kind(value: object) -> str:
     """The name of a value's type, for messages."""
     return type(value).__name__
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for messages: the first twenty, and how many more."""
+    every = list(names)
+    more = f" and {len(every) - 20:,} more" if len(every) > 20 else ""
+    return ", ".join(map(repr, every[:20])) + more
 
 
 def check_integer(name: str, value: Any, least: int, most: int, remedy: str = "") -> None:

@@ -14,13 +14,14 @@ import json
 import math
 import os
 import secrets
+import shlex
 import shutil
 import stat
 import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, TypeVar
@@ -29,7 +30,7 @@ import numpy as np
 import pyarrow as pa
 
 from neardup.documents import BATCH_BYTES, Batch, Chunk, Documents, Mask, Rows, Take, choose_ids, cut, kinds, numbered, text_lengths
-from neardup.errors import InputError, ParameterError, kind
+from neardup.errors import InputError, ParameterError, kind, listed
 
 T = TypeVar("T")
 StrPath = str | os.PathLike[str]
@@ -115,8 +116,11 @@ class File:
 
 def find(path: str, glob: str | None) -> Iterator[File]:
     """The files that a path means: itself, or those below the folder that match."""
+    if not path:
+        raise ParameterError("an input is ''; name a file or folder, or - for standard input")
     if path == "-":
-        yield _buffered(path, sys.stdin.buffer)
+        typed: Any = sys.stdin.buffer  # a BufferedReader, which its type does not say
+        yield _buffered(path, typed)
         return
     with explained(path):
         where = Path(path)
@@ -131,12 +135,13 @@ def find(path: str, glob: str | None) -> Iterator[File]:
                 yield _buffered(path, stream)
 
 
-def _buffered(name: str, stream: BinaryIO) -> File:
+def _buffered(name: str, stream: io.BufferedReader) -> File:
     """A stream, kept so that it can be read again: JSONL if it begins with ``{``, otherwise one text."""
     descriptor, path = tempfile.mkstemp(prefix="neardup-")
     try:
         with os.fdopen(descriptor, "w+b") as copy:
-            shutil.copyfileobj(stream, copy)
+            # What is there, block by block: on a keyboard one Ctrl-D is the end.
+            copy.writelines(iter(lambda: stream.read1(1 << 20), b""))
             size = copy.tell()
             copy.seek(0)
             first = next((line for line in copy if line.strip()), b"")
@@ -167,7 +172,8 @@ def _below(folder: Path, glob: str | None) -> list[Path]:
 
 
 def _raise(error: OSError) -> None:
-    raise error
+    with explained(os.fsdecode(error.filename)):
+        raise error
 
 
 def grouped(items: Iterable[T], size: int, weight: Callable[[T], int]) -> Iterator[list[T]]:
@@ -247,6 +253,10 @@ class JsonLines(Rows):
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
+            if type(error) is ValueError:
+                raise InputError(
+                    f"{self.file.name}: line {number} has an integer of more than 4,300 digits; write it as a string"
+                ) from None
             excerpt = ascii(line[:60].decode("utf-8", "replace"))
             raise InputError(f"{self.file.name}: line {number} is not JSON, {_plain(error)}: {excerpt}; write an object a line") from None
         if not isinstance(record, dict):
@@ -255,7 +265,7 @@ class JsonLines(Rows):
 
     def _value(self, number: int, record: dict[str, Any], name: str) -> Any:
         if name not in record:
-            raise InputError(f"{self.where}line {number} has no {name!r}; its names are {', '.join(map(repr, record))}")
+            raise InputError(f"{self.where}line {number} has no {name!r}; its names are {listed(record)}")
         value = record[name]
         if name == self.text and not isinstance(value, str):
             if value is not None:
@@ -492,10 +502,11 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
     'done'
     """
     target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise InputError(f"{path}: its folder does not exist; create it: mkdir -p {target.parent}")
-    if target.exists() and not target.is_file() and not target.is_dir():
-        raise InputError(f"{path}: not a regular file; name another")
+    with explained(path):
+        if not target.parent.is_dir():
+            raise InputError(f"{path}: its folder does not exist; create it: mkdir -p {shlex.quote(str(target.parent))}")
+        if not target.name or (target.exists() and not target.is_file() and not target.is_dir()):
+            raise InputError(f"{path}: not a regular file; name another")
     part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.part")
     try:
         with explained(path):
@@ -506,9 +517,10 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
             part.replace(target)
             _sync(target.parent)
     finally:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # why it cannot be removed has been said
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            part.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

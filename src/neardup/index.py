@@ -153,7 +153,7 @@ class Index:
         return len(self._store)
 
     def __contains__(self, id: object) -> bool:
-        return id in self._store
+        return isinstance(id, str | int | np.integer) and not isinstance(id, bool) and id in self._store
 
     def ids(self) -> list[Id]:
         """The ids of all documents, in order of insertion.
@@ -405,7 +405,7 @@ class Index:
             copies = found.a is found.b
             count = len(found.a) * (len(found.a) - 1) // 2 if copies else len(found.a) * len(found.b)
             if len(rows) + count > max_pairs:
-                raise ParameterError(f"more than max_pairs={max_pairs} pairs; deduplicate() lists copies as a star, or raise max_pairs")
+                raise ParameterError(f"more than max_pairs={max_pairs} pairs; deduplicating lists copies as a star, or raise max_pairs")
             score = self._verification.similarity(found.agreement, found.n, found.m)
             for pair in combinations(found.a, 2) if copies else product(found.a, found.b):
                 a, b = sorted(pair, key=id_order)
@@ -417,9 +417,9 @@ class Index:
 
 
 def id_column(ids: Sequence[Id]) -> Any:
-    """Ids as an Arrow column: integers where all are, otherwise strings, what is no Unicode in them escaped."""
+    """Ids as an Arrow column: integers where all are, of 64 bits; otherwise strings, what is no Unicode in them escaped."""
     import pyarrow as pa
 
-    if ids and all(isinstance(id, int) for id in ids):
+    if ids and all(isinstance(id, int) and -(2**63) <= id < 2**63 for id in ids):
         return pa.array(ids, pa.int64())
     return pa.array([str(id).encode("utf-8", "backslashreplace").decode() for id in ids], pa.string())
