@@ -725,6 +725,20 @@ def test_add_unless_duplicate_returns_the_best_match():
     assert index.ids() == ["a", "o", "0", 7, "b", "c"]
 
 
+@pytest.mark.parametrize("verify", ["exact", "estimate"])
+def test_add_unless_duplicate_returns_what_a_query_does(verify):
+    """A copy is no reason to look no further: by estimates of two slots many are as similar, and one of them comes first."""
+    index = Index(0.5, verify=verify, minhash=MinHash(num_perm=2, shingling=SINGLE_WORDS), banding=Banding(2, 1))
+    texts = [f"{i} {j}" for i in range(20) for j in range(i)]
+    index.add_many(range(len(texts)), texts)
+    first = [index.query(text)[0] for text in texts]
+    assert [index.add_unless_duplicate("new", text) for text in texts] == first
+    assert ([match.id for match in first] == list(range(len(texts)))) == (verify == "exact"), "estimates put others first"
+    assert len(index) == len(texts)
+    assert index.add_unless_duplicate("new", "quite another") is None
+    assert index.query("quite another")[0].id == "new"
+
+
 @given(truth.corpora())
 @settings(max_examples=50)
 def test_feeding_an_index_keeps_what_matches_nothing_kept(texts):

@@ -65,6 +65,7 @@ class MemoryStore:
 
     def __init__(self, bands: int, bucket_limit: int, slots: int = 0) -> None:
         self._table = _kernels.BucketTable(bands, bucket_limit, slots)
+        self._exact = not slots
         self._entries: dict[Id, int] = {}
         self._members: dict[int, dict[Id, None]] = {}
         self._lock = SharedLock()
@@ -138,10 +139,13 @@ class MemoryStore:
         with self._lock.exclusive():
             self._refuse([id])
             with self._linking([id]) as entries:
-                added, (_, *found) = self._table.add_unless_match(batch, threshold)
+                if self._exact:
+                    added, (_, *found) = self._table.add_unless_match(batch, threshold)
+                else:  # which stops at a copy, and by estimates others may be as similar and come first
+                    (_, *found), _ = self._table.query(batch, threshold, 1)
                 hits = self._hits(*found)
                 if not hits:
-                    entries.extend(added.tolist())
+                    entries.extend((added if self._exact else self._table.insert(batch)).tolist())
             return hits
 
     def remove(self, id: Id) -> None:
