@@ -620,6 +620,7 @@ WRONG = {
     "recall x": ({"recall": "x"}, TypeError, "recall is 'x' of type str"),
     "keep best": ({"keep": "best"}, ParameterError, "keep is 'best'; it is one of 'first', 'longest', 'last'"),
     "keep None": ({"keep": None}, ParameterError, "keep is None; it is one of"),
+    "keep an array": ({"keep": np.array(["first", "last"])}, ParameterError, r"keep is array\(.*\); it is one of"),
     "pairs x": ({"pairs": "x"}, ParameterError, "pairs is 'x'; it is one of 'decisions', 'all'"),
     "threads 0": ({"threads": 0}, ParameterError, "threads is 0; it goes from 1 to 1024"),
     "threads x": ({"threads": "x"}, TypeError, "threads is 'x' of type str"),

@@ -4,6 +4,7 @@ import gc
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -534,14 +535,19 @@ def test_an_estimating_index_finds_real_near_copies():
 
 
 def test_what_an_estimating_index_cannot_do():
-    """It has no shingles to show; and there are two ways to verify."""
+    """It has no shingles to show."""
     index = filled([TEXT], verify="estimate")
     with pytest.raises(IncompatibleError, match="an index of verify='estimate' keeps no shingles to show; make it with verify='exact'"):
         index.explain(0, NEAR)
     with pytest.raises(UnknownDocumentError, match="no document 1"):
         index.explain(1, NEAR)
-    with pytest.raises(ParameterError, match="verify is 'both'; it is 'exact' or 'estimate'"):
-        Index(verify="both")
+
+
+@pytest.mark.parametrize("wrong", ["both", None, 1, np.array(["exact", "exact"])])
+def test_there_are_two_ways_to_verify(wrong):
+    """Anything else is refused with the value, even what cannot be compared with a string."""
+    with pytest.raises(ParameterError, match=f"^verify is {re.escape(repr(wrong))}; it is 'exact' or 'estimate'$"):
+        Index(verify=wrong)
 
 
 # ---- pairs -----------------------------------------------------------------------------------------------------------

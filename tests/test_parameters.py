@@ -138,7 +138,7 @@ def test_numbers_of_numpy() -> None:
 # ---- the rest --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tokens", ["word", "WORDS", "", None, 3, ["words"], b"words", ("chars",)])
+@pytest.mark.parametrize("tokens", ["word", "WORDS", "", None, 3, ["words"], b"words", ("chars",), np.array(["words", "chars"])])
 def test_tokens_of_no_kind(tokens: Any) -> None:
     """Tokens are words, characters or what a callable makes."""
     with pytest.raises(ParameterError, match=re.escape(f"tokens is {tokens!r}; it is 'words', 'chars' or a callable that returns tokens")):
@@ -152,7 +152,7 @@ def test_a_shingling_that_is_none(shingling: Any) -> None:
         MinHash(shingling=shingling)
 
 
-@pytest.mark.parametrize("scheme", ["lattice-v2", "", None, "datasketch"])
+@pytest.mark.parametrize("scheme", ["lattice-v2", "", None, "datasketch", np.array(["lattice-v1", "x"])])
 def test_a_scheme_that_is_none(scheme: Any) -> None:
     """A scheme that nobody knows is refused by its name."""
     with pytest.raises((ParameterError, TypeError), match=re.escape(f"scheme is {scheme!r}")):

@@ -13,7 +13,7 @@ import numpy as np
 from neardup import _kernels, documents
 from neardup.banding import Banding
 from neardup.clusters import Decisions, choose_witnesses, rank_order
-from neardup.errors import ParameterError
+from neardup.errors import ParameterError, one_of
 from neardup.index import id_column, resolve
 from neardup.minhash import MinHash, number_of_threads
 from neardup.shingling import Shingling, sorted_distinct
@@ -217,7 +217,7 @@ def deduplicate(
     """
     minhash, banding = resolve(shingling, minhash, banding, threshold, recall)
     for name, value, known in (("keep", keep, ("first", "longest", "last")), ("pairs", pairs, ("decisions", "all"))):
-        if value not in known:
+        if not one_of(value, *known):
             raise ParameterError(f"{name} is {value!r}; it is one of {', '.join(map(repr, known))}")
     workers = number_of_threads(threads)
     tell = progress or (lambda _stage, _done, _total: None)

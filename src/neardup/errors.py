@@ -81,6 +81,11 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, every[:20])) + more
 
 
+def one_of(value: Any, *known: str) -> bool:
+    """Whether a value is one of these strings; an array, which compares element by element, is none."""
+    return isinstance(value, str) and value in known
+
+
 def check_integer(name: str, value: Any, least: int, most: int, remedy: str = "") -> None:
     """Refuse what is not an integer from ``least`` to ``most``."""
     if not isinstance(value, int) or isinstance(value, bool):

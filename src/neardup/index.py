@@ -10,7 +10,7 @@ import numpy as np
 
 from neardup.banding import Banding
 from neardup.documents import Utf8
-from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_fraction, check_integer, kind
+from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_fraction, check_integer, kind, one_of
 from neardup.minhash import MinHash, number_of_threads
 from neardup.shingling import Shingling, check_text
 from neardup.stores import Answer, Hit, Id, Store, StoreBatch
@@ -131,7 +131,7 @@ class Index:
     ) -> None:
         self.minhash, self.banding = resolve(shingling, minhash, banding, threshold, recall)
         check_integer("bucket_limit", bucket_limit, 1, 2**31)
-        if verify not in ("exact", "estimate"):
+        if not one_of(verify, "exact", "estimate"):
             raise ParameterError(f"verify is {verify!r}; it is 'exact' or 'estimate'")
         self.threshold = float(threshold)
         self.verify = verify

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.documents import Utf8, as_texts
-from neardup.errors import IncompatibleError, ParameterError, check_integer
+from neardup.errors import IncompatibleError, ParameterError, check_integer, one_of
 from neardup.shingling import HashArray, Shingling, Token, check_text, sorted_distinct
 
 ValueArray = npt.NDArray[np.uint32]
@@ -97,7 +97,7 @@ class MinHash:
         check_integer("seed", self.seed, 0, 2**64 - 1)
         if not isinstance(self.shingling, Shingling):
             raise TypeError(f"shingling is {self.shingling!r}; it is a neardup.Shingling")
-        if self.scheme != "lattice-v1":
+        if not one_of(self.scheme, "lattice-v1"):
             raise ParameterError(f"scheme is {self.scheme!r}; 'lattice-v1' is the one there is")
 
     def _recipe(self, hashes: bool) -> dict[str, Any]:

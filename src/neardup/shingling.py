@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.errors import ParameterError, check_integer, kind
+from neardup.errors import ParameterError, check_integer, kind, one_of
 
 Token = str | int
 Tokenizer = Callable[[str], Iterable[Token]]
@@ -69,7 +69,7 @@ class Shingling:
     secret: int = field(default=0, repr=False)
 
     def __post_init__(self) -> None:
-        if self.tokens not in ("words", "chars") and not callable(self.tokens):
+        if not (callable(self.tokens) or one_of(self.tokens, "words", "chars")):
             raise ParameterError(f"tokens is {self.tokens!r}; it is 'words', 'chars' or a callable that returns tokens")
         check_integer("size", self.size, 1, 32)
         check_integer("secret", self.secret, 0, 2**64 - 1)
