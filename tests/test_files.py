@@ -714,6 +714,36 @@ def test_a_new_file_takes_the_place_of_the_old(folder):
     assert names("real") == ["out.jsonl"]
 
 
+def test_a_folder_that_cannot_be_synced(folder, monkeypatch):
+    """Some systems refuse to sync a folder, and one that may not be read cannot be opened; what is written there is no less done."""
+    fsync = os.fsync
+
+    def files_only(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    assert keep(read(["a"]), "out.jsonl", True).read_bytes() == jsonl({"id": 0, "text": "a"})
+    keep(FileDocuments([put("a.txt", "a")]), "out", True)
+    assert names() == ["a.txt", "out", "out.jsonl"]
+
+
+def test_an_old_file_that_may_only_be_written(folder, monkeypatch):
+    """The new one has its mode, but not before its own content is safe."""
+    opened = os.open
+
+    def as_its_owner(path, flags):
+        if not stat.S_IMODE(Path(path).stat().st_mode) & stat.S_IRUSR:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, flags)
+
+    Path(put("out.jsonl", "old")).chmod(0o200)
+    monkeypatch.setattr(os, "open", as_its_owner)
+    keep(read(["a"]), "out.jsonl", True)
+    assert stat.S_IMODE(Path("out.jsonl").stat().st_mode) == 0o200
+
+
 @pytest.mark.parametrize("name", ["n" * 249 + ".jsonl", "北" * 83 + ".jsonl"])
 def test_a_long_name_leaves_room_for_the_part(name, folder):
     """255 bytes are the most for a name."""

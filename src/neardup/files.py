@@ -21,7 +21,7 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, TypeVar
@@ -511,9 +511,9 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
     try:
         with explained(path):
             yield part
+            _sync(part)  # before it may get a mode that forbids to read it
             if target.is_file():
                 shutil.copymode(target, part)
-            _sync(part)
             part.replace(target)
             _sync(target.parent)
     finally:
@@ -524,11 +524,13 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make sure of a file; of a folder as far as the system can, for what is in it is there already."""
+    with suppress(OSError) if path.is_dir() else nullcontext():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_table(table: pa.Table, path: StrPath) -> None:
@@ -687,5 +689,6 @@ def _copy(documents: Documents, path: Path, kept: Mask) -> None:
             copy = part / place
             copy.parent.mkdir(parents=True, exist_ok=True)
             with explained(file.name):
-                shutil.copy2(file.path, copy)
-            _sync(copy)
+                shutil.copyfile(file.path, copy)
+                _sync(copy)
+                shutil.copystat(file.path, copy)
