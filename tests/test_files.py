@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -268,6 +269,76 @@ def test_standard_input(data, expected, monkeypatch):
     for _ in range(2):
         batches = list(source.batches())
         assert ([id for b in batches for id in b.ids], [text for b in batches for text in strings(b.texts)]) == expected
+
+
+@pytest.mark.parametrize("taken", [b"", b"a line\n"])
+@pytest.mark.parametrize("first", [b"", b"some "])
+def test_standard_input_that_does_not_wait(taken, first, monkeypatch):
+    """Whoever shares a pipe may set O_NONBLOCK on it; nothing yet is not the end, and what is in the buffer is not lost."""
+    ours, theirs = os.pipe()
+    os.write(theirs, taken + first)
+    with os.fdopen(theirs, "wb", 0) as writer, open(ours, encoding="utf-8") as stream:  # noqa: PTH123  a descriptor
+        assert stream.buffer.readline(len(taken)) == taken
+        os.set_blocking(ours, False)
+        monkeypatch.setattr(sys, "stdin", stream)
+
+        def write():
+            for word in (b"slow ", b"words"):
+                time.sleep(0.1)
+                writer.write(word)
+            time.sleep(0.1)
+            writer.close()
+
+        slow = threading.Thread(target=write)
+        slow.start()
+        texts = contents("-")[1]
+        slow.join()
+    assert texts == [(first + b"slow words").decode()]
+
+
+def test_standard_input_that_stops_to_wait():
+    """O_NONBLOCK may come when half is read."""
+    blocks = [b"some ", None, None, b"words", None, b""]
+    ours, theirs = os.pipe()
+    os.close(theirs)  # so that select finds it ready
+
+    class Shared(io.FileIO):
+        def read(self, _size=-1):
+            return blocks.pop(0)
+
+        def readinto(self, buffer):
+            block = blocks.pop(0)
+            buffer[: len(block)] = block
+            return len(block)
+
+    with io.BufferedReader(Shared(ours)) as stream:
+        assert files._buffered("-", stream).path.read_bytes() == b"some words"
+    assert blocks == []
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO("text")], ids=["none", "text"])
+def test_standard_input_that_is_none(stream, monkeypatch):
+    """As in a program without a console, or where somebody put something else in its place."""
+    monkeypatch.setattr(sys, "stdin", stream)
+    with pytest.raises(InputError, match=rf"^standard input is of type {type(stream).__name__}, without bytes to read; name a file$"):
+        read("-")
+
+
+def test_standard_input_that_is_closed(monkeypatch):
+    """By the program itself."""
+    stream = io.TextIOWrapper(io.BytesIO())
+    stream.close()
+    monkeypatch.setattr(sys, "stdin", stream)
+    with pytest.raises(InputError, match=r"^standard input is closed; name a file$"):
+        read("-")
+
+
+def test_standard_input_that_may_only_be_written(folder, monkeypatch):
+    """What the system says of it is said, and what helps."""
+    with open(os.open("out.txt", os.O_WRONLY | os.O_CREAT), encoding="utf-8") as stream:  # noqa: PTH123  a descriptor
+        monkeypatch.setattr(sys, "stdin", stream)
+        with pytest.raises(InputError, match=r"^standard input: Bad file descriptor; check the file$"):
+            read("-")
 
 
 def test_standard_input_among_files(folder, monkeypatch):
@@ -874,10 +945,15 @@ def test_one_ctrl_d_ends_what_is_typed():
     """The input is read block by block; after the first empty one nothing is asked for."""
     blocks = [b"some ", b"words\n", b"", b"not asked for"]
 
-    class Keyboard(io.BufferedReader):
-        def read1(self, _size=-1):
-            return blocks.pop(0)
+    class Keyboard(io.RawIOBase):
+        def readable(self):
+            return True
 
-    file = files._buffered("-", Keyboard(io.BytesIO()))
+        def readinto(self, buffer):
+            block = blocks.pop(0)
+            buffer[: len(block)] = block
+            return len(block)
+
+    file = files._buffered("-", io.BufferedReader(Keyboard()))
     assert file.path.read_bytes() == b"some words\n"
     assert blocks == [b"not asked for"]

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import secrets
+import select
 import shlex
 import shutil
 import stat
@@ -119,8 +120,7 @@ def find(path: str, glob: str | None) -> Iterator[File]:
     if not path:
         raise ParameterError("an input is ''; name a file or folder, or - for standard input")
     if path == "-":
-        typed: Any = sys.stdin.buffer  # a BufferedReader, which its type does not say
-        yield _buffered(path, typed)
+        yield _buffered(path, _standard_input())
         return
     with explained(path):
         where = Path(path)
@@ -135,13 +135,37 @@ def find(path: str, glob: str | None) -> Iterator[File]:
                 yield _buffered(path, stream)
 
 
+def _standard_input() -> io.BufferedReader:
+    stream: Any = getattr(sys.stdin, "buffer", None)
+    if not hasattr(stream, "read1"):
+        raise InputError(f"standard input is of type {kind(sys.stdin)}, without bytes to read; name a file")
+    if stream.closed:
+        raise InputError("standard input is closed; name a file")
+    return stream  # type: ignore[no-any-return]
+
+
+def _blocks(stream: io.BufferedReader) -> Iterator[bytes]:
+    """What there is, block by block: on a keyboard one Ctrl-D is the end, but nothing yet is not the end."""
+    raw: Any = getattr(stream, "raw", stream)  # which alone says the two apart, by b"" and None
+    with suppress(io.UnsupportedOperation):  # it has no descriptor
+        if not os.get_blocking(stream.fileno()):
+            select.select([stream], [], [])
+    block: bytes | None = stream.read1(1 << 20)  # first what is in the buffer
+    while block != b"":
+        if block is None:
+            select.select([raw], [], [])
+        else:
+            yield block
+        block = raw.read(1 << 20)
+
+
 def _buffered(name: str, stream: io.BufferedReader) -> File:
     """A stream, kept so that it can be read again: JSONL if it begins with ``{``, otherwise one text."""
     descriptor, path = tempfile.mkstemp(prefix="neardup-")
     try:
         with os.fdopen(descriptor, "w+b") as copy:
-            # What is there, block by block: on a keyboard one Ctrl-D is the end.
-            copy.writelines(iter(lambda: stream.read1(1 << 20), b""))
+            with explained("standard input" if name == "-" else name):
+                copy.writelines(_blocks(stream))
             size = copy.tell()
             copy.seek(0)
             first = next((line for line in copy if line.strip()), b"")
