@@ -600,6 +600,10 @@ FORMATS = "end the name in .jsonl, .csv or .tsv (also .gz and .zst), .parquet or
         ("", "the output is ''; name a file, like result.jsonl"),
         ("-", "the output is '-'; name a file, like result.jsonl"),
         ("special.jsonl", "special.jsonl: not a regular file; name another"),
+        ("/", "/: not a regular file; name another"),
+        ("folder.jsonl", "folder.jsonl names a folder, into which only text files are copied; name a file, like folder.jsonl.jsonl"),
+        ("new.jsonl/", "new.jsonl/ names a folder, into which only text files are copied; name a file, like new.jsonl.jsonl"),
+        (f"{'n' * 250}.jsonl", f"{'n' * 250}.jsonl: File name too long; choose a shorter one"),
     ],
 )
 @pytest.mark.parametrize("command", [["dedup"], ["pairs"], ["query", "broken.jsonl"]])
@@ -607,6 +611,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(run, comman
     """Not even the input is opened: that it is broken is not found."""
     put("broken.jsonl", "broken\n")
     os.mkfifo("special.jsonl")
+    Path("folder.jsonl").mkdir()
     done = run(*command, "broken.jsonl", "-o", output)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"neardup: {words}")
@@ -616,7 +621,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(run, comman
     ("output", "words"),
     [
         ("clean", "clean names a folder, into which only text files are copied; name a file, like clean.jsonl"),
-        ("/dev/full", "/dev/full names a folder, into which only text files are copied; name a file, like /dev/full.jsonl"),
+        ("/dev/full", "/dev/full: not a regular file; name another"),
     ],
 )
 def test_a_table_is_not_copied_into_a_folder(run, output, words):
@@ -630,7 +635,15 @@ def test_a_folder_with_something_in_it_is_refused(run):
     put("full/a.txt", MONDAY)
     words = "neardup: full is a folder with something in it; name a new one, or a file\n"
     assert run("dedup", "missing.txt", "-o", "full") == Done(2, "", words)
-    assert run("dedup", "missing.txt", "-o", "/").code == run("pairs", "missing.txt", "-o", "/").code == 2
+
+
+def test_no_folder_of_texts_takes_the_place_of_a_file(run):
+    """Nor is a stream copied, which has no name; both are said before anything is read."""
+    put("old", MONDAY)
+    assert run("dedup", "missing.txt", "-o", "old") == Done(
+        2, "", "neardup: old is a file, and a folder would take its place; name another\n"
+    )
+    assert run("dedup", "-", "-o", "new").err.startswith("neardup: new names a folder, into which only text files are copied")
 
 
 @pytest.mark.parametrize("command", [["dedup"], ["pairs"], ["query", "folder"]])
@@ -695,6 +708,8 @@ def test_duplicates_fail_where_that_is_asked(run, arguments, same, code):
         (["dedup", "--seed", "-1"], "seed is -1; it goes from 0 to 18446744073709551615"),
         (["pairs", "--threads", "0"], "threads is 0; it goes from 1 to"),
         (["pairs", "--max-pairs", "0", "b.txt"], "more than max_pairs=0 pairs"),
+        (["pairs", "n" * 256], f"{'n' * 256}: File name too long; choose a shorter one"),
+        (["query", "a.txt", "n" * 256], f"{'n' * 256}: File name too long; choose a shorter one"),
         (["pairs", "missing.txt"], "missing.txt: no such file or folder; check the path"),
         (["pairs", ""], "an input is ''; name a file or folder, or - for standard input"),
         (["pairs", "--glob", "/*", "."], "glob is '/*':"),

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import re
 import stat
 import sys
 import threading
@@ -850,10 +851,70 @@ def test_places_that_cannot_be_written(folder):
     os.mkfifo("pipe.jsonl")
     with pytest.raises(InputError, match=r"^pipe\.jsonl: not a regular file; name another$"):
         keep(read(["a"]), "pipe.jsonl", True)
+    assert names() == ["pipe.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("dir.jsonl", "dir.jsonl.jsonl"),
+        ("dir.jsonl/", "dir.jsonl.jsonl"),
+        ("new.csv/", "new.csv.jsonl"),
+        ("new", "new.jsonl"),
+        (".", "result.jsonl"),
+    ],
+)
+def test_a_table_is_not_written_into_a_folder(name, instead, folder):
+    """What is a folder, and what ends like one, whatever its suffix."""
     Path("dir.jsonl").mkdir()
-    with pytest.raises(InputError, match=r"dir\.jsonl: Is a directory"):
-        write_table(pa.table({"a": [1]}), "dir.jsonl")
-    assert names() == ["dir.jsonl", "pipe.jsonl"]
+    message = rf"^{re.escape(name)} names a folder, into which only text files are copied; name a file, like {re.escape(instead)}$"
+    for write in (lambda: write_table(pa.table({"a": [1]}), name), lambda: keep(read(["a"]), name, True)):
+        with pytest.raises(InputError, match=message):
+            write()
+    assert names() == ["dir.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["", "-"])
+def test_an_output_without_a_name(name, folder):
+    """It means neither the folder where one happens to be nor standard output."""
+    for write in (lambda: write_table(pa.table({"a": [1]}), name), lambda: keep(FileDocuments([put("a.txt", "a")]), name, True)):
+        with pytest.raises(ParameterError, match=rf"^the output is '{name}'; name a file, like result\.jsonl$"):
+            write()
+
+
+def test_a_name_that_is_too_long(folder):
+    """256 bytes are too many, in a file to read and in one to write."""
+    name = "n" * 250 + ".jsonl"
+    put("a.txt", "a")
+    for call in (
+        lambda: FileDocuments([name]),
+        lambda: keep(read(["a"]), name, True),
+        lambda: keep(FileDocuments(["a.txt"]), "n" * 256, True),
+    ):
+        with pytest.raises(InputError, match=r"^n+[.a-z]*: File name too long; choose a shorter one$"):
+            call()
+    assert names() == ["a.txt"]
+
+
+def test_a_name_with_a_nul(folder):
+    """No system has such a name; it is shown escaped."""
+    for call in (lambda: FileDocuments(["a\0.jsonl"]), lambda: read(Path("a\0.jsonl")), lambda: keep(read(["a"]), "a\0.jsonl", True)):
+        with pytest.raises(InputError, match=r"^'a\\x00\.jsonl' has a NUL in it, which no path may have; check the path$"):
+            call()
+
+
+@pytest.mark.parametrize("kind", [Path.touch, Path.mkdir])
+def test_what_another_owns_in_a_sticky_folder(kind, folder, monkeypatch):
+    """As in /tmp: one may write beside it, but not put something in its place."""
+    shared = Path("shared")
+    shared.mkdir()
+    shared.chmod(0o1777)
+    kind(shared / "out.jsonl" if kind is Path.touch else shared / "out")
+    source, path = FileDocuments([put("a.txt", "a")]), next(shared.iterdir())
+    keep(source, path, True)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(InputError, match=r"^shared/out.*: permission denied; change the mode of the file or its folder$"):
+        atomic_path(path).__enter__()
 
 
 def test_large_outputs_are_written_in_parts(folder, monkeypatch):
@@ -896,8 +957,10 @@ def test_what_no_folder_can_hold(folder):
         keep(FileDocuments(["a", "rows.jsonl"]), "out/", True, True)
     with pytest.raises(InputError, match=r"^b/x\.txt and a/x\.txt would both be x\.txt; write to a \.jsonl file$"):
         keep(FileDocuments(["a", "b"]), "out", True, True)
-    with pytest.raises(ParameterError, match=r"^a is a folder with something in it; name a new one$"):
+    with pytest.raises(ParameterError, match=r"^a is a folder with something in it; name a new one, or a file$"):
         keep(FileDocuments(["a", "b"]), "a", True, False)
+    with pytest.raises(InputError, match=r"^rows\.jsonl/ is a file, and a folder would take its place; name another$"):
+        keep(FileDocuments(["a"]), "rows.jsonl/", True)
     with pytest.raises(InputError, match="its folder does not exist"):
         keep(FileDocuments(["a"]), "no/out", True)
     source = FileDocuments(["a"])

@@ -182,33 +182,23 @@ class Job:
         """Refuse an output that could not be written: before the work, not after it."""
         from neardup import files
 
-        output = self.output
-        if output is None:
+        if self.output is None:
             return
-        if output in ("", "-"):
-            raise ParameterError(f"the output is {output!r}; name a file, like result.jsonl")
-        format, compression = files.format_of(output)
-        if folder and (output.endswith(os.sep) or Path(output).is_dir() or not Path(output).suffix):
-            if any(files.format_of(path)[0] != "text" for path in self.inputs):
-                raise ParameterError(f"{output} names a folder, into which only text files are copied; name a file, like {output}.jsonl")
-            if Path(output).is_dir() and any(Path(output).iterdir()):
-                raise ParameterError(f"{output} is a folder with something in it; name a new one, or a file")
-        elif format == "text" or (compression and format in ("parquet", "arrow")):
-            known = ".jsonl, .csv or .tsv (also .gz and .zst), .parquet or .arrow"
-            raise ParameterError(f"{output}: not a format to write; end the name in {known}")
-        with suppress(typer.Abort), files.atomic_path(output) as part:
+        texts = folder and all(path != "-" and files.format_of(path)[0] == "text" for path in self.inputs)
+        files.check_output(self.output, texts=texts)
+        with suppress(typer.Abort), files.atomic_path(self.output) as part:
             part.touch()
             raise typer.Abort
 
     def read(self, inputs: list[str], tell: Tell, *, named: bool = True) -> FileDocuments:
         """The documents of some files, none of which is the output; what had to be guessed is said."""
-        from neardup.files import FileDocuments
+        from neardup.files import FileDocuments, refuse_input
 
         if "-" not in inputs:  # a bar would disturb someone who types
             tell("opening")
         corpus = FileDocuments(inputs, self.text if named else None, self.id if named else None, self.glob)
-        if self.output and Path(self.output).exists() and any(Path(self.output).samefile(file.path) for file in corpus.files):
-            raise ParameterError(f"{self.output} is one of the inputs; write to another name")
+        if self.output:
+            refuse_input(self.output, corpus.files)
         for message in corpus.guessed:
             note(f"{corpus.description}: {message}", quiet=self.quiet)
         if not corpus.files:
@@ -220,8 +210,11 @@ class Job:
         """Whether some of these files have columns, as their names say."""
         from neardup import files
 
-        there = (path for path in inputs if path != "-" and (Path(path).is_file() or Path(path).is_dir()))
-        return any(file.format != "text" for path in there for file in files.find(path, self.glob))
+        def there(path: str) -> bool:
+            with files.explained(path):
+                return path != "-" and (Path(path).is_file() or Path(path).is_dir())
+
+        return any(file.format != "text" for path in filter(there, inputs) for file in files.find(path, self.glob))
 
     def minhash(self) -> neardup.MinHash:
         """How documents are signed."""

@@ -63,6 +63,8 @@ def format_of(path: str) -> tuple[str, str | None]:
 @contextmanager
 def explained(name: StrPath) -> Iterator[None]:
     """Say of what the system or Arrow refuses which file it is, and what helps; a full disk stays an OSError."""
+    if "\0" in os.fspath(name):
+        raise InputError(f"{os.fspath(name)!a} has a NUL in it, which no path may have; check the path")
     try:
         yield
     except FileNotFoundError:
@@ -72,7 +74,8 @@ def explained(name: StrPath) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise InputError(f"{name}: {_plain(error.strerror or error)}; check the file") from error
+        remedy = "choose a shorter one" if error.errno == errno.ENAMETOOLONG else "check the file"
+        raise InputError(f"{name}: {_plain(error.strerror or error)}; {remedy}") from error
     except UnicodeError as error:
         raise InputError(f"{name}: not UTF-8 ({_plain(error)}); convert it: iconv -t utf-8") from error
     except pa.ArrowException as error:
@@ -525,12 +528,7 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
     ...     Path(folder, "a.txt").read_text()
     'done'
     """
-    target = Path(os.path.realpath(path))
-    with explained(path):
-        if not target.parent.is_dir():
-            raise InputError(f"{path}: its folder does not exist; create it: mkdir -p {shlex.quote(str(target.parent))}")
-        if not target.name or (target.exists() and not target.is_file() and not target.is_dir()):
-            raise InputError(f"{path}: not a regular file; name another")
+    target = _target(path)
     part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.part")
     try:
         with explained(path):
@@ -545,6 +543,54 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
             if part.is_dir():
                 shutil.rmtree(part, ignore_errors=True)
             part.unlink(missing_ok=True)
+
+
+def _target(path: StrPath) -> Path:
+    """Where a path leads, if something may be put there."""
+    with explained(path):
+        target = Path(os.path.realpath(path))
+        folder = target.parent
+        if not folder.is_dir():
+            raise InputError(f"{path}: its folder does not exist; create it: mkdir -p {shlex.quote(str(folder))}")
+        try:
+            old = target.stat()
+        except FileNotFoundError:
+            return target
+        if not target.name or not (stat.S_ISREG(old.st_mode) or stat.S_ISDIR(old.st_mode)):
+            raise InputError(f"{path}: not a regular file; name another")
+        sticky = folder.stat()
+        if sticky.st_mode & stat.S_ISVTX and os.geteuid() not in (0, sticky.st_uid, old.st_uid):
+            raise PermissionError
+    return target
+
+
+def check_output(path: StrPath, *, texts: bool = False) -> bool:
+    """Refuse a path that cannot be written to; whether it names a folder, into which ``texts`` are copied and nothing else."""
+    name = os.fspath(path)
+    if name in ("", "-"):
+        raise ParameterError(f"the output is {name!r}; name a file, like result.jsonl")
+    target = _target(name)
+    if not (name.endswith(os.sep) or target.is_dir() or not PurePath(name).suffix):
+        format, compression = format_of(name)
+        if format == "text" or (compression and format in ("parquet", "arrow")):
+            known = ".jsonl, .csv or .tsv (also .gz and .zst), .parquet or .arrow"
+            raise ParameterError(f"{name}: not a format to write; end the name in {known}")
+        return False
+    if not texts:
+        file = f"{name.rstrip('./') or 'result'}.jsonl"
+        raise InputError(f"{name} names a folder, into which only text files are copied; name a file, like {file}")
+    if target.is_file():
+        raise InputError(f"{name} is a file, and a folder would take its place; name another")
+    with explained(name):
+        if target.is_dir() and any(target.iterdir()):
+            raise ParameterError(f"{name} is a folder with something in it; name a new one, or a file")
+    return True
+
+
+def refuse_input(path: StrPath, files: Iterable[File]) -> None:
+    """Refuse to write over one of the inputs, whatever its name."""
+    if any(Path(path).exists() and file.path.exists() and file.path.samefile(path) for file in files):
+        raise ParameterError(f"{path} is one of the inputs; write to another name")
 
 
 def _sync(path: Path) -> None:
@@ -567,22 +613,23 @@ def write_table(table: pa.Table, path: StrPath) -> None:
     InputError
         If the path cannot be written, or the columns do not fit the format.
     """
+    check_output(path)
     _write_chunks([table], lambda: table.schema, os.fspath(path))
 
 
 def write(documents: Documents, path: StrPath, kept: Mask) -> None:
     """Write the kept documents: :meth:`neardup.documents.Documents.write`."""
-    name, target = os.fspath(path), Path(path)
     kept = np.asarray(kept, bool)
     if documents.total not in (None, len(kept)):
         raise ParameterError(f"kept has {len(kept):,} values and there are {documents.total:,} documents; give one for each")
-    for file in documents.files if isinstance(documents, FileDocuments) else ():
-        if target.exists() and file.path.exists() and target.samefile(file.path):
-            raise ParameterError(f"{name} is one of the inputs; write to another name")
-    if name.endswith(os.sep) or target.is_dir() or not target.suffix:
-        _copy(documents, target, kept)
+    inputs = documents.files if isinstance(documents, FileDocuments) else []
+    texts = isinstance(documents, FileDocuments) and all(isinstance(part, TextFiles) for part in documents.parts)
+    folder = check_output(path, texts=texts)
+    refuse_input(path, inputs)
+    if folder:
+        _copy(inputs, path, kept)
     else:
-        _write_chunks(_survivors(documents, kept), lambda: _schema(documents), name)
+        _write_chunks(_survivors(documents, kept), lambda: _schema(documents), os.fspath(path))
 
 
 def _survivors(documents: Documents, kept: Mask) -> Iterator[Chunk]:
@@ -616,8 +663,6 @@ def _schema(documents: Documents) -> pa.Schema:
 
 def _write_chunks(chunks: Iterable[Chunk], schema_of: Callable[[], pa.Schema], path: str) -> None:
     format, compression = format_of(path)
-    if format == "text" or (compression and format in ("parquet", "arrow")):
-        raise ParameterError(f"{path}: not a format to write; end the name in .jsonl, .csv or .tsv (also .gz and .zst), .parquet or .arrow")
     with atomic_path(path) as part, _fitting(path), part.open("wb") as raw, _compressed(raw, compression) as out:
         if format == "jsonl":
             for chunk in chunks:
@@ -695,14 +740,10 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _copy(documents: Documents, path: Path, kept: Mask) -> None:
+def _copy(files: list[File], path: StrPath, kept: Mask) -> None:
     """Copy the text files that are kept into a new folder."""
-    if not isinstance(documents, FileDocuments) or not all(isinstance(part, TextFiles) for part in documents.parts):
-        raise InputError(f"{path} names a folder, into which only text files are copied; name a file, like {path}.jsonl")
-    if path.is_dir() and any(path.iterdir()):
-        raise ParameterError(f"{path} is a folder with something in it; name a new one")
     places: dict[str, File] = {}
-    for file in (file for file, keep in zip(documents.files, kept.tolist(), strict=True) if keep):
+    for file in (file for file, keep in zip(files, kept.tolist(), strict=True) if keep):
         if not file.place:
             raise InputError(f"{file.name} is a stream without a name to copy it to; write to a .jsonl file")
         if places.setdefault(file.place, file) is not file:
