@@ -1081,6 +1081,20 @@ def test_an_id_too_large_for_a_table(run):
     assert rows(run("pairs", "a.jsonl")) == [{"a": 10**30, "b": 1, "similarity": 1.0}]
     assert run("pairs", "a.jsonl", "-q", "-o", "out.parquet") == Done(0, "", "")
     assert pq.read_table("out.parquet").to_pylist() == [{"a": str(10**30), "b": "1", "similarity": 1.0}]
+    assert run("dedup", "a.jsonl", "-o", "out.csv", "-q").err.startswith(
+        "neardup: out.csv: its format does not fit the documents, column 'id'"
+    )
+
+
+@pytest.mark.parametrize("command", [["pairs"], ["query", "a.jsonl"]])
+def test_lines_keep_the_types_of_ids(run, command):
+    """Integers beside strings, of any size, and no Unicode: JSONL in a file has what standard output has."""
+    ids = [10**30, 1, "1", "\ud800"]
+    put("a.jsonl", jsonl(*({"id": id, "text": MONDAY} for id in ids)))
+    expected = rows(run(*command, "a.jsonl"))
+    assert {id for row in expected for id in row.values() if not isinstance(id, float)} == set(ids)
+    assert run(*command, "a.jsonl", "-q", "-o", "out.jsonl") == Done(0, "", "")
+    assert list(map(json.loads, Path("out.jsonl").read_text().splitlines())) == expected
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

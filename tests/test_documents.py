@@ -290,6 +290,19 @@ def test_pandas_columns_that_arrow_cannot_hold(tmp_path):
         read(frame).write(tmp_path / "out.parquet", np.array([True, True]))
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_integers_of_pandas_that_arrow_cannot_hold(suffix, tmp_path):
+    """The message says where they are and what helps; nothing is written."""
+    frame = pd.DataFrame({"text": ["a", "b"], "small": [1, 2], "wide": [10**30, 1], "deep": [[10**30], None], "mixed": [1, "x"]})
+    words = r"^an integer of more than 64 bits is in 'wide', 'deep', and Arrow has none; make it a string: astype\(str\)$"
+    with pytest.raises(InputError, match=words):
+        read(frame, id="small").write(tmp_path / f"out{suffix}", [True, True])
+    frame = pd.DataFrame({"text": ["a"]}, index=pd.Index([10**30], name="n", dtype=object))
+    with pytest.raises(InputError, match=r"^an integer of more than 64 bits is in the index, and Arrow has none; make it a string"):
+        read(frame).write(tmp_path / f"out{suffix}", [True])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_records_become_json_whatever_they_hold(tmp_path):
     """Dates and bytes become strings; numbers that are not finite become null, also within lists."""
     day = pd.Timestamp("2026-01-02")

@@ -391,12 +391,25 @@ def test_lines_with_different_fields_become_one_table(folder):
     ]
 
 
-@pytest.mark.parametrize("values", [(1, "x"), (2**70, 1), ("\ud800", "x"), ([1], {"a": 1})], ids=str)
-def test_lines_that_no_table_holds(values, folder):
-    """The message says where they go instead; nothing is left behind."""
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ((1, "x"), "column 'v': Could not convert 'x'.*"),
+        ((2**63, 1), "column 'v': an integer is of more than 64 bits"),
+        ((1, [{"a": -(2**70)}]), "column 'v': .*"),
+        (([{"a": -(2**70)}], None), "column 'v': an integer is of more than 64 bits"),
+        ((1.5, 2**70), "column 'v': .* too large .*"),
+        (("\ud800", "x"), "column 'v': .* surrogates not allowed"),
+        (([1], {"a": 1}), "column 'v': .*"),
+    ],
+    ids=str,
+)
+def test_lines_that_no_table_holds(values, why, folder):
+    """The message names the column, and says where they go instead; nothing is left behind."""
     put("in.jsonl", jsonl(*({"text": "a", "v": value} for value in values)))
-    with pytest.raises(InputError, match=r"^o\.parquet: its format does not fit the documents, .*; \.jsonl fits most$"):
-        keep(FileDocuments(["in.jsonl"]), "o.parquet", True, True)
+    for name in ("o.parquet", "o.csv"):
+        with pytest.raises(InputError, match=rf"^{name}: its format does not fit the documents, {why}; \.jsonl fits most$"):
+            keep(FileDocuments(["in.jsonl"]), name, True, True)
     assert names() == ["in.jsonl"]
 
 

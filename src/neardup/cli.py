@@ -34,6 +34,8 @@ except KeyboardInterrupt:  # Ctrl-C already; the commands load what is heavier
     sys.exit(130)
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from neardup.files import FileDocuments
 
 #: Rows and shared passages shown on a terminal; files and pipes get all.
@@ -108,10 +110,29 @@ def folder_of(names: list[Any]) -> str:
     return shared[: shared.rfind("/") + 1]
 
 
+def records(columns: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Rows of columns as they are."""
+    return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+
+
+def columnar(columns: dict[str, list[Any]]) -> pa.Table:
+    """Columns as a table; ids are of one type in all of them."""
+    import pyarrow as pa
+
+    from neardup import index
+
+    n = len(columns["similarity"])
+    naming = [name for name in columns if name not in SCORES]
+    ids = index.id_column([id for name in naming for id in columns[name]])
+    arrays = {name: pa.array(columns[name], pa.float64()) for name in columns if name in SCORES}
+    arrays |= {name: ids[i * n : (i + 1) * n] for i, name in enumerate(naming)}
+    return pa.table(arrays).select(list(columns))
+
+
 def show(columns: dict[str, list[Any]], title: str) -> None:
     """Rows as a table on a terminal, as JSON lines anywhere else."""
     if not sys.stdout.isatty():
-        emit(dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        emit(records(columns))
         return
     more = len(columns["similarity"]) - ROWS
     order = sorted(columns, key=lambda name: name not in SCORES)
@@ -237,16 +258,10 @@ class Job:
         if self.output is None or written:
             show(columns, title)
         else:
-            import pyarrow as pa
+            from neardup import files
 
-            from neardup import files, index
-
-            n = len(columns["similarity"])
-            naming = [name for name in columns if name not in SCORES]
-            ids = index.id_column([id for name in naming for id in columns[name]])  # of one type in all of them
-            arrays = {name: pa.array(columns[name], pa.float64()) for name in columns if name in SCORES}
-            arrays |= {name: ids[i * n : (i + 1) * n] for i, name in enumerate(naming)}
-            files.write_table(pa.table(arrays).select(list(columns)), self.output)
+            lines = files.format_of(self.output)[0] == "jsonl"
+            files.write_table(list(records(columns)) if lines else columnar(columns), self.output)
         for line in (*said, *([f"written to {self.output}"] if self.output else [])):
             note(line, quiet=self.quiet)
         if self.fail and columns["similarity"]:

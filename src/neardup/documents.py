@@ -537,7 +537,25 @@ class Frame(Rows):
         """One table, so that each column has one type; an index that has a name is a column."""
         import pyarrow as pa
 
-        yield pa.Table.from_pandas(self.frame[take(len(self.frame))], preserve_index=any(self.frame.index.names))
+        frame = self.frame[take(len(self.frame))]
+        try:
+            table = pa.Table.from_pandas(frame, preserve_index=any(frame.index.names))
+        except OverflowError:  # which does not say where
+            wide = listed(name for name in frame.columns if _overflows(frame[name])) or "the index"
+            raise InputError(f"an integer of more than 64 bits is in {wide}, and Arrow has none; make it a string: astype(str)") from None
+        yield table
+
+
+def _overflows(series: Any) -> bool:
+    import pyarrow as pa
+
+    try:
+        pa.array(series)
+    except OverflowError:
+        return True
+    except (pa.ArrowException, TypeError, ValueError):
+        pass
+    return False
 
 
 def _pandas_kind(series: Any) -> str:

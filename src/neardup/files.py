@@ -603,8 +603,8 @@ def _sync(path: Path) -> None:
             os.close(descriptor)
 
 
-def write_table(table: pa.Table, path: StrPath) -> None:
-    """Write a table in the format of the path's name; an old file stays until the new one is complete.
+def write_table(table: pa.Table | list[dict[str, Any]], path: StrPath) -> None:
+    """Write a table or records in the format of the path's name; an old file stays until the new one is complete.
 
     Raises
     ------
@@ -614,7 +614,7 @@ def write_table(table: pa.Table, path: StrPath) -> None:
         If the path cannot be written, or the columns do not fit the format.
     """
     check_output(path)
-    _write_chunks([table], lambda: table.schema, os.fspath(path))
+    _write_chunks([table], lambda: _table(table).schema, os.fspath(path))
 
 
 def write(documents: Documents, path: StrPath, kept: Mask) -> None:
@@ -687,7 +687,7 @@ def _write_tables(tables: Iterable[pa.Table], schema: pa.Schema, out: Any, forma
 def _fitting(path: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, UnicodeError, OverflowError) as error:
+    except (pa.ArrowException, UnicodeError) as error:
         raise InputError(f"{path}: its format does not fit the documents, {_plain(error)}; .jsonl fits most") from error
 
 
@@ -708,7 +708,16 @@ def _table(chunk: Chunk) -> pa.Table:
         return chunk
     records: list[dict[str, Any]] = [json.loads(item) if isinstance(item, bytes) else item for item in chunk]
     names = dict.fromkeys(name for record in records for name in record)
-    return pa.table({name: pa.array([record.get(name) for record in records]) for name in names})
+    return pa.table({name: _array(name, [record.get(name) for record in records]) for name in names})
+
+
+def _array(name: str, values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except OverflowError:
+        raise pa.ArrowInvalid(f"column {name!r}: an integer is of more than 64 bits") from None
+    except (pa.ArrowException, UnicodeError) as error:
+        raise pa.ArrowInvalid(f"column {name!r}: {error}") from None
 
 
 def _lines(chunk: Chunk) -> Iterator[bytes]:
