@@ -3,7 +3,7 @@
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
 use crate::minhash::{band_keys as keys_of, lean_signature, row_order, Lattice};
 use crate::path::Path;
-use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe, Signed};
+use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe};
 use crate::table::{Answer, Found, Row, Table};
 use crate::verify;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
@@ -98,9 +98,13 @@ fn window_hashes<'py>(py: Python<'py>, tokens: PyReadonlyArray1<'py, u64>, size:
 
 type SignedArrays<'py> = (Array2<'py, u32>, Array1<'py, u64>, Array1<'py, u64>, Array1<'py, u32>);
 
-fn arrays<'py>(py: Python<'py>, signed: Signed, num_perm: usize) -> PyResult<SignedArrays<'py>> {
-    let n = signed.counts.len();
-    let values = signed.values.into_pyarray(py).reshape([n, num_perm])?;
+/// Sign documents straight into the arrays that Python gets.
+fn signed<'py>(py: Python<'py>, documents: &[Document], recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
+    let (recipe, path) = recipe.recipe()?;
+    let values = PyArray2::zeros(py, [documents.len(), recipe.lattice.num_perm()], false);
+    let mut rows = values.readwrite();
+    let rows = rows.as_slice_mut()?;
+    let signed = py.detach(|| sign_many(&recipe, documents, threads, path, rows));
     Ok((values, signed.counts.into_pyarray(py), signed.offsets.into_pyarray(py), signed.hashes.into_pyarray(py)))
 }
 
@@ -151,8 +155,6 @@ impl RecipeArgs {
 /// Sign a list of strings.
 #[pyfunction]
 fn sign_texts<'py>(py: Python<'py>, texts: &Bound<'py, PyList>, recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
-    let num_perm = recipe.num_perm;
-    let (recipe, path) = recipe.recipe()?;
     let held = texts
         .iter()
         .enumerate()
@@ -162,8 +164,7 @@ fn sign_texts<'py>(py: Python<'py>, texts: &Bound<'py, PyList>, recipe: RecipeAr
         })
         .collect::<PyResult<Vec<_>>>()?;
     let documents = held.iter().map(|text| text.bytes().map(Document::Text)).collect::<PyResult<Vec<_>>>()?;
-    let signed = py.detach(|| sign_many(&recipe, &documents, threads, path));
-    arrays(py, signed, num_perm)
+    signed(py, &documents, recipe, threads)
 }
 
 fn cut<'a, T>(data: &'a [T], offsets: &[u64]) -> PyResult<Vec<&'a [T]>> {
@@ -185,8 +186,6 @@ fn sign_spans<'py>(
     recipe: RecipeArgs,
     threads: usize,
 ) -> PyResult<SignedArrays<'py>> {
-    let num_perm = recipe.num_perm;
-    let (recipe, path) = recipe.recipe()?;
     let buffers = buffers.iter().map(|b| b.as_slice()).collect::<Result<Vec<_>, _>>()?;
     let (which, starts, stops) = (which.as_slice()?, starts.as_slice()?, stops.as_slice()?);
     if which.len() != starts.len() || which.len() != stops.len() {
@@ -203,8 +202,7 @@ fn sign_spans<'py>(
         .map(|(&b, (&start, &stop))| buffers.get(b as usize)?.get(start as usize..stop as usize).map(Document::Text))
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| PyIndexError::new_err("starts and stops that are not places in the buffers"))?;
-    let signed = py.detach(|| sign_many(&recipe, &documents, threads, path));
-    arrays(py, signed, num_perm)
+    signed(py, &documents, recipe, threads)
 }
 
 /// The number of characters of the texts of `sign_spans`.
@@ -236,11 +234,8 @@ fn sign_flat<'py>(
     threads: usize,
     document: for<'a> fn(&'a [u64]) -> Document<'a>,
 ) -> PyResult<SignedArrays<'py>> {
-    let num_perm = recipe.num_perm;
-    let (recipe, path) = recipe.recipe()?;
     let documents: Vec<_> = cut(hashes.as_slice()?, offsets.as_slice()?)?.into_iter().map(document).collect();
-    let signed = py.detach(|| sign_many(&recipe, &documents, threads, path));
-    arrays(py, signed, num_perm)
+    signed(py, &documents, recipe, threads)
 }
 
 /// Sign the documents whose token hashes are `hashes[offsets[i]:offsets[i + 1]]`, in order.

@@ -1,17 +1,16 @@
 //! Shingle hashes to signatures (`lattice-v1`), signatures to band keys, and the count of distinct shingles.
 
 use crate::hash::{mix32, mix64};
-use crate::path::{Instructions, TILE};
+use crate::path::{Instructions, Meetings, CHUNK, TILE};
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const SEED: u64 = 0x9FB2_1C65_1E98_DF25;
 /// Rounds before the lanes take over: repetitive text has many shingles and few distinct ones.
 const ROUNDS: u32 = 4;
-/// Shingles whose slots are found at once: they stay in the cache.
-const CHUNK: usize = 256;
 /// With no more than this many slots open after a round, each is settled by itself.
-const FEW: usize = 8;
+const FEW: usize = 12;
 
 /// The parameters of `lattice-v1`, with what follows from them.
 pub struct Lattice {
@@ -40,10 +39,12 @@ impl Lattice {
         if self.seed != 0 {
             shingles.iter_mut().for_each(|y| *y = mix64(*y ^ self.seed));
         }
-        let settled = (2 * shingles.len() > 3 * self.num_perm || self.stratum(values) < ROUNDS) && self.rounds(values, shingles);
-        if !settled {
-            // SAFETY: as the caller promised.
-            unsafe { self.lanes::<P>(values, shingles) };
+        // SAFETY: as the caller promised.
+        unsafe {
+            let worth = 4 * shingles.len() > 5 * self.num_perm || self.stratum(values) < ROUNDS;
+            if !(worth && self.rounds::<P>(values, shingles)) {
+                self.lanes::<P>(values, shingles);
+            }
         }
     }
 
@@ -62,17 +63,31 @@ impl Lattice {
     /// In round j a shingle's value lies in stratum j in exactly one slot; no later round lowers a slot that has one.
     /// Whether every slot is settled.
     #[inline(always)]
-    fn rounds(&self, values: &mut [u32], shingles: &[u64]) -> bool {
+    unsafe fn rounds<P: Instructions>(&self, values: &mut [u32], shingles: &[u64]) -> bool {
+        let mut meetings = Meetings { slots: [0; CHUNK], values: [0; CHUNK] };
         for round in 0..ROUNDS.min(1 << self.bits) {
             for chunk in shingles.chunks(CHUNK) {
-                self.round(values, chunk, round);
+                // SAFETY: as the caller promised.
+                unsafe { P::meetings(chunk, round, self.bits, &mut meetings) };
+                self.meet(values, &meetings, chunk.len());
             }
-            let open = values.iter().filter(|&&v| v >> (32 - self.bits) > round).count();
+            let is_open = |value: u32| value >> (32 - self.bits) > round;
+            let open = values.iter().filter(|&&v| is_open(v)).count();
             if open <= FEW {
-                for (slot, value) in values.iter_mut().enumerate() {
-                    if *value >> (32 - self.bits) > round {
-                        *value = self.slot_minimum(*value, slot as u32, shingles);
+                let mut slots = [0; FEW];
+                let mut found = 0;
+                for (slot, &value) in values.iter().enumerate() {
+                    if is_open(value) {
+                        slots[found] = slot;
+                        found += 1;
                     }
+                }
+                for pair in slots[..found].chunks(2) {
+                    let pair = [pair[0], pair[pair.len() - 1]];
+                    let factors = pair.map(|slot| (slot as u32) << (32 - self.bits));
+                    // SAFETY: as the caller promised.
+                    let least = unsafe { P::slot_minima(pair.map(|slot| values[slot]), factors, shingles) };
+                    (values[pair[0]], values[pair[1]]) = (least[0], least[1]);
                 }
                 return true;
             }
@@ -80,23 +95,13 @@ impl Lattice {
         false
     }
 
+    /// Lower the slots that some shingles meet.
     #[inline(always)]
-    fn round(&self, values: &mut [u32], shingles: &[u64], round: u32) {
-        let shift = 32 - self.bits;
-        let mask = ((1u32 << self.bits) - 1) as u16;
-        let (mut slots, mut lows) = ([0u16; CHUNK], [0u32; CHUNK]);
-        for (&y, (slot, low)) in shingles.iter().zip(slots.iter_mut().zip(&mut lows)) {
-            let (h, s) = (y as u32, (y >> 32) as u16 | 1);
-            // Newton: s is its own inverse modulo 8, and each step doubles the correct bits; num_perm has at most 12.
-            let inverse = s.wrapping_mul(2u16.wrapping_sub(s.wrapping_mul(s)));
-            let inverse = inverse.wrapping_mul(2u16.wrapping_sub(s.wrapping_mul(inverse)));
-            *slot = (round as u16).wrapping_sub((h >> shift) as u16).wrapping_mul(inverse) & mask;
-            *low = h << self.bits >> self.bits | round << shift;
-        }
-        let found = slots.iter().zip(&lows).take(shingles.len());
-        if values.len() == mask as usize + 1 {
+    fn meet(&self, values: &mut [u32], meetings: &Meetings, n: usize) {
+        let found = meetings.slots.iter().zip(&meetings.values).take(n);
+        if values.len() == 1 << self.bits {
             for (&slot, &low) in found {
-                // SAFETY: a slot was masked to the length of values.
+                // SAFETY: a slot has `bits` bits, and as many values are there as those count.
                 let value = unsafe { values.get_unchecked_mut(slot as usize) };
                 *value = (*value).min(low);
             }
@@ -109,13 +114,6 @@ impl Lattice {
         }
     }
 
-    /// The minimum of one slot over some shingles and the value it has.
-    #[inline(always)]
-    fn slot_minimum(&self, value: u32, slot: u32, shingles: &[u64]) -> u32 {
-        let factor = slot << (32 - self.bits);
-        shingles.iter().fold(value, |least, &y| least.min((y as u32).wrapping_add(((y >> 32) as u32 | 1).wrapping_mul(factor))))
-    }
-
     /// The stratum of the highest slot.
     #[inline(always)]
     fn stratum(&self, values: &[u32]) -> u32 {
@@ -125,39 +123,37 @@ impl Lattice {
 
 /// Counts distinct shingle hashes: exactly up to 2^20, above by adaptive sampling (Flajolet 1990), in constant memory.
 ///
-/// Two tables. In `first` a hash has one place; most are settled there without a branch. What finds its place taken goes to
-/// `rest`, with linear probing. 0 is an empty place in both.
+/// Most documents are counted by `count_once`. The hashes of the others gather in `pending`, and whenever those have become
+/// four times as many, and at the end, they are made distinct, a part that fits into the cache at a time.
 pub struct DistinctCounter {
-    first: Vec<u64>,
-    first_shift: u32,
-    first_len: usize,
-    rest: Vec<u64>,
-    rest_shift: u32,
-    rest_len: usize,
-    /// Odd, drawn at random: nobody can choose hashes that collide here. It does not change the count.
-    multiplier: u64,
-    zero: bool,
-    /// Only hashes that begin with this many zero bits are counted any more; then all are in `rest`.
+    pending: Vec<u64>,
+    /// How many pending there may be before they are made distinct.
+    room: usize,
+    /// Only hashes that begin with this many zero bits are counted any more.
     level: u32,
-    taken: Vec<u64>,
-    /// A bit for each place that a hash may fall on, for `count_once`.
+    /// The pending by their first bits.
+    parted: Vec<u64>,
+    /// Words chosen by the first bits of a hash; a bit, or two, in each for its last bits.
     bits: Vec<u64>,
+    /// Hashes that fell on a place where another was.
+    suspects: Vec<u64>,
+    /// Suspects that were seen, with linear probing; 0 is an empty place.
+    seen: Vec<u64>,
+    /// Odd, drawn at random: nobody can choose hashes that collide in `seen`. It does not change the count.
+    multiplier: u64,
 }
 
 impl Default for DistinctCounter {
     fn default() -> Self {
         DistinctCounter {
-            first: Vec::new(),
-            first_shift: 0,
-            first_len: 0,
-            rest: vec![0; 16],
-            rest_shift: 60,
-            rest_len: 0,
-            multiplier: RandomState::new().hash_one(0) | 1,
-            zero: false,
+            pending: Vec::new(),
+            room: 0,
             level: 0,
-            taken: Vec::new(),
+            parted: Vec::new(),
             bits: Vec::new(),
+            suspects: Vec::new(),
+            seen: Vec::new(),
+            multiplier: RandomState::new().hash_one(0) | 1,
         }
     }
 }
@@ -165,8 +161,10 @@ impl Default for DistinctCounter {
 impl DistinctCounter {
     /// The most that are counted exactly.
     pub const LIMIT: usize = 1 << 20;
-    /// Places of `first` at most: it stays in the cache.
-    const FIRST: usize = 1 << 13;
+    /// The least room for the pending: they stay in the cache.
+    const ROOM: usize = 1 << 18;
+    /// Pending hashes in a part, in the mean.
+    const PART: usize = 1 << 14;
 
     /// How many of these hashes, all that a document has, are distinct; None where that is better found by `insert_all`.
     ///
@@ -180,26 +178,24 @@ impl DistinctCounter {
         if n > MOST {
             return None;
         }
-        let width = (n * n / 8).max(512).ilog2() + 1;
+        let width = (n * n / 512).max(8).ilog2() + 1;
         self.bits.clear();
-        self.bits.resize(1 << (width - 6), 0);
-        self.taken.resize(n, 0);
-        let (bits, taken) = (self.bits.as_mut_slice(), self.taken.as_mut_slice());
-        let mut suspects = 0;
+        self.bits.resize(1 << width, 0);
+        let bits = self.bits.as_mut_slice();
+        let mut suspects = [0; SUSPECTS];
+        let mut suspected = 0;
         for &y in hashes {
-            let place = y >> (64 - width);
-            // SAFETY: a place has `width` bits, six of which choose the bit in a word.
-            let word = unsafe { bits.get_unchecked_mut((place >> 6) as usize) };
+            // SAFETY: a word has a number of `width` bits.
+            let word = unsafe { bits.get_unchecked_mut((y >> (64 - width)) as usize) };
+            let bit = 1 << (y & 63);
             let old = *word;
-            *word = old | 1 << (place & 63);
-            // SAFETY: suspects grow by at most one a hash, and `taken` is as long as the hashes.
-            *unsafe { taken.get_unchecked_mut(suspects) } = y;
-            suspects += (old >> (place & 63) & 1) as usize;
+            *word = old | bit;
+            if old & bit != 0 {
+                *suspects.get_mut(suspected)? = y;
+                suspected += 1;
+            }
         }
-        if suspects > SUSPECTS {
-            return None;
-        }
-        let suspects = &mut taken[..suspects];
+        let suspects = &mut suspects[..suspected];
         suspects.sort_unstable();
         let mut repeats = 0;
         for (i, &y) in suspects.iter().enumerate() {
@@ -210,153 +206,141 @@ impl DistinctCounter {
         Some(n as u64 - repeats)
     }
 
-    /// Make ready for a document of about `expected` shingles.
-    #[inline(always)]
-    pub fn clear(&mut self, expected: usize) {
-        let bits = (4 * expected).clamp(64, Self::FIRST).ilog2() + 1;
-        self.first.clear();
-        self.first.resize(1 << bits, 0);
-        self.first_shift = 64 - bits;
-        self.first_len = 0;
-        if self.rest_len > 0 {
-            self.rest.truncate(1 << 12);
-            self.rest.fill(0);
-            self.rest_shift = 64 - self.rest.len().ilog2();
-            self.rest_len = 0;
-        }
-        self.zero = false;
+    /// Make ready for a document.
+    pub fn clear(&mut self) {
+        self.pending.clear();
+        self.room = Self::ROOM;
         self.level = 0;
     }
 
-    /// Count some hashes; the high halves of those that are new are appended to `out` where `KEEP`.
+    /// Count some hashes.
     #[inline(always)]
-    pub fn insert_all<const KEEP: bool>(&mut self, hashes: &[u64], out: &mut Vec<u32>) {
-        if self.level > 0 {
-            for &y in hashes {
-                if self.insert(y) && KEEP {
-                    out.push((y >> 32) as u32);
-                }
-            }
-            if self.len() > Self::LIMIT {
-                self.grow();
-            }
-            return;
+    pub fn insert_all(&mut self, hashes: &[u64]) {
+        if self.pending.len() + hashes.len() > self.room {
+            self.settle();
+            self.room = (4 * self.pending.len()).clamp(Self::ROOM, 2 * Self::LIMIT);
         }
-        let (mut taken, mut kept) = (0, out.len());
-        self.taken.resize(hashes.len(), 0);
-        if KEEP {
-            out.resize(kept + hashes.len(), 0);
-        }
-        let (first, list) = (self.first.as_mut_slice(), self.taken.as_mut_slice());
-        assert!(first.len().trailing_zeros() == 64 - self.first_shift && list.len() == hashes.len());
-        let (mut fresh, multiplier, shift) = (0, self.multiplier, self.first_shift);
-        for &y in hashes {
-            // SAFETY: the shift leaves as many bits as the length of `first` has places.
-            let place = unsafe { first.get_unchecked_mut((y.wrapping_mul(multiplier) >> shift) as usize) };
-            let old = *place;
-            let now = if old == 0 { y } else { old };
-            *place = now;
-            if KEEP {
-                out[kept] = (y >> 32) as u32;
-                kept += (old == 0) as usize;
-            }
-            // SAFETY: taken grows by at most one a hash, and the list is as long as the hashes.
-            *unsafe { list.get_unchecked_mut(taken) } = y;
-            taken += (now != y) as usize;
-            fresh += (old == 0) as usize;
-        }
-        if hashes.contains(&0) {
-            // A 0 looks like an empty place: it was taken for new each time its place was empty.
-            self.recount_first::<KEEP>(out, kept);
+        if self.level == 0 {
+            self.pending.extend_from_slice(hashes);
         } else {
-            self.first_len += fresh;
-            if KEEP {
-                out.truncate(kept);
-            }
+            let level = self.level;
+            self.pending.extend(hashes.iter().filter(|&&y| y >> (64 - level) == 0));
         }
-        let list = std::mem::take(&mut self.taken);
-        for &y in &list[..taken] {
-            if self.insert(y) && KEEP {
-                out.push((y >> 32) as u32);
-            }
-        }
-        self.taken = list;
-        if self.len() > Self::LIMIT {
-            self.grow();
-        }
-    }
-
-    /// Set right what a hash of 0 confused. It is one of 2^64, or hostile.
-    #[cold]
-    fn recount_first<const KEEP: bool>(&mut self, out: &mut Vec<u32>, kept: usize) {
-        if KEEP {
-            // Perhaps one 0 too many: what is kept is made distinct at the end.
-            out.truncate(kept);
-            out.push(0);
-        }
-        self.first_len = self.first.iter().filter(|&&y| y != 0).count();
-        self.zero = true;
-    }
-
-    /// Count a hash in `rest`; whether it was new, as far as that is known.
-    #[inline]
-    fn insert(&mut self, y: u64) -> bool {
-        if self.level > 0 && y >> (64 - self.level) != 0 {
-            return true;
-        }
-        if y == 0 {
-            return !std::mem::replace(&mut self.zero, true);
-        }
-        let mask = self.rest.len() - 1;
-        let mut at = (y.wrapping_mul(self.multiplier) >> self.rest_shift) as usize;
-        while self.rest[at & mask] != 0 {
-            if self.rest[at & mask] == y {
-                return false;
-            }
-            at += 1;
-        }
-        self.rest[at & mask] = y;
-        self.rest_len += 1;
-        if 2 * self.rest_len > self.rest.len() || self.first_len + self.rest_len >= Self::LIMIT {
-            self.grow();
-        }
-        true
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        let mut all: Vec<u64> = self.rest.iter().copied().filter(|&y| y != 0).collect();
-        if self.len() > Self::LIMIT {
-            all.extend(std::mem::take(&mut self.first).into_iter().filter(|&y| y != 0));
-            self.first_len = 0;
-            while all.len() + self.zero as usize > Self::LIMIT {
-                self.level += 1;
-                let level = self.level;
-                all.retain(|&y| y >> (64 - level) == 0);
-            }
-        }
-        let bits = (2 * all.len().max(8)).ilog2() + 1;
-        self.rest.clear();
-        self.rest.resize(1 << bits, 0);
-        self.rest_shift = 64 - bits;
-        self.rest_len = all.len();
-        let mask = self.rest.len() - 1;
-        for y in all {
-            let mut at = (y.wrapping_mul(self.multiplier) >> self.rest_shift) as usize;
-            while self.rest[at & mask] != 0 {
-                at += 1;
-            }
-            self.rest[at & mask] = y;
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.first_len + self.rest_len + self.zero as usize
     }
 
     /// `shingle_count` of reference.py.
-    pub fn count(&self) -> u64 {
-        (self.len() as u64) << self.level
+    #[inline(always)]
+    pub fn count(&mut self) -> u64 {
+        self.settle();
+        (self.pending.len() as u64) << self.level
+    }
+
+    /// Make the pending hashes distinct; where too many are left, sample them.
+    #[inline(always)]
+    fn settle(&mut self) {
+        let bits = (self.pending.len() / Self::PART).max(1).ilog2();
+        let ends = self.part(bits);
+        let (mut start, mut kept) = (0, 0);
+        for end in ends {
+            kept = self.distinct(start..end, kept, self.level + bits);
+            start = end;
+        }
+        self.pending.truncate(kept);
+        while self.pending.len() > Self::LIMIT {
+            self.level += 1;
+            let level = self.level;
+            self.pending.retain(|&y| y >> (64 - level) == 0);
+        }
+    }
+
+    /// Order the pending by the `bits` bits that follow those of the level. Where each part ends.
+    #[inline(always)]
+    fn part(&mut self, bits: u32) -> Vec<usize> {
+        let n = self.pending.len();
+        if bits == 0 {
+            return vec![n];
+        }
+        let part_of = |y: u64| (y << self.level >> (64 - bits)) as usize;
+        let mut ends = vec![0; 1 << bits];
+        for &y in &self.pending {
+            ends[part_of(y)] += 1;
+        }
+        let mut total = 0;
+        for end in &mut ends {
+            // At first it is where the part begins; it moves as the hashes come.
+            total += std::mem::replace(end, total);
+        }
+        if self.parted.len() < n {
+            self.parted.resize(n, 0);
+        }
+        for &y in &self.pending {
+            let end = &mut ends[part_of(y)];
+            self.parted[*end] = y;
+            *end += 1;
+        }
+        std::mem::swap(&mut self.pending, &mut self.parted);
+        ends
+    }
+
+    /// Move the distinct ones of the pending in a range, which begin with the same `skip` bits, to the place `kept` and on,
+    /// which is not behind the range. Where they end.
+    ///
+    /// Each hash counts to two on the place on which it falls. Those that are alone on theirs are distinct, most of them.
+    #[inline(always)]
+    fn distinct(&mut self, range: Range<usize>, mut kept: usize, skip: u32) -> usize {
+        let n = range.len();
+        if n > 4 * Self::PART {
+            self.pending[range.clone()].sort_unstable();
+            let mut last = None;
+            for i in range {
+                let y = self.pending[i];
+                self.pending[kept] = y;
+                kept += (last.replace(y) != Some(y)) as usize;
+            }
+            return kept;
+        }
+        let width = (n / 4).max(1).ilog2() + 1;
+        self.bits.clear();
+        self.bits.resize(1 << width, 0);
+        let bits = self.bits.as_mut_slice();
+        for &y in &self.pending[range.clone()] {
+            // SAFETY: a word has a number of `width` bits.
+            let word = unsafe { bits.get_unchecked_mut((y << skip >> (64 - width)) as usize) };
+            let bit = 1 << (y & 31);
+            *word |= bit | (*word & bit) << 32;
+        }
+        if self.suspects.len() < n {
+            self.suspects.resize(n, 0);
+        }
+        assert!(kept <= range.start && range.end <= self.pending.len());
+        let mut suspected = 0;
+        for i in range {
+            // SAFETY: a word is as above, i is in the range, and each hash goes either to the suspects, which have room for
+            // all of the range, or to where it came from or before.
+            unsafe {
+                let y = *self.pending.get_unchecked(i);
+                let twice = (*bits.get_unchecked((y << skip >> (64 - width)) as usize) >> 32 >> (y & 31) & 1) as usize;
+                *self.pending.get_unchecked_mut(kept) = y;
+                *self.suspects.get_unchecked_mut(suspected) = y;
+                kept += 1 - twice;
+                suspected += twice;
+            }
+        }
+        let size = (2 * suspected).max(8).ilog2() + 1;
+        self.seen.clear();
+        self.seen.resize(1 << size, 0);
+        let (seen, mask) = (self.seen.as_mut_slice(), (1 << size) - 1);
+        let mut zero = false;
+        for &y in &self.suspects[..suspected] {
+            let mut at = (y.wrapping_mul(self.multiplier) >> (64 - size)) as usize;
+            while seen[at] != y && seen[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            let fresh = if y == 0 { !std::mem::replace(&mut zero, true) } else { std::mem::replace(&mut seen[at], y) != y };
+            self.pending[kept] = y;
+            kept += fresh as usize;
+        }
+        kept
     }
 }
 

@@ -68,10 +68,64 @@ pub trait Instructions {
     /// # Safety
     /// The processor has the instructions of this path.
     unsafe fn lanes(minima: &mut [u32; TILE], first: u32, shingles: &[u64], shift: u32);
+
+    /// The slot that each shingle meets in a round, and its value there, in an order that both share.
+    ///
+    /// # Safety
+    /// The processor has the instructions of this path.
+    #[inline(always)]
+    unsafe fn meetings(shingles: &[u64], round: u32, bits: u32, meetings: &mut Meetings) {
+        meetings_from(0, shingles, round, bits, meetings);
+    }
+
+    /// The minima of two slots, given as factors of the step, and the values they have.
+    ///
+    /// # Safety
+    /// The processor has the instructions of this path.
+    #[inline(always)]
+    unsafe fn slot_minima(values: [u32; 2], factors: [u32; 2], shingles: &[u64]) -> [u32; 2] {
+        slot_minima_from(0, values, factors, shingles)
+    }
 }
 
 /// Slots worked on at once.
 pub const TILE: usize = 128;
+/// Shingles whose meetings are found at once: they stay in the cache.
+pub const CHUNK: usize = 256;
+
+/// Which slots some shingles meet, and with which values.
+#[repr(align(64))]
+pub struct Meetings {
+    pub slots: [u32; CHUNK],
+    pub values: [u32; CHUNK],
+}
+
+/// `meetings` of the shingles from a place on, one by one.
+#[inline(always)]
+fn meetings_from(start: usize, shingles: &[u64], round: u32, bits: u32, meetings: &mut Meetings) {
+    let shift = 32 - bits;
+    let mask = (1 << bits) - 1;
+    let places = meetings.slots.iter_mut().zip(&mut meetings.values).skip(start);
+    for (&y, (slot, value)) in shingles[start..].iter().zip(places) {
+        let (h, s) = (y as u32, (y >> 32) as u16 | 1);
+        // Newton: s is its own inverse modulo 8, and each step doubles the correct bits; a slot has at most 12.
+        let inverse = s.wrapping_mul(2u16.wrapping_sub(s.wrapping_mul(s)));
+        let inverse = inverse.wrapping_mul(2u16.wrapping_sub(s.wrapping_mul(inverse)));
+        *slot = (round as u16).wrapping_sub((h >> shift) as u16).wrapping_mul(inverse) as u32 & mask;
+        *value = h << bits >> bits | round << shift;
+    }
+}
+
+/// `slot_minima` of the shingles from a place on, one by one.
+#[inline(always)]
+fn slot_minima_from(start: usize, mut values: [u32; 2], factors: [u32; 2], shingles: &[u64]) -> [u32; 2] {
+    for &y in &shingles[start..] {
+        for (value, factor) in values.iter_mut().zip(factors) {
+            *value = (*value).min((y as u32).wrapping_add(((y >> 32) as u32 | 1).wrapping_mul(factor)));
+        }
+    }
+    values
+}
 
 /// The value of slot `first`, and the step from slot to slot.
 #[inline(always)]
@@ -186,7 +240,7 @@ pub use x86::{Avx2, Avx512};
 mod x86 {
     //! The functions that use intrinsics carry the features themselves: only then does the compiler inline the intrinsics.
 
-    use super::{boundaries_by, progression, Instructions, TILE};
+    use super::{boundaries_by, meetings_from, progression, slot_minima_from, Instructions, Meetings, CHUNK, TILE};
     use std::arch::x86_64::*;
 
     /// AVX2 with BMI.
@@ -208,6 +262,76 @@ mod x86 {
                 lanes_avx2(high, first + (TILE / 2) as u32, shingles, shift);
             }
         }
+
+        #[inline(always)]
+        unsafe fn meetings(shingles: &[u64], round: u32, bits: u32, meetings: &mut Meetings) {
+            // SAFETY: the caller promises AVX2.
+            unsafe { meetings_avx2(shingles, round, bits, meetings) }
+        }
+
+        #[inline(always)]
+        unsafe fn slot_minima(values: [u32; 2], factors: [u32; 2], shingles: &[u64]) -> [u32; 2] {
+            // SAFETY: the caller promises AVX2.
+            unsafe { slot_minima_avx2(values, factors, shingles) }
+        }
+    }
+
+    /// The low and the high halves of eight shingles, in one and the same order.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn halves_avx2(shingles: &[u64; 8]) -> (__m256i, __m256i) {
+        // SAFETY: twice four of eight shingles.
+        let (a, b) = unsafe { (_mm256_loadu_si256(shingles.as_ptr().cast()), _mm256_loadu_si256(shingles.as_ptr().add(4).cast())) };
+        let (a, b) = (_mm256_castsi256_ps(a), _mm256_castsi256_ps(b));
+        (_mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88)), _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xDD)))
+    }
+
+    /// `meetings`, eight at a time. In every 32 bits the low 16 are those that count.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn meetings_avx2(shingles: &[u64], round: u32, bits: u32, meetings: &mut Meetings) {
+        assert!(shingles.len() <= CHUNK);
+        let (one, two) = (_mm256_set1_epi32(1), _mm256_set1_epi16(2));
+        let (mask, stratum) = (_mm256_set1_epi32((1 << bits) - 1), _mm256_set1_epi32((round << (32 - bits)) as i32));
+        let (low_bits, rounds) = (_mm256_set1_epi32((u32::MAX >> bits) as i32), _mm256_set1_epi32(round as i32));
+        let shift = _mm_cvtsi32_si128(32 - bits as i32);
+        let (chunks, _) = shingles.as_chunks::<8>();
+        for (i, chunk) in chunks.iter().enumerate() {
+            let (h, s) = halves_avx2(chunk);
+            let s = _mm256_or_si256(s, one);
+            let inverse = _mm256_mullo_epi16(s, _mm256_sub_epi16(two, _mm256_mullo_epi16(s, s)));
+            let inverse = _mm256_mullo_epi16(inverse, _mm256_sub_epi16(two, _mm256_mullo_epi16(s, inverse)));
+            let slot = _mm256_and_si256(_mm256_mullo_epi16(_mm256_sub_epi16(rounds, _mm256_srl_epi32(h, shift)), inverse), mask);
+            let value = _mm256_or_si256(_mm256_and_si256(h, low_bits), stratum);
+            // SAFETY: eight places from 8 i on, where 8 i + 8 <= shingles.len() <= CHUNK.
+            unsafe {
+                _mm256_storeu_si256(meetings.slots.as_mut_ptr().add(8 * i).cast(), slot);
+                _mm256_storeu_si256(meetings.values.as_mut_ptr().add(8 * i).cast(), value);
+            }
+        }
+        meetings_from(8 * chunks.len(), shingles, round, bits, meetings);
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn slot_minima_avx2(values: [u32; 2], factors: [u32; 2], shingles: &[u64]) -> [u32; 2] {
+        let one = _mm256_set1_epi32(1);
+        let factor = factors.map(|f| _mm256_set1_epi32(f as i32));
+        let mut least = values.map(|v| _mm256_set1_epi32(v as i32));
+        let (chunks, _) = shingles.as_chunks::<8>();
+        for chunk in chunks {
+            let (h, s) = halves_avx2(chunk);
+            let s = _mm256_or_si256(s, one);
+            for (least, factor) in least.iter_mut().zip(factor) {
+                *least = _mm256_min_epu32(*least, _mm256_add_epi32(h, _mm256_mullo_epi32(s, factor)));
+            }
+        }
+        let values = least.map(|v| {
+            let v = _mm_min_epu32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+            let v = _mm_min_epu32(v, _mm_shuffle_epi32(v, 0b01_00_11_10));
+            _mm_cvtsi128_si32(_mm_min_epu32(v, _mm_shuffle_epi32(v, 0b10_11_00_01))) as u32
+        });
+        slot_minima_from(8 * chunks.len(), values, factors, shingles)
     }
 
     /// Which of 64 bytes are word characters and which are not ASCII, bit by bit; their case folded.
@@ -276,6 +400,71 @@ mod x86 {
             // SAFETY: the caller promises the instructions.
             unsafe { lanes_avx512(minima, first, shingles, shift) }
         }
+
+        #[inline(always)]
+        unsafe fn meetings(shingles: &[u64], round: u32, bits: u32, meetings: &mut Meetings) {
+            // SAFETY: the caller promises the instructions.
+            unsafe { meetings_avx512(shingles, round, bits, meetings) }
+        }
+
+        #[inline(always)]
+        unsafe fn slot_minima(values: [u32; 2], factors: [u32; 2], shingles: &[u64]) -> [u32; 2] {
+            // SAFETY: the caller promises the instructions.
+            unsafe { slot_minima_avx512(values, factors, shingles) }
+        }
+    }
+
+    /// The low and the high halves of sixteen shingles, in one and the same order.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn halves_avx512(shingles: &[u64; 16]) -> (__m512i, __m512i) {
+        // SAFETY: twice eight of sixteen shingles.
+        let (a, b) = unsafe { (_mm512_loadu_si512(shingles.as_ptr().cast()), _mm512_loadu_si512(shingles.as_ptr().add(8).cast())) };
+        let (a, b) = (_mm512_castsi512_ps(a), _mm512_castsi512_ps(b));
+        (_mm512_castps_si512(_mm512_shuffle_ps(a, b, 0x88)), _mm512_castps_si512(_mm512_shuffle_ps(a, b, 0xDD)))
+    }
+
+    /// `meetings`, sixteen at a time. In every 32 bits the low 16 are those that count.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn meetings_avx512(shingles: &[u64], round: u32, bits: u32, meetings: &mut Meetings) {
+        assert!(shingles.len() <= CHUNK);
+        let (one, two) = (_mm512_set1_epi32(1), _mm512_set1_epi16(2));
+        let (mask, stratum) = (_mm512_set1_epi32((1 << bits) - 1), _mm512_set1_epi32((round << (32 - bits)) as i32));
+        let (low_bits, rounds) = (_mm512_set1_epi32((u32::MAX >> bits) as i32), _mm512_set1_epi32(round as i32));
+        let shift = _mm_cvtsi32_si128(32 - bits as i32);
+        let (chunks, _) = shingles.as_chunks::<16>();
+        for (i, chunk) in chunks.iter().enumerate() {
+            let (h, s) = halves_avx512(chunk);
+            let s = _mm512_or_si512(s, one);
+            let inverse = _mm512_mullo_epi16(s, _mm512_sub_epi16(two, _mm512_mullo_epi16(s, s)));
+            let inverse = _mm512_mullo_epi16(inverse, _mm512_sub_epi16(two, _mm512_mullo_epi16(s, inverse)));
+            let slot = _mm512_and_si512(_mm512_mullo_epi16(_mm512_sub_epi16(rounds, _mm512_srl_epi32(h, shift)), inverse), mask);
+            let value = _mm512_or_si512(_mm512_and_si512(h, low_bits), stratum);
+            // SAFETY: sixteen places from 16 i on, where 16 i + 16 <= shingles.len() <= CHUNK.
+            unsafe {
+                _mm512_storeu_si512(meetings.slots.as_mut_ptr().add(16 * i).cast(), slot);
+                _mm512_storeu_si512(meetings.values.as_mut_ptr().add(16 * i).cast(), value);
+            }
+        }
+        meetings_from(16 * chunks.len(), shingles, round, bits, meetings);
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn slot_minima_avx512(values: [u32; 2], factors: [u32; 2], shingles: &[u64]) -> [u32; 2] {
+        let one = _mm512_set1_epi32(1);
+        let factor = factors.map(|f| _mm512_set1_epi32(f as i32));
+        let mut least = values.map(|v| _mm512_set1_epi32(v as i32));
+        let (chunks, _) = shingles.as_chunks::<16>();
+        for chunk in chunks {
+            let (h, s) = halves_avx512(chunk);
+            let s = _mm512_or_si512(s, one);
+            for (least, factor) in least.iter_mut().zip(factor) {
+                *least = _mm512_min_epu32(*least, _mm512_add_epi32(h, _mm512_mullo_epi32(s, factor)));
+            }
+        }
+        slot_minima_from(16 * chunks.len(), least.map(|v| _mm512_reduce_min_epu32(v)), factors, shingles)
     }
 
     const IOTA: [u8; 64] = {

@@ -7,6 +7,7 @@ use crate::path::{Avx2, Avx512};
 use crate::path::{Instructions, Path, Portable};
 use crate::text::{Block, Reader, BLOCK};
 use crate::verify::{sort_distinct, SortScratch};
+use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -197,20 +198,19 @@ enum Counting {
     /// They are known to be distinct.
     Known(u64),
     /// All come at once.
-    Once { expected: usize },
+    Once,
     /// They come in blocks.
     Blocks,
 }
 
 impl Counting {
     fn of(document: Document, counter: &mut DistinctCounter) -> Self {
-        let expected = document.weight() / 8;
         match document {
             Document::Hashes(hashes) if hashes.len() <= DistinctCounter::LIMIT && ascend(hashes) => Counting::Known(hashes.len() as u64),
-            Document::Text(text) if text.len() <= BLOCK => Counting::Once { expected },
-            Document::Tokens(hashes) | Document::Hashes(hashes) if hashes.len() <= TOKENS => Counting::Once { expected },
+            Document::Text(text) if text.len() <= BLOCK => Counting::Once,
+            Document::Tokens(hashes) | Document::Hashes(hashes) if hashes.len() <= TOKENS => Counting::Once,
             _ => {
-                counter.clear(expected);
+                counter.clear();
                 Counting::Blocks
             }
         }
@@ -220,18 +220,19 @@ impl Counting {
 impl<const KEEP: bool> Sink for Signing<'_, KEEP> {
     #[inline(always)]
     unsafe fn take<P: Instructions>(&mut self, shingles: &mut [u64]) {
-        if let Counting::Once { expected } = self.counting {
+        if let Counting::Once = self.counting {
             self.counting = match self.counter.count_once(shingles) {
                 Some(count) => Counting::Known(count),
                 None => {
-                    self.counter.clear(expected);
+                    self.counter.clear();
                     Counting::Blocks
                 }
             };
         }
         if let Counting::Blocks = self.counting {
-            self.counter.insert_all::<KEEP>(shingles, self.verification.out);
-        } else if KEEP {
+            self.counter.insert_all(shingles);
+        }
+        if KEEP {
             self.verification.out.extend(shingles.iter().map(|y| (y >> 32) as u32));
         }
         if self.verification.is_due() {
@@ -266,7 +267,7 @@ unsafe fn sign_document<P: Instructions, const KEEP: bool>(
     }
     let count = match signing.counting {
         Counting::Known(count) => count,
-        Counting::Once { .. } => 0,
+        Counting::Once => 0,
         Counting::Blocks => signing.counter.count(),
     };
     scratch.sort = sort;
@@ -336,9 +337,9 @@ impl Run<'_> {
     }
 }
 
-/// Signatures of a batch, row after row.
+/// What a batch has beside its signatures.
 pub struct Signed {
-    pub values: Vec<u32>,
+    /// Distinct shingles.
     pub counts: Vec<u64>,
     /// The verification hashes of document i are `hashes[offsets[i]..offsets[i + 1]]`, when wanted.
     pub offsets: Vec<u64>,
@@ -381,14 +382,14 @@ pub fn on_threads<T: Send, R: Send>(items: Vec<T>, threads: usize, work: impl Fn
     results.into_iter().map(|r| r.expect("every item was worked on")).collect()
 }
 
-/// Sign many documents.
-pub fn sign_many(recipe: &Recipe, documents: &[Document], threads: usize, path: Path) -> Signed {
+/// Sign many documents; their signatures are written to `values`, row after row.
+pub fn sign_many(recipe: &Recipe, documents: &[Document], threads: usize, path: Path, values: &mut [u32]) -> Signed {
     let n = documents.len();
-    let mut values = vec![0; n * recipe.lattice.num_perm()];
+    assert!(values.len() == n * recipe.lattice.num_perm(), "a row for each document");
     let (mut counts, mut sizes) = (vec![0; n], vec![0; n]);
     let mut runs = Vec::new();
-    let (mut v, mut c, mut s) = (values.as_mut_slice(), counts.as_mut_slice(), sizes.as_mut_slice());
-    for range in shares(documents) {
+    let (mut v, mut c, mut s) = (values, counts.as_mut_slice(), sizes.as_mut_slice());
+    for (place, range) in shares(documents).into_iter().enumerate() {
         let run;
         (run, v, c, s) = {
             let (v0, v) = v.split_at_mut(range.len() * recipe.lattice.num_perm());
@@ -396,14 +397,18 @@ pub fn sign_many(recipe: &Recipe, documents: &[Document], threads: usize, path: 
             let (s0, s) = s.split_at_mut(range.len());
             (Run { documents: &documents[range], values: v0, counts: c0, sizes: s0 }, v, c, s)
         };
-        runs.push(run);
+        runs.push((place, run));
     }
-    let mut parts = on_threads(runs, threads, |run| run.sign(recipe, path));
+    // The heaviest first: none is left to one thread at the end, while the others have nothing to do.
+    runs.sort_by_key(|(_, run)| Reverse(run.documents.iter().map(Document::weight).sum::<usize>()));
+    let mut parts = on_threads(runs, threads, |(place, run)| (place, run.sign(recipe, path)));
+    parts.sort_unstable_by_key(|&(place, _)| place);
+    let mut parts: Vec<_> = parts.into_iter().map(|(_, hashes)| hashes).collect();
     let hashes = if parts.len() == 1 { parts.pop().unwrap() } else { parts.concat() };
     let mut offsets = Vec::with_capacity(n + 1);
     offsets.push(0);
     for size in sizes {
         offsets.push(offsets[offsets.len() - 1] + size);
     }
-    Signed { values, counts, offsets, hashes }
+    Signed { counts, offsets, hashes }
 }

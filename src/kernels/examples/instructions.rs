@@ -45,14 +45,15 @@ fn main() {
     let documents: Vec<_> = texts.iter().map(|t| Document::Text(t.as_bytes())).collect();
     let product = if job == "query" { Product::SignatureAndHashes } else { Product::Signature };
     let recipe = Recipe { chars: false, size: 5, secret: 0, lattice: Lattice::new(128, 0), product };
-    let signed = sign_many(&recipe, &documents, 1, path);
+    let mut values = vec![0; 128 * texts.len()];
+    let signed = sign_many(&recipe, &documents, 1, path, &mut values);
     if job != "query" {
         println!("{}", signed.counts.iter().sum::<u64>());
         return;
     }
     let order = row_order(128);
     let mut keys = vec![0; BANDS * texts.len()];
-    signed.values.chunks(128).zip(keys.chunks_mut(BANDS)).for_each(|(v, k)| band_keys(v, &order, ROWS, k));
+    values.chunks(128).zip(keys.chunks_mut(BANDS)).for_each(|(v, k)| band_keys(v, &order, ROWS, k));
     let rows: Vec<_> = (0..texts.len())
         .map(|i| {
             let hashes = &signed.hashes[signed.offsets[i] as usize..signed.offsets[i + 1] as usize];
