@@ -3,7 +3,7 @@
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
 use crate::minhash::{band_keys as keys_of, lean_signature, row_order, Lattice};
 use crate::path::Path;
-use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe};
+use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe, Stage};
 use crate::table::{Answer, Found, Row, Table};
 use crate::verify;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
@@ -123,9 +123,9 @@ struct RecipeArgs {
     seed: u64,
     #[pyo3(item)]
     verification: bool,
-    /// Only the floor under signing, for benchmarks.
+    /// The last stage of the floor under signing, for benchmarks.
     #[pyo3(item, default)]
-    floor: bool,
+    floor: Option<String>,
     #[pyo3(item, default)]
     path: Option<String>,
 }
@@ -136,10 +136,13 @@ impl RecipeArgs {
             return Err(PyValueError::new_err(format!("size {} or num_perm {} out of range", self.size, self.num_perm)));
         }
         let lattice = Lattice::new(self.num_perm, self.seed);
-        let product = match (self.floor, self.verification) {
-            (true, _) => Product::Checksum,
-            (false, true) => Product::SignatureAndHashes,
-            (false, false) => Product::Signature,
+        let product = match (self.floor.as_deref(), self.verification) {
+            (None, true) => Product::SignatureAndHashes,
+            (None, false) => Product::Signature,
+            (Some("boundaries"), _) => Product::Floor(Stage::Boundaries),
+            (Some("tokens"), _) => Product::Floor(Stage::Tokens),
+            (Some("shingles"), _) => Product::Floor(Stage::Shingles),
+            (Some(other), _) => return Err(PyValueError::new_err(format!("floor is '{other}'; it is boundaries, tokens or shingles"))),
         };
         let path = match &self.path {
             None => Path::detect(),
