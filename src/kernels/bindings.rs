@@ -412,13 +412,10 @@ impl BucketTable {
     }
 
     /// The entry of each document of the batch, -1 for those without shingles.
-    fn insert<'py>(&self, py: Python<'py>, batch: Batch<'py>) -> PyResult<Array1<'py, i64>> {
+    fn insert<'py>(&self, py: Python<'py>, batch: Batch<'py>, threads: usize) -> PyResult<Array1<'py, i64>> {
         let rows = batch.rows(self)?;
-        let entries: Vec<_> = py.detach(|| {
-            let mut table = self.table.write().unwrap();
-            rows.into_iter().map(|row| table.insert(row).map_or(-1, i64::from)).collect()
-        });
-        Ok(entries.into_pyarray(py))
+        let entries = py.detach(|| self.table.write().unwrap().insert(&rows, threads));
+        Ok(entries.into_iter().map(|entry| entry.map_or(-1, i64::from)).collect::<Vec<_>>().into_pyarray(py))
     }
 
     fn remove(&self, py: Python<'_>, entry: u32) -> bool {
@@ -427,16 +424,21 @@ impl BucketTable {
 
     /// The evidence of an entry; none when it was removed.
     fn evidence<'py>(&self, py: Python<'py>, entry: u32) -> Array1<'py, u32> {
-        py.detach(|| self.table.read().unwrap().evidence(entry).unwrap_or_default().to_vec()).into_pyarray(py)
+        py.detach(|| self.table.read().unwrap().evidence(entry).to_vec()).into_pyarray(py)
     }
 
     /// The distinct shingles of an entry and its agreement with itself.
     fn copies(&self, py: Python<'_>, entry: u32) -> (u32, u32) {
         py.detach(|| {
             let table = self.table.read().unwrap();
-            let size = table.size(entry).unwrap_or(0);
+            let size = table.size(entry);
             (size, table.full_agreement(size))
         })
+    }
+
+    /// Bytes of memory: postings, evidence, and all else.
+    fn nbytes(&self, py: Python<'_>) -> [usize; 3] {
+        py.detach(|| self.table.read().unwrap().nbytes())
     }
 
     /// What each document of the batch matches, and whether its look-up was truncated.
@@ -464,32 +466,49 @@ impl BucketTable {
         Ok((entries.into_pyarray(py), flat(py, results.into_iter().map(|r| r.err().unwrap_or_default().found))))
     }
 
-    /// All matching pairs of entries from `start` to `stop` with earlier ones: (entry, earlier, agreement, their sizes).
+    /// The fingerprints of the entries from `start` to `stop`, a row each, for `pairs`.
+    fn fingerprints<'py>(&self, py: Python<'py>, start: u32, stop: u32, threads: usize) -> PyResult<Array2<'py, u32>> {
+        let rows = py.detach(|| {
+            let table = self.table.read().unwrap();
+            table.fingerprints(start..stop.min(table.len() as u32).max(start), threads)
+        });
+        let n = rows.len() / self.bands;
+        rows.into_pyarray(py).reshape([n, self.bands])
+    }
+
+    /// All matching pairs of the entries from `start` on, whose fingerprints are given, with earlier ones: (entry, earlier,
+    /// agreement, their sizes).
     #[allow(clippy::type_complexity)]
     fn pairs<'py>(
         &self,
         py: Python<'py>,
         start: u32,
-        stop: u32,
+        fingerprints: PyReadonlyArray2<'py, u32>,
         threshold: f64,
         threads: usize,
-    ) -> (Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>) {
+    ) -> PyResult<(Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>)> {
+        if fingerprints.shape()[1] != self.bands {
+            return Err(PyValueError::new_err(format!(
+                "{} fingerprints an entry, the table has {} bands",
+                fingerprints.shape()[1],
+                self.bands
+            )));
+        }
+        let fingerprints = fingerprints.as_slice()?;
         let found: Vec<_> = py.detach(|| {
             let table = self.table.read().unwrap();
-            let stop = stop.min(table.len() as u32);
-            let rows = table.pairs(start..stop, threshold, threads);
-            let size = |e| table.size(e).unwrap_or(0);
+            let rows = table.pairs(start, fingerprints, threshold, threads);
             rows.into_iter()
-                .flat_map(|(e, found)| found.into_iter().map(move |f| (e, f.entry, f.agreement, size(e), f.size)).collect::<Vec<_>>())
+                .flat_map(|(e, found)| found.into_iter().map(|f| (e, f.entry, f.agreement, table.size(e), f.size)).collect::<Vec<_>>())
                 .collect()
         });
-        (
+        Ok((
             found.iter().map(|f| f.0).collect::<Vec<_>>().into_pyarray(py),
             found.iter().map(|f| f.1).collect::<Vec<_>>().into_pyarray(py),
             found.iter().map(|f| f.2).collect::<Vec<_>>().into_pyarray(py),
             found.iter().map(|f| f.3).collect::<Vec<_>>().into_pyarray(py),
             found.iter().map(|f| f.4).collect::<Vec<_>>().into_pyarray(py),
-        )
+        ))
     }
 }
 

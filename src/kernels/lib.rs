@@ -3,6 +3,7 @@
 //! `reference.py` is the specification of each of them. Nothing here reads configuration, keeps threads or knows Python;
 //! `bindings` alone does, behind the feature `python`.
 
+pub mod band;
 pub mod hash;
 pub mod minhash;
 pub mod normalize;

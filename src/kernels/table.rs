@@ -3,23 +3,15 @@
 //! Documents of one shingle set share one entry, so copies never fill a bucket. What one look-up reads of a bucket is
 //! bounded by its `limit` members lowest in mix64(set hash ^ band): a choice by content alone, different in every band.
 
+use crate::band::{Band, Members};
 use crate::hash::mix64;
 use crate::sign::on_threads;
 use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection};
-use std::collections::{BTreeSet, HashMap};
+use hashbrown::HashTable;
+use std::ops::Range;
 
-/// The members of a bucket; a set in order of priority once it is longer than a look-up may read.
-enum Bucket {
-    Few(Vec<u32>),
-    Many(BTreeSet<(u64, u32)>),
-}
-
-struct Entry {
-    set_hash: u64,
-    size: u32,
-    evidence: Box<[u32]>,
-    keys: Box<[u64]>,
-}
+/// Rows whose buckets are asked for before they are needed.
+const AHEAD: usize = 8;
 
 /// A document to look up or add: borrowed rows of a batch.
 #[derive(Clone, Copy)]
@@ -54,111 +46,216 @@ pub struct Answer {
     pub truncated: bool,
 }
 
+/// Append to a column that grows by a quarter.
+fn push<T>(column: &mut Vec<T>, value: T) {
+    if column.len() == column.capacity() {
+        column.reserve_exact(column.len() / 4 + 16);
+    }
+    column.push(value);
+}
+
+/// Words one after another in blocks that never move.
+#[derive(Default)]
+struct Pool {
+    blocks: Vec<Vec<u32>>,
+}
+
+impl Pool {
+    const BLOCK: usize = 1 << 18;
+
+    /// Append some words. Where they are: the block, and the place in it.
+    fn push(&mut self, words: &[u32]) -> u64 {
+        if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < words.len()) {
+            let size = if self.blocks.len() < 8 { 1 << (8 + self.blocks.len()) } else { Self::BLOCK };
+            self.blocks.push(Vec::with_capacity(size.max(words.len())));
+        }
+        let number = self.blocks.len() - 1;
+        let block = &mut self.blocks[number];
+        let place = (number as u64) << 32 | block.len() as u64;
+        block.extend_from_slice(words);
+        place
+    }
+
+    #[inline(always)]
+    fn get(&self, place: u64, len: usize) -> &[u32] {
+        &self.blocks[(place >> 32) as usize][place as u32 as usize..][..len]
+    }
+
+    fn nbytes(&self) -> usize {
+        self.blocks.iter().map(|block| 4 * block.capacity()).sum()
+    }
+}
+
+/// What is known of each entry, in columns.
+#[derive(Default)]
+struct Entries {
+    set_hashes: Vec<u64>,
+    /// Distinct shingles; 0 where the entry was removed.
+    sizes: Vec<u32>,
+    places: Vec<u64>,
+    pool: Pool,
+    /// Words of evidence each; 0 where they are as many as the shingles.
+    width: usize,
+}
+
+impl Entries {
+    fn lives(&self, entry: u32) -> bool {
+        self.sizes.get(entry as usize).is_some_and(|&size| size > 0)
+    }
+
+    fn evidence(&self, entry: u32) -> &[u32] {
+        let size = self.sizes[entry as usize] as usize;
+        let width = if self.width > 0 && size > 0 { self.width } else { size };
+        self.pool.get(self.places[entry as usize], width)
+    }
+
+    fn priority(&self, entry: u32, band: usize) -> u64 {
+        mix64(self.set_hashes[entry as usize] ^ band as u64)
+    }
+}
+
 pub struct Table {
-    bands: usize,
     limit: usize,
     /// Slots of a lean signature; 0 where documents are checked by their verification hashes.
     slots: usize,
-    buckets: Vec<HashMap<u64, Bucket>>,
-    entries: Vec<Option<Entry>>,
-    sets: HashMap<u64, Vec<u32>>,
+    bands: Vec<Band>,
+    entries: Entries,
+    /// Entries by set hash.
+    sets: HashTable<u32>,
+    /// Entries that were removed while their postings remain.
+    removed: Vec<u32>,
+    /// Entries that may be used again.
+    free: Vec<u32>,
 }
 
 impl Table {
     pub fn new(bands: usize, limit: usize, slots: usize) -> Self {
-        let buckets = (0..bands).map(|_| HashMap::new()).collect();
-        Table { bands, limit, slots, buckets, entries: Vec::new(), sets: HashMap::new() }
+        Table {
+            limit,
+            slots,
+            bands: (0..bands).map(|number| Band::new(number, bands)).collect(),
+            entries: Entries { width: slots.div_ceil(4), ..Entries::default() },
+            sets: HashTable::new(),
+            removed: Vec::new(),
+            free: Vec::new(),
+        }
     }
 
     /// The live entry of exactly this size and evidence.
     pub fn same_set(&self, row: Row) -> Option<u32> {
-        let same = |e: u32| self.entry(e).is_some_and(|x| x.size == row.size && *x.evidence == *row.evidence);
-        self.sets.get(&row.set_hash)?.iter().copied().find(|&e| same(e))
+        let entries = &self.entries;
+        let same = |&e: &u32| {
+            entries.set_hashes[e as usize] == row.set_hash && entries.sizes[e as usize] == row.size && entries.evidence(e) == row.evidence
+        };
+        self.sets.find(row.set_hash, same).copied()
     }
 
-    fn entry(&self, entry: u32) -> Option<&Entry> {
-        self.entries.get(entry as usize)?.as_ref()
-    }
-
-    /// The entry of this shingle set, made when there is none. A document without shingles has none.
-    pub fn insert(&mut self, row: Row) -> Option<u32> {
-        if row.size == 0 {
-            return None;
-        }
-        if let Some(entry) = self.same_set(row) {
-            return Some(entry);
-        }
-        let entry = self.entries.len() as u32;
-        for (band, (&key, buckets)) in row.keys.iter().zip(&mut self.buckets).enumerate() {
-            let bucket = buckets.entry(key).or_insert_with(|| Bucket::Few(Vec::new()));
-            match bucket {
-                Bucket::Few(members) if members.len() < self.limit => members.push(entry),
-                Bucket::Few(members) => {
-                    let entries = &self.entries;
-                    let set_hash = |e: u32| entries.get(e as usize).and_then(Option::as_ref).map_or(row.set_hash, |x| x.set_hash);
-                    let all = members.iter().copied().chain([entry]);
-                    *bucket = Bucket::Many(all.map(|e| (mix64(set_hash(e) ^ band as u64), e)).collect());
+    /// The entry of each shingle set, made when there is none. A document without shingles has none.
+    pub fn insert(&mut self, rows: &[Row], threads: usize) -> Vec<Option<u32>> {
+        let mut new = Vec::new();
+        let entries = rows
+            .iter()
+            .map(|&row| {
+                if row.size == 0 {
+                    return None;
                 }
-                Bucket::Many(members) => {
-                    members.insert((mix64(row.set_hash ^ band as u64), entry));
+                Some(self.same_set(row).unwrap_or_else(|| {
+                    let entry = self.register(row);
+                    new.push((entry, row.keys));
+                    entry
+                }))
+            })
+            .collect();
+        let (limit, known) = (self.limit, &self.entries);
+        let threads = if new.len() < 64 { 1 } else { threads };
+        on_threads(self.bands.iter_mut().enumerate().collect(), threads, |(number, band): (usize, &mut Band)| {
+            for (i, &(entry, keys)) in new.iter().enumerate() {
+                if let Some((_, keys)) = new.get(i + AHEAD) {
+                    band.prefetch(fingerprint(keys[number]));
                 }
+                band.insert(fingerprint(keys[number]), entry, limit, |e| known.priority(e, number));
             }
-        }
-        self.sets.entry(row.set_hash).or_default().push(entry);
-        self.entries.push(Some(Entry { set_hash: row.set_hash, size: row.size, evidence: row.evidence.into(), keys: row.keys.into() }));
-        Some(entry)
+        });
+        entries
     }
 
-    /// Take an entry out; its number is not used again. False when it was not there.
+    /// A new entry, which has no postings yet.
+    fn register(&mut self, row: Row) -> u32 {
+        let place = self.entries.pool.push(row.evidence);
+        let Entries { set_hashes, sizes, places, .. } = &mut self.entries;
+        let entry = self.free.pop().unwrap_or(sizes.len() as u32);
+        if entry as usize == sizes.len() {
+            assert!(entry < 1 << 31, "at most 2^31 entries");
+            push(set_hashes, 0);
+            push(sizes, 0);
+            push(places, 0);
+        }
+        let at = entry as usize;
+        (set_hashes[at], sizes[at], places[at]) = (row.set_hash, row.size, place);
+        self.sets.insert_unique(row.set_hash, entry, |&e| set_hashes[e as usize]);
+        entry
+    }
+
+    /// Take an entry out. False when it was not there.
+    ///
+    /// Its postings remain until an eighth of all belong to removed entries.
     pub fn remove(&mut self, entry: u32) -> bool {
-        let Some(old) = self.entries.get_mut(entry as usize).and_then(Option::take) else { return false };
-        for (band, (key, buckets)) in old.keys.iter().zip(&mut self.buckets).enumerate() {
-            let empty = match buckets.get_mut(key) {
-                Some(Bucket::Few(members)) => {
-                    members.retain(|&e| e != entry);
-                    members.is_empty()
-                }
-                Some(Bucket::Many(members)) => {
-                    members.remove(&(mix64(old.set_hash ^ band as u64), entry));
-                    members.is_empty()
-                }
-                None => false,
-            };
-            if empty {
-                buckets.remove(key);
-            }
+        if !self.entries.lives(entry) {
+            return false;
         }
-        if let Some(same) = self.sets.get_mut(&old.set_hash) {
-            same.retain(|&e| e != entry);
-            if same.is_empty() {
-                self.sets.remove(&old.set_hash);
-            }
+        if let Ok(found) = self.sets.find_entry(self.entries.set_hashes[entry as usize], |&e| e == entry) {
+            found.remove();
+        }
+        self.entries.sizes[entry as usize] = 0;
+        self.removed.push(entry);
+        if self.removed.len() > 64 && 8 * self.removed.len() > self.sets.len() {
+            self.compact();
         }
         true
     }
 
-    /// The evidence of an entry.
-    pub fn evidence(&self, entry: u32) -> Option<&[u32]> {
-        Some(&self.entry(entry)?.evidence)
+    /// Drop the postings and the evidence of removed entries.
+    fn compact(&mut self) {
+        let known = &mut self.entries;
+        for band in &mut self.bands {
+            band.rebuild(false, |e| known.lives(e));
+        }
+        let mut pool = Pool::default();
+        for entry in 0..known.sizes.len() as u32 {
+            if known.lives(entry) {
+                known.places[entry as usize] = pool.push(known.evidence(entry));
+            }
+        }
+        known.pool = pool;
+        self.free.append(&mut self.removed);
     }
 
-    /// The distinct shingles of an entry.
-    pub fn size(&self, entry: u32) -> Option<u32> {
-        Some(self.entry(entry)?.size)
+    /// The evidence of an entry; none when it was removed.
+    pub fn evidence(&self, entry: u32) -> &[u32] {
+        if self.entries.lives(entry) {
+            self.entries.evidence(entry)
+        } else {
+            &[]
+        }
     }
 
-    /// Candidates of some band keys, distinct, in order of entry. Whether a bucket was longer than `limit`.
-    fn candidates(&self, keys: &[u64], limit: usize, out: &mut Vec<u32>) -> bool {
+    /// The distinct shingles of an entry; 0 when it was removed.
+    pub fn size(&self, entry: u32) -> u32 {
+        self.entries.sizes.get(entry as usize).copied().unwrap_or(0)
+    }
+
+    /// Candidates of a document's fingerprints, distinct, in order of entry. Whether a bucket was longer than `limit`.
+    fn candidates(&self, fingerprints: impl Iterator<Item = u32>, limit: usize, out: &mut Vec<u32>) -> bool {
         let mut truncated = false;
         out.clear();
-        for (key, buckets) in keys.iter().zip(&self.buckets) {
-            match buckets.get(key) {
-                Some(Bucket::Few(members)) => out.extend_from_slice(members),
-                Some(Bucket::Many(members)) => {
-                    truncated |= members.len() > limit;
-                    out.extend(members.iter().take(limit).map(|&(_, e)| e));
+        for (band, fingerprint) in self.bands.iter().zip(fingerprints) {
+            match band.members(fingerprint, &mut [0; 16]) {
+                Members::Few(members) => out.extend(members.iter().filter(|&&e| self.entries.lives(e))),
+                Members::Crowd(members) => {
+                    let mut live = members.iter().map(|&(_, e)| e).filter(|&e| self.entries.lives(e));
+                    out.extend(live.by_ref().take(limit));
+                    truncated |= live.next().is_some();
                 }
-                None => {}
             }
         }
         out.sort_unstable();
@@ -171,27 +268,29 @@ impl Table {
     }
 
     fn verify(&self, size: u32, evidence: &[u32], entry: u32, bar: Bar) -> Option<Found> {
-        let other = self.entry(entry)?;
-        let least = least_intersection(size as usize, other.size as usize, bar.threshold);
-        let agreement = if self.slots == 0 {
-            intersection(evidence, &other.evidence, least)?
-        } else if least <= size.min(other.size) as usize {
-            let equal = equal_slots(evidence, &other.evidence, self.slots);
-            (equal >= bar.equal).then_some(equal)?
-        } else {
+        let other = self.size(entry);
+        let least = least_intersection(size as usize, other as usize, bar.threshold);
+        let agreement = if least > size.min(other) as usize {
             return None;
+        } else if self.slots == 0 {
+            intersection(evidence, self.entries.evidence(entry), least)?
+        } else {
+            let equal = equal_slots(evidence, self.entries.evidence(entry), self.slots);
+            (equal >= bar.equal).then_some(equal)?
         };
-        Some(Found { entry, agreement: agreement as u32, size: other.size })
+        Some(Found { entry, agreement: agreement as u32, size: other })
     }
 
     /// The entries that match a document, in order of entry.
     pub fn query(&self, row: Row, threshold: f64) -> Answer {
+        self.answer(row, self.bar(threshold), &mut Vec::new())
+    }
+
+    fn answer(&self, row: Row, bar: Bar, candidates: &mut Vec<u32>) -> Answer {
         if row.size == 0 {
             return Answer::default();
         }
-        let bar = self.bar(threshold);
-        let mut candidates = Vec::new();
-        let truncated = self.candidates(row.keys, self.limit, &mut candidates);
+        let truncated = self.candidates(row.keys.iter().map(|&key| fingerprint(key)), self.limit, candidates);
         // A copy is found whatever a bounded look-up left out.
         candidates.extend(self.same_set(row).filter(|e| truncated && candidates.binary_search(e).is_err()));
         let found = candidates.iter().filter_map(|&e| self.verify(row.size, row.evidence, e, bar)).collect();
@@ -200,24 +299,28 @@ impl Table {
 
     /// Look many documents up.
     pub fn query_many(&self, rows: &[Row], threshold: f64, threads: usize) -> Vec<Answer> {
-        let runs = rows.chunks(64).collect();
-        on_threads(runs, threads, |run: &[Row]| run.iter().map(|&r| self.query(r, threshold)).collect::<Vec<_>>())
-            .into_iter()
-            .flatten()
-            .collect()
+        let bar = self.bar(threshold);
+        let prefetch = |row: &Row| self.bands.iter().zip(row.keys).for_each(|(band, &key)| band.prefetch(fingerprint(key)));
+        let work = |run: &[Row]| {
+            let mut candidates = Vec::new();
+            run.first().into_iter().for_each(prefetch);
+            let answer_one = |(i, &row): (usize, &Row)| {
+                run.get(i + 1).into_iter().for_each(prefetch);
+                self.answer(row, bar, &mut candidates)
+            };
+            run.iter().enumerate().map(answer_one).collect::<Vec<_>>()
+        };
+        on_threads(rows.chunks(64).collect(), threads, work).into_iter().flatten().collect()
     }
 
     /// In the order given, add each document that matches none before it; its entry, or what it matched.
     pub fn add_unless_match(&mut self, row: Row, threshold: f64) -> Result<Option<u32>, Answer> {
-        if let Some(entry) = self.same_set(row) {
-            return Err(Answer {
-                found: vec![Found { entry, agreement: self.full_agreement(row.size), size: row.size }],
-                truncated: false,
-            });
+        if let Some(entry) = self.same_set(row).filter(|_| self.slots == 0) {
+            return Err(Answer { found: vec![Found { entry, agreement: row.size, size: row.size }], truncated: false });
         }
         let answer = self.query(row, threshold);
         if answer.found.is_empty() {
-            Ok(self.insert(row))
+            Ok(self.insert(&[row], 1)[0])
         } else {
             Err(answer)
         }
@@ -232,38 +335,67 @@ impl Table {
         }
     }
 
-    /// All matching pairs of live entries in `range` with earlier ones: (entry, what it matches). Buckets are read whole.
-    pub fn pairs(&self, range: std::ops::Range<u32>, threshold: f64, threads: usize) -> Vec<(u32, Vec<Found>)> {
-        let end = range.end;
-        let runs = range.step_by(64).map(|start| start..(start + 64).min(end)).collect();
-        let bar = self.bar(threshold);
-        let work = |run: std::ops::Range<u32>| {
-            let mut candidates = Vec::new();
-            let of_entry = |e: u32| {
-                let entry = self.entries[e as usize].as_ref()?;
-                self.candidates(&entry.keys, usize::MAX, &mut candidates);
-                let earlier = candidates.iter().take_while(|&&c| c < e);
-                Some((e, earlier.filter_map(|&c| self.verify(entry.size, &entry.evidence, c, bar)).collect()))
-            };
-            run.filter_map(of_entry).collect::<Vec<_>>()
-        };
-        on_threads(runs, threads, work).into_iter().flatten().collect()
+    /// The fingerprints of entries in a range, a row each, which `pairs` needs: collected from all postings.
+    pub fn fingerprints(&self, range: Range<u32>, threads: usize) -> Vec<u32> {
+        let n = range.len();
+        let mut columns: Vec<Vec<u32>> = on_threads(self.bands.iter().collect(), threads, |band: &Band| {
+            let mut column = vec![0; n];
+            band.each(|e, fingerprint| {
+                if range.contains(&e) {
+                    column[(e - range.start) as usize] = fingerprint;
+                }
+            });
+            column
+        });
+        let mut rows = Vec::with_capacity(n * columns.len());
+        for i in 0..n {
+            rows.extend(columns.iter_mut().map(|column| column[i]));
+        }
+        rows
     }
 
-    /// Entries ever made.
+    /// All matching pairs of live entries from `start` on, whose fingerprints are given, with earlier ones: (entry, what it
+    /// matches). Buckets are read whole.
+    pub fn pairs(&self, start: u32, fingerprints: &[u32], threshold: f64, threads: usize) -> Vec<(u32, Vec<Found>)> {
+        let bands = self.bands.len();
+        let bar = self.bar(threshold);
+        let work = |(run, rows): (usize, &[u32])| {
+            let mut candidates = Vec::new();
+            let of_entry = |(i, row): (usize, &[u32])| {
+                let e = start + (64 * run + i) as u32;
+                let size = self.size(e);
+                if size == 0 {
+                    return None;
+                }
+                self.candidates(row.iter().copied(), usize::MAX, &mut candidates);
+                let earlier = candidates.iter().take_while(|&&c| c < e);
+                Some((e, earlier.filter_map(|&c| self.verify(size, self.entries.evidence(e), c, bar)).collect()))
+            };
+            rows.chunks_exact(bands).enumerate().filter_map(of_entry).collect::<Vec<_>>()
+        };
+        on_threads(fingerprints.chunks(64 * bands).enumerate().collect(), threads, work).into_iter().flatten().collect()
+    }
+
+    /// One more than the highest entry ever made.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.sizes.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.sets.is_empty()
     }
 
-    pub fn bands(&self) -> usize {
-        self.bands
+    /// Bytes of memory: postings, evidence, and all else.
+    pub fn nbytes(&self) -> [usize; 3] {
+        let lists = 4 * (self.removed.capacity() + self.free.capacity());
+        let columns = 8 * self.entries.set_hashes.capacity() + 4 * self.entries.sizes.capacity() + 8 * self.entries.places.capacity();
+        let postings = self.bands.iter().map(Band::nbytes).sum();
+        [postings, self.entries.pool.nbytes(), columns + lists + self.sets.allocation_size()]
     }
+}
 
-    pub fn slots(&self) -> usize {
-        self.slots
-    }
+/// What a band keeps of a key.
+#[inline(always)]
+fn fingerprint(key: u64) -> u32 {
+    (key >> 32) as u32
 }

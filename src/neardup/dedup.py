@@ -309,14 +309,15 @@ def _decide(
 def _all_pairs(batch: StoreBatch, banding: Banding, threshold: float, threads: int, tell: Progress) -> tuple[Any, Any, Any]:
     """Every verified pair of distinct shingle sets, and each copy with the first of its set."""
     table = _kernels.BucketTable(banding.bands, NO_LIMIT, 0)
-    entries = table.insert(batch)
+    entries = table.insert(batch, threads)
     shingled = np.flatnonzero(entries >= 0)
     _, first = np.unique(entries[shingled], return_index=True)
     place = shingled[first]  # of each entry's first document
     copies = np.setdiff1d(shingled, place)
     edges = [(place[entries[copies]], copies, np.ones(len(copies)))]
     for part in _slices(len(table)):
-        later, earlier, *sizes = table.pairs(part.start, part.stop, threshold, threads)
+        fingerprints = (batch.keys[place[part]] >> np.uint64(32)).astype(np.uint32)
+        later, earlier, *sizes = table.pairs(part.start, fingerprints, threshold, threads)
         edges.append((place[earlier], place[later], similarity(*(column.astype(np.int64) for column in sizes))))
         tell("pairing", part.stop, len(table))
     return _joined(edges)

@@ -62,8 +62,6 @@ fn main() {
         })
         .collect();
     let mut table = Table::new(BANDS, 1000, 0);
-    for &row in &rows {
-        table.insert(row);
-    }
+    table.insert(&rows, 1);
     println!("{}", (0..5).flat_map(|_| table.query_many(&rows, 0.8, 1)).map(|answer| answer.found.len()).sum::<usize>());
 }

@@ -157,8 +157,8 @@ fn a_table_finds_what_was_not_removed() {
     let row = |i: usize| Row { keys: &keys, set_hash: set_hash(&sets[i], &keys), size: sets[i].len() as u32, evidence: &sets[i] };
     let mut table = Table::new(2, 10, 0);
     for i in 0..50 {
-        assert_eq!(table.insert(row(i)), Some(i as u32));
-        assert_eq!(table.insert(row(i)), Some(i as u32), "one entry a set");
+        assert_eq!(table.insert(&[row(i)], 1), [Some(i as u32)]);
+        assert_eq!(table.insert(&[row(i), row(i)], 1), [Some(i as u32); 2], "one entry a set");
     }
     let answer = table.query(row(3), 0.5);
     assert!(answer.truncated && answer.found.len() <= 21 && answer.found.iter().any(|f| f.entry == 3));
@@ -168,9 +168,9 @@ fn a_table_finds_what_was_not_removed() {
     let answer = table.query(row(47), 0.8);
     assert!(!answer.truncated);
     assert_eq!(answer.found.iter().map(|f| f.entry).collect::<Vec<_>>(), [45, 46, 47, 48, 49]);
-    assert_eq!(table.pairs(0..50, 0.8, 2).iter().map(|(_, found)| found.len()).sum::<usize>(), 10);
+    assert_eq!(table.pairs(0, &table.fingerprints(0..50, 2), 0.8, 2).iter().map(|(_, found)| found.len()).sum::<usize>(), 10);
     assert!(table.add_unless_match(row(0), 0.8).is_err() && table.add_unless_match(row(0), 0.95).is_ok());
-    assert_eq!(table.insert(Row { size: 0, evidence: &[], ..row(0) }), None, "nothing has no entry");
+    assert_eq!(table.insert(&[Row { size: 0, evidence: &[], ..row(0) }], 1), [None], "nothing has no entry");
 }
 
 #[test]

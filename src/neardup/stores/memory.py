@@ -15,6 +15,8 @@ from neardup.stores import Answer, Hit, Id, PairBatch, StoreBatch
 
 #: Queries looked up, and entries paired, before writers get a turn.
 SLICE = 1024
+#: Slices of entries whose fingerprints are collected from the table at once.
+SLICES = 256
 
 
 class SharedLock:
@@ -133,7 +135,7 @@ class MemoryStore:
         with self._lock.exclusive():
             self._refuse(ids)
             with self._linking(ids) as entries:
-                entries.extend(self._table.insert(batch).tolist())
+                entries.extend(self._table.insert(batch, 1).tolist())
 
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
         with self._lock.exclusive():
@@ -158,7 +160,7 @@ class MemoryStore:
         with self._lock.exclusive():
             old = self._require(id)
             with self._linking([id]) as entries:
-                entries.extend(self._table.insert(batch).tolist())
+                entries.extend(self._table.insert(batch, 1).tolist())
             if entries[0] != old:
                 self._unlink(id, old)
 
@@ -182,16 +184,18 @@ class MemoryStore:
             return self._table.evidence(entry) if entry >= 0 else np.empty(0, np.uint32)
 
     def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
-        start = 0
-        while start < len(self._table):
+        for first in range(0, len(self._table), SLICES * SLICE):
             with self._lock.shared():
-                found = []
-                for entry in range(start, start + SLICE):
-                    members = self._ids(entry)
-                    if len(members) > 1:
-                        size, agreement = self._table.copies(entry)
-                        found.append(PairBatch(members, members, agreement, size, size))
-                rows = zip(*(column.tolist() for column in self._table.pairs(start, start + SLICE, threshold, threads)), strict=True)
-                found += [PairBatch(self._ids(e), self._ids(f), agreement, n, m) for e, f, agreement, n, m in rows]
-            start += SLICE
-            yield from found
+                fingerprints = self._table.fingerprints(first, first + SLICES * SLICE, threads)
+            for place in range(0, len(fingerprints), SLICE):
+                with self._lock.shared():
+                    found = []
+                    for entry in range(first + place, first + min(place + SLICE, len(fingerprints))):
+                        members = self._ids(entry)
+                        if len(members) > 1:
+                            size, agreement = self._table.copies(entry)
+                            found.append(PairBatch(members, members, agreement, size, size))
+                    columns = self._table.pairs(first + place, fingerprints[place : place + SLICE], threshold, threads)
+                    rows = zip(*(column.tolist() for column in columns), strict=True)
+                    found += [PairBatch(self._ids(e), self._ids(f), agreement, n, m) for e, f, agreement, n, m in rows]
+                yield from found

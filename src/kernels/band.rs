@@ -1,0 +1,219 @@
+//! One band: its postings in cache-line buckets, 16 fingerprints and beside them the 16 entries that have them.
+//!
+//! A fingerprint is the high half of a band key. It chooses its home by its size alone, so a table of any number of buckets
+//! is grown without the keys, in one pass from end to end. What finds its home full goes to the next bucket that is not.
+//! A fingerprint that many entries have leaves one posting, which points to their set.
+
+use std::collections::BTreeSet;
+
+const SLOTS: usize = 16;
+/// No posting; a bucket is filled from its beginning.
+const EMPTY: u32 = u32::MAX;
+/// A posting that moved to a crowd.
+const GONE: u32 = EMPTY - 1;
+/// A posting with this bit is the number of a crowd.
+const CROWD: u32 = 1 << 31;
+/// Postings of one fingerprint in buckets; more are a crowd.
+const FEW: usize = SLOTS;
+
+#[derive(Clone)]
+#[repr(align(64))]
+struct Line([u32; SLOTS]);
+
+#[derive(Clone)]
+struct Bucket {
+    fingerprints: Line,
+    postings: Line,
+}
+
+const VACANT: Bucket = Bucket { fingerprints: Line([0; SLOTS]), postings: Line([EMPTY; SLOTS]) };
+
+impl Bucket {
+    /// Bit i: slot i has this fingerprint, or has had it.
+    #[inline(always)]
+    fn same(&self, fingerprint: u32) -> u32 {
+        self.fingerprints.0.iter().rev().fold(0, |mask, &f| mask << 1 | (f == fingerprint) as u32)
+    }
+
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.postings.0[SLOTS - 1] != EMPTY
+    }
+}
+
+/// Entries in their order of priority.
+pub type Crowd = BTreeSet<(u64, u32)>;
+
+/// Who has a fingerprint: some entries, or a crowd.
+pub enum Members<'a> {
+    Few(&'a [u32]),
+    Crowd(&'a Crowd),
+}
+
+pub struct Band {
+    buckets: Vec<Bucket>,
+    /// Slots that are not empty.
+    taken: usize,
+    crowds: Vec<Crowd>,
+    /// How many buckets there are when they come to be 64 or more: other bands grow at other times.
+    stagger: usize,
+}
+
+impl Band {
+    /// The band of this number among so many.
+    pub fn new(number: usize, bands: usize) -> Self {
+        Band { buckets: vec![VACANT; 2], taken: 0, crowds: Vec::new(), stagger: 64 + 16 * number / bands }
+    }
+
+    #[inline(always)]
+    fn home(&self, fingerprint: u32) -> usize {
+        (fingerprint as u64 * self.buckets.len() as u64 >> 32) as usize
+    }
+
+    #[inline(always)]
+    fn next(&self, bucket: usize) -> usize {
+        if bucket + 1 == self.buckets.len() {
+            0
+        } else {
+            bucket + 1
+        }
+    }
+
+    /// Ask for the home of a fingerprint, which is wanted soon.
+    #[inline(always)]
+    pub fn prefetch(&self, fingerprint: u32) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+            let bucket = &self.buckets[self.home(fingerprint)];
+            // SAFETY: SSE is there on every processor of this architecture, and a prefetch reads nothing.
+            unsafe {
+                _mm_prefetch(bucket.fingerprints.0.as_ptr().cast(), _MM_HINT_T0);
+                _mm_prefetch(bucket.postings.0.as_ptr().cast(), _MM_HINT_T0);
+            }
+        }
+    }
+
+    /// Who has a fingerprint.
+    #[inline]
+    pub fn members<'a>(&'a self, fingerprint: u32, few: &'a mut [u32; FEW]) -> Members<'a> {
+        let (mut at, mut found) = (self.home(fingerprint), 0);
+        loop {
+            let bucket = &self.buckets[at];
+            let mut same = bucket.same(fingerprint);
+            while same != 0 {
+                let posting = bucket.postings.0[same.trailing_zeros() as usize];
+                same &= same - 1;
+                if posting < CROWD {
+                    few[found] = posting;
+                    found += 1;
+                } else if posting < GONE {
+                    return Members::Crowd(&self.crowds[(posting ^ CROWD) as usize]);
+                }
+            }
+            if !bucket.is_full() {
+                return Members::Few(&few[..found]);
+            }
+            at = self.next(at);
+        }
+    }
+
+    /// Let an entry have a fingerprint. More than `few` of them are a crowd, in order of priority.
+    #[inline]
+    pub fn insert(&mut self, fingerprint: u32, entry: u32, few: usize, priority: impl Fn(u32) -> u64) {
+        // At most four fifths are taken.
+        if 5 * self.taken >= 4 * SLOTS * self.buckets.len() {
+            self.rebuild(true, |_| true);
+        }
+        let few = few.min(FEW);
+        let (mut at, mut found, mut places) = (self.home(fingerprint), 0, [(0, 0); FEW]);
+        loop {
+            let bucket = &self.buckets[at];
+            let mut same = bucket.same(fingerprint);
+            while same != 0 {
+                let slot = same.trailing_zeros() as usize;
+                let posting = bucket.postings.0[slot];
+                same &= same - 1;
+                if posting < CROWD {
+                    places[found] = (at, slot);
+                    found += 1;
+                    if found == few {
+                        let postings =
+                            places[..found].iter().map(|&(at, slot)| std::mem::replace(&mut self.buckets[at].postings.0[slot], GONE));
+                        let crowd = postings.chain([entry]).map(|e| (priority(e), e)).collect();
+                        self.buckets[places[0].0].postings.0[places[0].1] = CROWD | self.crowds.len() as u32;
+                        self.crowds.push(crowd);
+                        return;
+                    }
+                } else if posting < GONE {
+                    self.crowds[(posting ^ CROWD) as usize].insert((priority(entry), entry));
+                    return;
+                }
+            }
+            if !bucket.is_full() {
+                break;
+            }
+            at = self.next(at);
+        }
+        self.fill(at, fingerprint, entry);
+    }
+
+    /// Put a posting into a bucket that is not full.
+    #[inline(always)]
+    fn fill(&mut self, at: usize, fingerprint: u32, posting: u32) {
+        let bucket = &mut self.buckets[at];
+        let slot = bucket.postings.0.iter().map(|&p| (p != EMPTY) as usize).sum::<usize>();
+        bucket.fingerprints.0[slot] = fingerprint;
+        bucket.postings.0[slot] = posting;
+        self.taken += 1;
+    }
+
+    /// Leave out what does not live; with a quarter more buckets where it is to grow.
+    #[cold]
+    pub fn rebuild(&mut self, grow: bool, lives: impl Fn(u32) -> bool) {
+        let old = self.buckets.len();
+        let more = (old + old / 4).max(old + 1);
+        let wanted = if !grow {
+            old
+        } else if old < 64 && more >= 64 {
+            self.stagger
+        } else {
+            more
+        };
+        let buckets = std::mem::replace(&mut self.buckets, vec![VACANT; wanted]);
+        self.taken = 0;
+        for crowd in &mut self.crowds {
+            crowd.retain(|&(_, e)| lives(e));
+        }
+        for bucket in buckets {
+            for (fingerprint, posting) in bucket.fingerprints.0.into_iter().zip(bucket.postings.0) {
+                if posting < GONE && (posting >= CROWD || lives(posting)) {
+                    let mut at = self.home(fingerprint);
+                    while self.buckets[at].is_full() {
+                        at = self.next(at);
+                    }
+                    self.fill(at, fingerprint, posting);
+                }
+            }
+        }
+    }
+
+    /// Every entry with its fingerprint.
+    pub fn each(&self, mut visit: impl FnMut(u32, u32)) {
+        for bucket in &self.buckets {
+            for (&fingerprint, &posting) in bucket.fingerprints.0.iter().zip(&bucket.postings.0) {
+                if posting < CROWD {
+                    visit(posting, fingerprint);
+                } else if posting < GONE {
+                    self.crowds[(posting ^ CROWD) as usize].iter().for_each(|&(_, e)| visit(e, fingerprint));
+                }
+            }
+        }
+    }
+
+    /// Bytes of memory that postings take.
+    pub fn nbytes(&self) -> usize {
+        // A set keeps 11 of 16 bytes to a node, which has some more of its own; nodes are two thirds full.
+        size_of_val(self.buckets.as_slice()) + self.crowds.iter().map(|crowd| 26 * crowd.len()).sum::<usize>()
+    }
+}
