@@ -4,7 +4,6 @@ A store is given band keys, set hashes and verification hashes; here they are ma
 test wants them. To test another kind of store, add it to STORES.
 """
 
-import threading
 import time
 from collections import defaultdict
 from itertools import combinations, product
@@ -19,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from neardup import Banding, DuplicateIdError, IncompatibleError, MinHash, UnknownDocumentError, reference
 from neardup.stores import Answer, StoreBatch
-from neardup.stores.memory import MemoryStore, SharedLock
+from neardup.stores.memory import MemoryStore
 
 #: How to make an empty store of each kind, of a number of bands and a bucket limit.
 STORES = {"memory": MemoryStore}
@@ -621,95 +620,47 @@ def test_a_store_behaves_as_the_model(kind):
     run_state_machine_as_test(lambda: Model(STORES[kind]), settings=settings(max_examples=60, stateful_step_count=60))
 
 
-# ---- the lock of the store in memory ---------------------------------------------------------------------------------
-
-SOON = 30
+# ---- many documents, most of them removed ----------------------------------------------------------------------------
 
 
-def started(work):
-    """A thread that runs a function; one that never ends does not keep the tests from ending."""
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
+@pytest.mark.parametrize("bucket_limit", [3, 1000])
+def test_most_of_many_documents_come_and_go(new_store, bucket_limit):
+    """Whatever is removed, replaced or added again, what is left is found: alone, among copies, and in crowded buckets."""
+    rng = np.random.default_rng(3)
+    store, model = new_store(bucket_limit), {}
+    names = [*range(-300, 300), 2**63 - 1, -(2**63), "", "0", "é", "\udc80", *(f"name-{i}" * (i % 40) + str(i) for i in range(300))]
 
+    def some():
+        """A document of one of a few hundred sets; a third of the keys are everyone's."""
+        number = int(rng.integers(400))
+        keys = [7 if number % 3 == band else number << 40 for band in range(BANDS)]
+        return document([] if number == 0 else [number, number + 1, number + 2, number + 3], keys)
 
-def test_readers_hold_the_lock_together():
-    """Two readers are inside at once: each waits there for the other."""
-    lock, inside, met = SharedLock(), threading.Barrier(2), []
-
-    def read():
-        with lock.shared():
-            inside.wait(SOON)
-            met.append(True)
-
-    for thread in [started(read), started(read)]:
-        thread.join(SOON)
-    assert met == [True, True]
-
-
-def test_a_writer_holds_the_lock_alone():
-    """It waits for the readers inside, goes before readers who come after it, and no one else is inside with it."""
-    lock, events = SharedLock(), []
-    first_inside, first_may_go = threading.Event(), threading.Event()
-
-    def first_reader():
-        with lock.shared():
-            first_inside.set()
-            first_may_go.wait(SOON)
-            events.append("first reader")
-
-    def writer():
-        with lock.exclusive():
-            events.append("writer begins")
-            events.append("writer ends")
-
-    def second_reader():
-        with lock.shared():
-            events.append("second reader")
-
-    threads = [started(first_reader)]
-    assert first_inside.wait(SOON)
-    threads.append(started(writer))
-    while not lock._writers_waiting:
-        time.sleep(0.001)
-    threads.append(started(second_reader))
-    time.sleep(0.05)
-    assert events == []
-    first_may_go.set()
-    for thread in threads:
-        thread.join(SOON)
-    assert events == ["first reader", "writer begins", "writer ends", "second reader"]
-
-
-@pytest.mark.parametrize("way", ["shared", "exclusive"])
-def test_an_error_inside_lets_go_of_the_lock(way):
-    """Whoever comes next gets it."""
-    lock = SharedLock()
-    with pytest.raises(KeyboardInterrupt), getattr(lock, way)():
-        raise KeyboardInterrupt
-    with lock.exclusive():
-        pass
-    with lock.shared():
-        pass
-
-
-def test_a_writer_that_gives_up_waiting_leaves_the_lock_usable(monkeypatch):
-    """Interrupted while it waits for a reader, it stands in no reader's way."""
-    lock = SharedLock()
-
-    def interrupted():
-        raise KeyboardInterrupt
-
-    with lock.shared():
-        with monkeypatch.context() as patch:
-            patch.setattr(lock._changed, "wait", interrupted)
-            with pytest.raises(KeyboardInterrupt), lock.exclusive():
-                pytest.fail("a writer is inside with a reader")
-
-        def read():
-            with lock.shared():
-                pass
-
-        reader = started(read)
-        reader.join(SOON)
-        assert not reader.is_alive()
+    for step in range(6000):
+        name = names[int(rng.integers(len(names)))]
+        if name not in model:
+            if rng.random() < (0.8 if step % 2000 < 1000 else 0.1):
+                doc = some()
+                store.add([name], batch(doc))
+                model[name] = doc
+        elif rng.random() < 0.5:
+            store.remove(name)
+            del model[name]
+        else:
+            model[name] = some()
+            store.replace(name, batch(model[name]))
+        if step % 100 == 0:
+            doc = some()
+            same = {n: (4, 4) for n, other in model.items() if other == doc and doc[0]}
+            found, _ = ask(store, doc, 1.0)
+            assert found == same
+    assert store.ids() == list(model)
+    assert len(store) == len(model)
+    assert all(name in store for name in model)
+    assert not any(name in store for name in names if name not in model)
+    everyone = {n: doc for n, doc in model.items() if doc[0]}
+    shared = defaultdict(set)
+    for n, doc in everyone.items():
+        shared[doc].add(n)
+    found = {frozenset((a, b)) for row in store.pairs(1.0, 2) for a, b in product(row.a, row.b) if a != b}
+    assert found == {frozenset(pair) for group in shared.values() for pair in combinations(group, 2)}

@@ -1,6 +1,6 @@
 //! One band: its postings in cache-line buckets, 16 fingerprints and beside them the 16 entries that have them.
 //!
-//! A fingerprint is the high half of a band key. It chooses its home by its size alone, so a table of any number of buckets
+//! A fingerprint stands for a band key. It chooses its home by its size alone, so a table of any number of buckets
 //! is grown without the keys, in one pass from end to end. What finds its home full goes to the next bucket that is not.
 //! A fingerprint that many entries have leaves one posting, which points to their set.
 

@@ -5,10 +5,12 @@
 
 pub mod band;
 pub mod hash;
+pub mod ids;
 pub mod minhash;
 pub mod normalize;
 pub mod path;
 pub mod sign;
+pub mod store;
 pub mod table;
 pub mod text;
 #[rustfmt::skip]

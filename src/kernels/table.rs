@@ -46,8 +46,8 @@ pub struct Answer {
     pub truncated: bool,
 }
 
-/// Append to a column that grows by a quarter.
-fn push<T>(column: &mut Vec<T>, value: T) {
+/// Append to a column, which grows by a quarter when it is full.
+pub fn push<T>(column: &mut Vec<T>, value: T) {
     if column.len() == column.capacity() {
         column.reserve_exact(column.len() / 4 + 16);
     }
@@ -394,8 +394,8 @@ impl Table {
     }
 }
 
-/// What a band keeps of a key.
+/// What a band keeps of a key: half of it, mixed, though most keys are hashes and need none.
 #[inline(always)]
 fn fingerprint(key: u64) -> u32 {
-    (key >> 32) as u32
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }

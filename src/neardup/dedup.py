@@ -315,9 +315,9 @@ def _all_pairs(batch: StoreBatch, banding: Banding, threshold: float, threads: i
     place = shingled[first]  # of each entry's first document
     copies = np.setdiff1d(shingled, place)
     edges = [(place[entries[copies]], copies, np.ones(len(copies)))]
+    fingerprints = table.fingerprints(0, len(table), threads)
     for part in _slices(len(table)):
-        fingerprints = (batch.keys[place[part]] >> np.uint64(32)).astype(np.uint32)
-        later, earlier, *sizes = table.pairs(part.start, fingerprints, threshold, threads)
+        later, earlier, *sizes = table.pairs(part.start, fingerprints[part], threshold, threads)
         edges.append((place[earlier], place[later], similarity(*(column.astype(np.int64) for column in sizes))))
         tell("pairing", part.stop, len(table))
     return _joined(edges)
