@@ -166,13 +166,13 @@ def test_band_keys(measure: Measure, text: Text) -> None:
 
 def test_insert(measure: Measure, batch: StoreBatch) -> None:
     """Signed documents into an empty table."""
-    measure(lambda: _kernels.BucketTable(BANDING.bands, 1000).insert(batch), "after signing", "insert", documents=batch.documents)
+    measure(lambda: _kernels.BucketTable(BANDING.bands, 1000, 0).insert(batch, 1), "after signing", "insert", documents=batch.documents)
 
 
 def test_query(measure: Measure, batch: StoreBatch) -> None:
     """Signed documents looked up in a table of all of them, and verified."""
-    table = _kernels.BucketTable(BANDING.bands, 1000)
-    table.insert(batch)
+    table = _kernels.BucketTable(BANDING.bands, 1000, 0)
+    table.insert(batch, 1)
     measure(lambda: table.query(batch, 0.8, 1), "after signing", "query, a batch", documents=batch.documents)
 
 
@@ -186,7 +186,7 @@ def test_query_text(measure: Measure, text: Text) -> None:
 def test_verify(measure: Measure, batch: StoreBatch) -> None:
     """Every document's verification hashes against the next one's, a call each."""
     bounds = batch.offsets[:2_001].tolist()
-    sets = [batch.hashes[a:b] for a, b in itertools.pairwise(bounds)]
+    sets = [batch.evidence[a:b] for a, b in itertools.pairwise(bounds)]
     work = lambda: [_kernels.intersection(a, b) for a, b in itertools.pairwise(sets)]  # noqa: E731
     measure(work, "after signing", "verify, a pair a call", documents=len(sets) - 1)
 

@@ -67,7 +67,7 @@ impl Band {
 
     #[inline(always)]
     fn home(&self, fingerprint: u32) -> usize {
-        (fingerprint as u64 * self.buckets.len() as u64 >> 32) as usize
+        ((fingerprint as u64 * self.buckets.len() as u64) >> 32) as usize
     }
 
     #[inline(always)]
@@ -125,47 +125,57 @@ impl Band {
         if 5 * self.taken >= 4 * SLOTS * self.buckets.len() {
             self.rebuild(true, |_| true);
         }
-        let few = few.min(FEW);
-        let (mut at, mut found, mut places) = (self.home(fingerprint), 0, [(0, 0); FEW]);
+        let (mut at, mut found) = (self.home(fingerprint), 0);
         loop {
             let bucket = &self.buckets[at];
             let mut same = bucket.same(fingerprint);
             while same != 0 {
-                let slot = same.trailing_zeros() as usize;
-                let posting = bucket.postings.0[slot];
+                let posting = bucket.postings.0[same.trailing_zeros() as usize];
                 same &= same - 1;
                 if posting < CROWD {
-                    places[found] = (at, slot);
                     found += 1;
-                    if found == few {
-                        let postings =
-                            places[..found].iter().map(|&(at, slot)| std::mem::replace(&mut self.buckets[at].postings.0[slot], GONE));
-                        let crowd = postings.chain([entry]).map(|e| (priority(e), e)).collect();
-                        self.buckets[places[0].0].postings.0[places[0].1] = CROWD | self.crowds.len() as u32;
-                        self.crowds.push(crowd);
-                        return;
-                    }
                 } else if posting < GONE {
                     self.crowds[(posting ^ CROWD) as usize].insert((priority(entry), entry));
                     return;
                 }
+            }
+            if found >= few.min(FEW) {
+                return self.crowd(fingerprint, entry, priority);
             }
             if !bucket.is_full() {
                 break;
             }
             at = self.next(at);
         }
-        self.fill(at, fingerprint, entry);
-    }
-
-    /// Put a posting into a bucket that is not full.
-    #[inline(always)]
-    fn fill(&mut self, at: usize, fingerprint: u32, posting: u32) {
         let bucket = &mut self.buckets[at];
         let slot = bucket.postings.0.iter().map(|&p| (p != EMPTY) as usize).sum::<usize>();
         bucket.fingerprints.0[slot] = fingerprint;
-        bucket.postings.0[slot] = posting;
+        bucket.postings.0[slot] = entry;
         self.taken += 1;
+    }
+
+    /// Make a crowd of all that have a fingerprint and one entry more. One posting stays, which points to it.
+    #[cold]
+    fn crowd(&mut self, fingerprint: u32, entry: u32, priority: impl Fn(u32) -> u64) {
+        let mut crowd = Crowd::from([(priority(entry), entry)]);
+        let mut pointer = CROWD | self.crowds.len() as u32;
+        let mut at = self.home(fingerprint);
+        loop {
+            let next = self.next(at);
+            let bucket = &mut self.buckets[at];
+            let same = bucket.same(fingerprint);
+            for (slot, posting) in bucket.postings.0.iter_mut().enumerate() {
+                if same >> slot & 1 == 1 && *posting < CROWD {
+                    crowd.insert((priority(*posting), *posting));
+                    *posting = std::mem::replace(&mut pointer, GONE);
+                }
+            }
+            if !bucket.is_full() {
+                break;
+            }
+            at = next;
+        }
+        self.crowds.push(crowd);
     }
 
     /// Leave out what does not live; with a quarter more buckets where it is to grow.
@@ -181,6 +191,8 @@ impl Band {
             more
         };
         let buckets = std::mem::replace(&mut self.buckets, vec![VACANT; wanted]);
+        // Read from here, not from the buckets just written to, which the processor would have to wait for.
+        let mut lengths = vec![0u8; wanted];
         self.taken = 0;
         for crowd in &mut self.crowds {
             crowd.retain(|&(_, e)| lives(e));
@@ -189,10 +201,14 @@ impl Band {
             for (fingerprint, posting) in bucket.fingerprints.0.into_iter().zip(bucket.postings.0) {
                 if posting < GONE && (posting >= CROWD || lives(posting)) {
                     let mut at = self.home(fingerprint);
-                    while self.buckets[at].is_full() {
+                    while lengths[at] as usize == SLOTS {
                         at = self.next(at);
                     }
-                    self.fill(at, fingerprint, posting);
+                    let (new, slot) = (&mut self.buckets[at], lengths[at] as usize);
+                    new.fingerprints.0[slot] = fingerprint;
+                    new.postings.0[slot] = posting;
+                    lengths[at] += 1;
+                    self.taken += 1;
                 }
             }
         }
