@@ -105,6 +105,7 @@ def test_ids_are_strings_and_integers():
 CALLS = {
     "add": lambda index, given: index.add(given, TEXT),
     "add_many": lambda index, given: index.add_many(["fine", given], [TEXT, OTHER]),
+    "add_signatures": lambda index, given: index.add_signatures(["fine", given], index.minhash.sign_many([TEXT, OTHER], hashes=True)),
     "add_unless_duplicate": lambda index, given: index.add_unless_duplicate(given, OTHER),
     "remove": lambda index, given: index.remove(given),
     "update": lambda index, given: index.update(given, OTHER),
@@ -276,6 +277,8 @@ def test_a_number_of_threads(wrong, error):
     for call in (
         lambda: index.add_many(["a"], [TEXT], threads=wrong),
         lambda: index.query_many([TEXT], threads=wrong),
+        lambda: index.add_signatures(["a"], index.minhash.sign_many([TEXT], hashes=True), threads=wrong),
+        lambda: index.query_signatures(index.minhash.sign_many([TEXT], hashes=True), threads=wrong),
         lambda: index.pairs(threads=wrong),
     ):
         with pytest.raises(error, match=f"threads is {wrong!r}"):
@@ -481,6 +484,100 @@ def test_the_model_sees_candidates_that_are_missed():
     texts = [f"w{i} " + " ".join(f"w{j}" for j in range(20, 35)) for i in range(20)]
     scores = {candidate_similarity(a, b) for a, b in combinations(texts, 2)}
     assert scores == {0.0, 15 / 17}
+
+
+# ---- documents that are signed already ----------------------------------------------------------------------------
+
+
+@given(truth.corpora(), st.sampled_from(["exact", "estimate"]), st.sampled_from([1, 3]), st.data())
+@settings(max_examples=60)
+def test_signatures_are_added_and_asked_as_their_texts(texts, verify, threads, data):
+    """Whole or in consecutive slices, they make the index that the texts make, and find the same to the last bit."""
+    parameters = dict(threshold=0.6, verify=verify, **SELECTIVE)
+    same, index = filled(texts, **parameters), Index(**parameters)
+    signatures = index.minhash.sign_many(texts, hashes=verify == "exact" or data.draw(st.booleans()))
+    cut = data.draw(st.integers(0, len(texts)))
+    index.add_signatures(range(cut), signatures[:cut], threads=threads)
+    index.add_signatures(range(cut, len(texts)), signatures[cut:])
+    assert index.ids() == same.ids()
+    assert index.pairs() == same.pairs()
+    expected = same.query_many(texts)
+    assert index.query_signatures(signatures, threads=threads) == expected
+    assert index.query_signatures(signatures[cut:]) == expected[cut:]
+    assert [m.truncated for m in index.query_signatures(signatures)] == [m.truncated for m in expected]
+
+
+@pytest.mark.parametrize(
+    "other", [{"num_perm": 64}, {"seed": 7}, {"shingling": Shingling(size=3)}, {"shingling": Shingling(tokens="chars")}]
+)
+def test_signatures_made_otherwise_are_refused(other):
+    """What differs is said with both values, and the remedy; nothing is added."""
+    index = filled([TEXT])
+    signatures = MinHash(**other).sign_many([TEXT, NEAR], hashes=True)
+    (name, value), mine = next(iter(other.items())), index.minhash
+    if name == "shingling":
+        name = "size" if value.size == 3 else "tokens"
+        value, mine = getattr(value, name), mine.shingling
+    words = f"the signatures were made with another {name} {value!r}, not {getattr(mine, name)!r}"
+    for call in (lambda: index.add_signatures([1, 2], signatures), lambda: index.query_signatures(signatures)):
+        with pytest.raises(IncompatibleError, match=f"{words}.*; sign the documents again with the same parameters"):
+            call()
+    assert index.ids() == [0]
+
+
+def test_an_exact_index_needs_shingle_hashes():
+    """Signatures without them are refused with the remedy; an index that estimates takes them."""
+    for verify in ("exact", "estimate"):
+        index = filled([TEXT], verify=verify)
+        signatures = index.minhash.sign_many([NEAR, OTHER])
+        calls = (
+            lambda index=index, s=signatures: index.query_signatures(s),
+            lambda index=index, s=signatures: index.add_signatures("ab", s),
+        )
+        if verify == "estimate":
+            assert [len(call() or []) for call in calls] == [2, 0]
+            assert index.ids() == [0, "a", "b"]
+        else:
+            for call in calls:
+                with pytest.raises(
+                    IncompatibleError, match="signatures without shingle hashes cannot be verified exactly; sign with hashes=True"
+                ):
+                    call()
+            assert index.ids() == [0]
+
+
+@pytest.mark.parametrize("wrong", [[TEXT], TEXT, None, np.zeros((1, 128), np.uint32), MinHash().sign(TEXT, hashes=True)], ids=type)
+def test_what_is_not_signatures_is_refused(wrong):
+    """The type is said, and what makes signatures."""
+    index = Index()
+    for call in (lambda: index.add_signatures([1], wrong), lambda: index.query_signatures(wrong)):
+        with pytest.raises(
+            TypeError, match=f"signatures are of type {type(wrong).__name__}; they are neardup.Signatures, as MinHash.sign_many gives them"
+        ):
+            call()
+    assert len(index) == 0
+
+
+def test_ids_of_signatures_are_ids_of_texts():
+    """Twice in the batch, there already, too many, or no ids at all: refused as add_many refuses them, and nothing is added."""
+    index = filled([TEXT])
+    before = everything(index)
+    signatures = index.minhash.sign_many([NEAR, OTHER], hashes=True)
+    for ids, error, words in (
+        (["a", "a"], DuplicateIdError, "document 'a' is given twice, nothing was added; ids are unique"),
+        (["a", 0], DuplicateIdError, "document 0 is in the index already, nothing was added"),
+        (["a"], ParameterError, "1 ids and 2 signatures; give one id to each signature"),
+        (["a", "b", "c"], ParameterError, "3 ids and 2 signatures; give one id to each signature"),
+        (["a", 2**63], ParameterError, "does not fit in 64 signed bits; give it as a string"),
+        (["a", 1.0], TypeError, "an id is a string or an integer, not 1.0 of type float"),
+    ):
+        with pytest.raises(error, match=words):
+            index.add_signatures(ids, signatures)
+        assert everything(index) == before
+    index.add_signatures(np.array([3, 4]), signatures)
+    assert index.ids() == [0, 3, 4]
+    index.add_signatures([], signatures[:0])
+    assert index.query_signatures(signatures[:0]) == []
 
 
 # ---- verify="estimate" -----------------------------------------------------------------------------------------------

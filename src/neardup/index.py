@@ -11,7 +11,7 @@ import numpy as np
 from neardup.banding import Banding
 from neardup.documents import Utf8
 from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_fraction, check_integer, kind, one_of
-from neardup.minhash import MinHash, number_of_threads
+from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.shingling import Shingling, check_text
 from neardup.stores import Answer, Hit, Id, Store, StoreBatch
 from neardup.stores.memory import MemoryStore
@@ -45,6 +45,17 @@ def check_id(id: object) -> Id:
     if isinstance(id, int) and not -(2**63) <= id < 2**63:
         raise ParameterError(f"id {id} does not fit in 64 signed bits; give it as a string")
     return id
+
+
+def check_ids(ids: Iterable[Id]) -> list[Id]:
+    """The ids of a batch, all different."""
+    names = [check_id(id) for id in ids]
+    seen: set[Id] = set()
+    for id in names:
+        if id in seen:
+            raise DuplicateIdError(f"document {id!r} is given twice, nothing was added; ids are unique")
+        seen.add(id)
+    return names
 
 
 def id_order(id: Id) -> tuple[bool, Id]:
@@ -167,13 +178,21 @@ class Index:
         """
         return self._store.ids()
 
-    def _batch(self, texts: Iterable[str] | Utf8, threads: int) -> StoreBatch:
-        signatures = self.minhash.sign_many(texts, threads, hashes=self._verification.exact)
+    def _sign(self, texts: Iterable[str] | Utf8, threads: int) -> Signatures:
+        return self.minhash.sign_many(texts, threads, hashes=self._verification.exact)
+
+    def _checked(self, signatures: Signatures) -> Signatures:
+        if not isinstance(signatures, Signatures):
+            raise TypeError(f"signatures are of type {kind(signatures)}; they are neardup.Signatures, as MinHash.sign_many gives them")
+        self.minhash.require_same(signatures.minhash, "the signatures were")
+        return signatures
+
+    def _batch(self, signatures: Signatures, threads: int) -> StoreBatch:
         return StoreBatch.of(signatures, self.banding, threads, lean=not self._verification.exact)
 
     def _one(self, text: str) -> StoreBatch:
         check_text(text)
-        return self._batch([text], threads=1)
+        return self._batch(self._sign([text], threads=1), threads=1)
 
     def add(self, id: Id, text: str) -> None:
         """Add a document.
@@ -221,16 +240,46 @@ class Index:
         >>> [match.id for match in index.query("a b c d e f")]
         [0, 1]
         """
-        names = [check_id(id) for id in ids]
-        seen: set[Id] = set()
-        for id in names:
-            if id in seen:
-                raise DuplicateIdError(f"document {id!r} is given twice, nothing was added; ids are unique")
-            seen.add(id)
-        batch = self._batch(texts, number_of_threads(threads))
-        if len(names) != batch.documents:
-            raise ParameterError(f"{len(names)} ids and {batch.documents} texts; give one id to each text")
-        self._store.add(names, batch)
+        names, workers = check_ids(ids), number_of_threads(threads)
+        self._add(names, self._sign(texts, workers), workers, "text")
+
+    def add_signatures(self, ids: Iterable[Id], signatures: Signatures, threads: int | None = None) -> None:
+        """Add documents that are signed already, all or none of them: as :meth:`add_many` adds their texts.
+
+        Parameters
+        ----------
+        ids
+            As many as signatures, all different.
+        signatures
+            Made by a :class:`MinHash` equal to the index's ``minhash``; for an index of ``verify="exact"`` with ``hashes=True``.
+        threads
+            How many cut them into bands; by default the processors this process may use.
+
+        Raises
+        ------
+        IncompatibleError
+            If they were made with other parameters, or carry no shingle hashes and should.
+        DuplicateIdError
+            If an id is in the index already or given twice; nothing is added.
+        ParameterError
+            If there are not as many ids as signatures.
+        TypeError
+            If the signatures are something else.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> signatures = index.minhash.sign_many(["one two three four five", "six"], hashes=True)
+        >>> index.add_signatures(["a", "b"], signatures)
+        >>> index.query("six")
+        [Match(id='b', similarity=1.0, containment=1.0, exact=True)]
+        """
+        self._add(check_ids(ids), self._checked(signatures), number_of_threads(threads), "signature")
+
+    def _add(self, names: list[Id], signatures: Signatures, threads: int, what: str) -> None:
+        if len(names) != len(signatures):
+            raise ParameterError(f"{len(names)} ids and {len(signatures)} {what}s; give one id to each {what}")
+        self._store.add(names, self._batch(signatures, threads))
 
     def add_unless_duplicate(self, id: Id, text: str) -> Match | None:
         """Add a document unless it matches one that is there; atomic among threads.
@@ -326,8 +375,8 @@ class Index:
         >>> index.query("To be, or not to be: that is the question!")
         [Match(id='a', similarity=1.0, containment=1.0, exact=True)]
         """
-        batch = self._one(text)
-        return self._matches(batch, 0, self._store.query(batch, self.threshold, 1)[0])
+        check_text(text)
+        return self._found(self._sign([text], threads=1), threads=1)[0]
 
     def query_many(self, texts: Iterable[str] | Utf8, threads: int | None = None) -> list[Matches]:
         """The matches of many texts, as :meth:`query` gives them one by one.
@@ -340,10 +389,40 @@ class Index:
         [['a'], []]
         """
         workers = number_of_threads(threads)
-        batch = self._batch(texts, workers)
+        return self._found(self._sign(texts, workers), workers)
+
+    def query_signatures(self, signatures: Signatures, threads: int | None = None) -> list[Matches]:
+        """The matches of documents that are signed already: as :meth:`query_many` gives those of their texts.
+
+        Parameters
+        ----------
+        signatures
+            Made by a :class:`MinHash` equal to the index's ``minhash``; for an index of ``verify="exact"`` with ``hashes=True``.
+        threads
+            How many look up and verify; by default the processors this process may use.
+
+        Raises
+        ------
+        IncompatibleError
+            If they were made with other parameters, or carry no shingle hashes and should.
+        TypeError
+            If they are something else.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> index.add("a", "one two three four five")
+        >>> signatures = index.minhash.sign_many(["six", "One, two, three, four, five!"], hashes=True)
+        >>> [[match.id for match in matches] for matches in index.query_signatures(signatures)]
+        [[], ['a']]
+        """
+        return self._found(self._checked(signatures), number_of_threads(threads))
+
+    def _found(self, signatures: Signatures, threads: int) -> list[Matches]:
+        batch = self._batch(signatures, threads)
         answers: list[Answer] = []
         for start in range(0, batch.documents, SLICE):
-            answers += self._store.query(batch.take(np.arange(start, min(start + SLICE, batch.documents))), self.threshold, workers)
+            answers += self._store.query(batch.take(np.arange(start, min(start + SLICE, batch.documents))), self.threshold, threads)
         return [self._matches(batch, i, answer) for i, answer in enumerate(answers)]
 
     def explain(self, id: Id, text: str) -> list[Passage]:
