@@ -279,7 +279,7 @@ class Index:
     def _add(self, names: list[Id], signatures: Signatures, threads: int, what: str) -> None:
         if len(names) != len(signatures):
             raise ParameterError(f"{len(names)} ids and {len(signatures)} {what}s; give one id to each {what}")
-        self._store.add(names, self._batch(signatures, threads))
+        self._store.add(names, self._batch(signatures, threads), threads)
 
     def add_unless_duplicate(self, id: Id, text: str) -> Match | None:
         """Add a document unless it matches one that is there; atomic among threads.
