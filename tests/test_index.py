@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections import Counter
 from functools import cache
 from itertools import combinations
@@ -484,6 +485,158 @@ def test_the_model_sees_candidates_that_are_missed():
     texts = [f"w{i} " + " ".join(f"w{j}" for j in range(20, 35)) for i in range(20)]
     scores = {candidate_similarity(a, b) for a, b in combinations(texts, 2)}
     assert scores == {0.0, 15 / 17}
+
+
+# ---- what a query asks for -------------------------------------------------------------------------------------------
+
+
+def asked(index, text, **wanted):
+    """What query, query_many and query_signatures answer to one text; they must agree. What they warn of is left aside."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RecallWarning)
+        one = index.query(text, **wanted)
+        (many,) = index.query_many([text], **wanted)
+        (signed,) = index.query_signatures(index.minhash.sign_many([text], hashes=True), **wanted)
+    assert one == many == signed
+    assert one.truncated == many.truncated == signed.truncated
+    return one
+
+
+MEASURES = st.sampled_from(["similarity", "containment"])
+
+
+@given(
+    truth.corpora(),
+    st.sampled_from([SELECTIVE, GENEROUS]),
+    MEASURES,
+    st.sampled_from([None, 0.05, 0.3, 0.6, 0.75, 0.9, 1.0, 1]),
+    st.one_of(st.none(), st.integers(1, 4)),
+)
+@settings(max_examples=80)
+def test_a_query_finds_what_it_asks_for(texts, parameters, measure, threshold, top):
+    """Of all that share a band key: those at the threshold by the measure, best first, then by the other measure, then by id."""
+    ids = [i if i % 3 else str(i) for i in range(len(texts))]
+    index = Index(0.6, **parameters)
+    index.add_many(ids, texts)
+    sets = truth.shingle_sets(texts, SINGLE_WORDS)
+    keys = index.banding.keys(index.minhash.sign_many(texts).values)
+    for i, text in enumerate(texts[:6]):
+        expected = []
+        for j, id in enumerate(ids):
+            if sets[i] and sets[j] and (keys[i] == keys[j]).any():
+                scores = truth.similarity(sets[i], sets[j]), len(sets[i] & sets[j]) / len(sets[i])
+                first, second = scores if measure == "similarity" else scores[::-1]
+                if first >= (threshold or 0.6):
+                    expected.append(((-first, -second, isinstance(id, str), id), Match(id, *scores)))
+        found = asked(index, text, measure=measure, threshold=threshold, top=top)
+        assert found == [match for _, match in sorted(expected, key=lambda row: row[0])][:top]
+
+
+@given(truth.corpora(), MEASURES, st.sampled_from([0.1, 0.5, 0.8]), st.one_of(st.none(), st.integers(1, 3)))
+@settings(max_examples=40)
+def test_an_estimating_index_answers_likewise(texts, measure, threshold, top):
+    """By the similarities and containments that the lean signatures speak of."""
+    minhash = MinHash(num_perm=66, shingling=SINGLE_WORDS)
+    index = Index(0.8, verify="estimate", minhash=minhash, banding=Banding(66, 1))
+    index.add_many(range(len(texts)), texts)
+    signatures = minhash.sign_many(texts)
+    lean = [reference.lean_signature(signature.values) for signature in signatures]
+    for i, text in enumerate(texts[:6]):
+        expected = []
+        for j, other in enumerate(signatures):
+            n, m = signatures[i].count, other.count
+            if n and m and (signatures[i].values == other.values).any():
+                similar = reference.estimated_similarity(int((lean[i] == lean[j]).sum()), 66, n, m)
+                contained = min(similar * (n + m) / ((1 + similar) * n), m / n, 1.0)
+                first, second = (similar, contained) if measure == "similarity" else (contained, similar)
+                if first >= threshold:
+                    expected.append((-first, -second, j))
+        assert [match.id for match in asked(index, text, measure=measure, threshold=threshold, top=top)] == [
+            row[-1] for row in sorted(expected)
+        ][:top]
+
+
+def test_a_text_inside_another_is_asked_for_by_containment():
+    """The whole of it in a long one comes before three quarters of it in one of its length; by similarity it is the other way."""
+    index = Index(0.6, **GENEROUS)
+    index.add_many(["long", "like", "half"], ["a b c d e f g h i j", "a b c x", "a b y z"])
+    assert [match.id for match in index.query("a b c d")] == ["like"]
+    assert index.query("a b c d", measure="containment") == [Match("long", 4 / 10, 1.0), Match("like", 3 / 5, 3 / 4)]
+    assert [match.id for match in asked(index, "a b c d", measure="containment", threshold=0.5)] == ["long", "like", "half"]
+    assert [match.id for match in index.query("a b c d", measure="containment", top=1)] == ["long"]
+    assert [match.id for match in index.query("a b c d", measure="containment", threshold=1)] == ["long"]
+
+
+def test_the_bands_hardly_see_a_short_text_inside_a_long_one():
+    """As the documentation has it: though each is contained whole, of a hundred such not ten are found."""
+    words = [[f"{i}t{j}" for j in range(200)] for i in range(100)]
+    index = filled([" ".join(row) for row in words])
+    found = index.query_many([" ".join(row[:40]) for row in words], measure="containment")
+    assert sum(map(len, found)) < 10
+    assert all(match == Match(i, 36 / 196, 1.0) for i, matches in enumerate(found) for match in matches)
+
+
+def test_top_leaves_the_rest_out():
+    """The first so many of all matches; that more were left out is no truncation, a full bucket is."""
+    index = filled([TEXT, NEAR, COPY, OTHER, TEXT])
+    everyone = index.query(TEXT)
+    assert len(everyone) == 4
+    for top in (1, 2, 3, 4, 5, 2**31):
+        matches = asked(index, TEXT, top=top)
+        assert matches == everyone[:top]
+        assert matches.truncated is False
+    full = filled(boilerplate(50), bucket_limit=4, **SELECTIVE)
+    assert asked(full, boilerplate(51)[-1], top=1).truncated
+
+
+def test_a_lower_threshold_warns_once_of_its_recall():
+    """The recall that the bands have there, the bands, and the remedy; once a call, at the line of the call; not at or above."""
+    index = filled([TEXT, NEAR, OTHER])
+    signatures = index.minhash.sign_many([TEXT] * 3, hashes=True)
+    words = "documents at 0.5 are found with a probability of 0.282 {}by 21 bands of 6 rows; make an index of that threshold"
+    for measure, at_most in (("similarity", ""), ("containment", "at most ")):
+        for call in (
+            lambda measure=measure: index.query(TEXT, threshold=0.5, measure=measure),
+            lambda measure=measure: index.query_many([TEXT] * 5000, threshold=0.5, measure=measure),
+            lambda measure=measure: index.query_signatures(signatures, threshold=0.5, measure=measure),
+        ):
+            with pytest.warns(RecallWarning) as warned:
+                call()
+            assert [str(warning.message) for warning in warned] == [words.format(at_most)]
+            assert warned[0].filename == __file__
+        for threshold in (None, 0.8, 0.9, 1.0, 1):
+            assert index.query(TEXT, threshold=threshold, measure=measure)[0].id == 0
+
+
+ASKING = {
+    "query": lambda index, wanted: index.query(TEXT, **wanted),
+    "query_many": lambda index, wanted: index.query_many([TEXT], **wanted),
+    "query_signatures": lambda index, wanted: index.query_signatures(index.minhash.sign_many([TEXT], hashes=True), **wanted),
+}
+
+
+@pytest.mark.parametrize("call", ASKING.values(), ids=ASKING)
+@pytest.mark.parametrize(
+    ("wanted", "error", "words"),
+    [
+        ({"top": 0}, ParameterError, "top is 0; it goes from 1 to 2147483648; without it all come"),
+        ({"top": -1}, ParameterError, "top is -1; it goes from 1"),
+        ({"top": 2.0}, TypeError, "top is 2.0 of type float; it is an integer from 1"),
+        ({"top": True}, TypeError, "top is True of type bool; it is an integer from 1"),
+        ({"threshold": 0}, ParameterError, "threshold is 0; it lies above 0 and is at most 1"),
+        ({"threshold": 1.01}, ParameterError, "threshold is 1.01; it lies above 0 and is at most 1"),
+        ({"threshold": math.nan}, ParameterError, "threshold is nan; it lies above 0 and is at most 1"),
+        ({"threshold": "0.5"}, TypeError, "threshold is '0.5' of type str; it is a number above 0 and at most 1"),
+        ({"measure": "jaccard"}, ParameterError, "measure is 'jaccard'; it is 'similarity' or 'containment'"),
+        ({"measure": None}, ParameterError, "measure is None; it is 'similarity' or 'containment'"),
+        ({"measure": np.array(["similarity"] * 2)}, ParameterError, "measure is array"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_asked_for(call, wanted, error, words):
+    """A number, a threshold or a measure that is none is refused with its value and what it may be."""
+    with pytest.raises(error, match=f"^{re.escape(words)}"):
+        call(Index(), wanted)
 
 
 # ---- documents that are signed already ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@
     ├── CorruptIndexError(ValueError)          stored data that is damaged or not ours
     ├── InputError(ValueError)                 a file or table that cannot be read as documents
     └── MissingDependencyError(ImportError)    an optional package that is not installed
-    RecallWarning(UserWarning)                 the recall asked for is out of reach
+    RecallWarning(UserWarning)                 fewer are found than the recall asked for says
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class MissingDependencyError(NearDupError, ImportError):
 
 
 class RecallWarning(UserWarning):
-    """The recall asked for is out of reach with this many slots."""
+    """The recall asked for is out of reach with this many slots, or a query goes below the threshold that the bands are for."""
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:

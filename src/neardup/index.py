@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from neardup.banding import Banding
 from neardup.documents import Utf8
-from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_fraction, check_integer, kind, one_of
+from neardup.errors import (
+    DuplicateIdError,
+    IncompatibleError,
+    ParameterError,
+    RecallWarning,
+    check_fraction,
+    check_integer,
+    kind,
+    one_of,
+    warn_caller,
+)
 from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.shingling import Shingling, check_text
 from neardup.stores import Answer, Hit, Id, Store, StoreBatch
@@ -22,6 +33,10 @@ if TYPE_CHECKING:
 
 #: Texts signed and looked up at a time.
 SLICE = 4096
+#: A threshold that every candidate reaches with which a text shares anything.
+ANY = sys.float_info.min
+
+Measure = Literal["similarity", "containment"]
 
 
 class Matches(list[Match]):
@@ -30,10 +45,19 @@ class Matches(list[Match]):
     Attributes
     ----------
     truncated
-        Whether a bucket was longer than one look-up reads, so that a look-alike of very common text may be missing.
+        Whether a bucket was longer than one look-up reads, so that a look-alike of very common text may be missing. What
+        ``top`` leaves out does not count.
     """
 
     truncated: bool = False
+
+
+class Asked(NamedTuple):
+    """What a query asks of its candidates: matches by this measure, at this threshold or above, so many at most."""
+
+    top: int | None
+    threshold: float
+    measure: Measure
 
 
 def check_id(id: object) -> Id:
@@ -190,6 +214,23 @@ class Index:
     def _batch(self, signatures: Signatures, threads: int) -> StoreBatch:
         return StoreBatch.of(signatures, self.banding, threads, lean=not self._verification.exact)
 
+    def _asked(self, top: int | None, threshold: float | None, measure: Measure) -> Asked:
+        if top is not None:
+            check_integer("top", top, 1, 2**31, "; without it all come")
+        if not one_of(measure, "similarity", "containment"):
+            raise ParameterError(f"measure is {measure!r}; it is 'similarity' or 'containment'")
+        if threshold is None:
+            return Asked(top, self.threshold, measure)
+        check_fraction("threshold", threshold, one=True)
+        if threshold < self.threshold:
+            bands = f"{self.banding.bands} bands of {self.banding.rows} rows"
+            warn_caller(
+                f"documents at {threshold} are found with a probability of {self.banding.probability(threshold):.3g}"
+                f"{' at most' if measure == 'containment' else ''} by {bands}; make an index of that threshold",
+                RecallWarning,
+            )
+        return Asked(top, float(threshold), measure)
+
     def _one(self, text: str) -> StoreBatch:
         check_text(text)
         return self._batch(self._sign([text], threads=1), threads=1)
@@ -306,7 +347,7 @@ class Index:
         id = check_id(id)
         batch = self._one(text)
         hits = self._store.add_unless_match(id, batch, self.threshold)
-        return self._matches(batch, 0, Answer(hits, truncated=False))[0] if hits else None
+        return self._matches(batch, 0, Answer(hits, truncated=False), self._asked(1, None, "similarity"))[0] if hits else None
 
     def remove(self, id: Id) -> None:
         """Remove a document.
@@ -344,19 +385,37 @@ class Index:
         """
         self._store.replace(check_id(id), self._one(text))
 
-    def _matches(self, batch: StoreBatch, i: int, answer: Answer) -> Matches:
-        n, checked = int(batch.sizes[i]), self._verification
+    def _matches(self, batch: StoreBatch, i: int, answer: Answer, asked: Asked) -> Matches:
+        n, checked, contained = int(batch.sizes[i]), self._verification, asked.measure == "containment"
 
         def match(hit: Hit) -> Match:
             found = hit.agreement, n, hit.size
             return Match(hit.id, checked.similarity(*found), checked.containment(*found), checked.exact)
 
-        matches = Matches(sorted(map(match, answer.hits), key=lambda m: (-m.similarity, -m.containment, *id_order(m.id))))
+        def rank(m: Match) -> tuple[float, float, bool, Id]:
+            first, second = (m.containment, m.similarity) if contained else (m.similarity, m.containment)
+            return (-first, -second, *id_order(m.id))
+
+        found = [m for m in map(match, answer.hits) if not contained or m.containment >= asked.threshold]
+        matches = Matches(sorted(found, key=rank)[: asked.top])
         matches.truncated = answer.truncated
         return matches
 
-    def query(self, text: str) -> Matches:
+    def query(self, text: str, *, top: int | None = None, threshold: float | None = None, measure: Measure = "similarity") -> Matches:
         """The documents that a text matches, best first, verified; ties by id.
+
+        Parameters
+        ----------
+        text
+            The text to look up.
+        top
+            The most matches to return, 1 or more; all by default.
+        threshold
+            Instead of the index's, above 0 and at most 1.
+        measure
+            What is at the threshold or above and says which match is better. ``"similarity"``, or ``"containment"``: the
+            share of the text's shingles that the stored document has. Either way the bands choose the candidates by
+            similarity, which is never more than the containment: a short text inside a long one is rarely among them.
 
         Returns
         -------
@@ -367,6 +426,13 @@ class Index:
         ------
         TypeError
             If the text is not a string.
+        ParameterError
+            If ``top``, ``threshold`` or ``measure`` is not what it may be.
+
+        Warns
+        -----
+        RecallWarning
+            If ``threshold`` is below the index's, for which the bands were chosen.
 
         Examples
         --------
@@ -374,12 +440,33 @@ class Index:
         >>> index.add("a", "to be or not to be that is the question")
         >>> index.query("To be, or not to be: that is the question!")
         [Match(id='a', similarity=1.0, containment=1.0, exact=True)]
+        >>> index.add("b", "To be, or not to be: that is the question, whether 'tis nobler in the mind")
+        >>> index.query("To be, or not to be: that is the question!", measure="containment", top=1)
+        [Match(id='a', similarity=1.0, containment=1.0, exact=True)]
         """
+        asked = self._asked(top, threshold, measure)
         check_text(text)
-        return self._found(self._sign([text], threads=1), threads=1)[0]
+        return self._found(self._sign([text], threads=1), 1, asked)[0]
 
-    def query_many(self, texts: Iterable[str] | Utf8, threads: int | None = None) -> list[Matches]:
-        """The matches of many texts, as :meth:`query` gives them one by one.
+    def query_many(
+        self,
+        texts: Iterable[str] | Utf8,
+        threads: int | None = None,
+        *,
+        top: int | None = None,
+        threshold: float | None = None,
+        measure: Measure = "similarity",
+    ) -> list[Matches]:
+        """The matches of many texts, as :meth:`query` gives them one by one; what it warns of, once.
+
+        Parameters
+        ----------
+        texts
+            Any iterable of strings, an Arrow string column, a pandas or polars Series.
+        threads
+            How many sign, look up and verify; by default the processors this process may use.
+        top, threshold, measure
+            As for :meth:`query`.
 
         Examples
         --------
@@ -388,10 +475,18 @@ class Index:
         >>> [[match.id for match in matches] for matches in index.query_many(["one two three four five", "six"])]
         [['a'], []]
         """
-        workers = number_of_threads(threads)
-        return self._found(self._sign(texts, workers), workers)
+        workers, asked = number_of_threads(threads), self._asked(top, threshold, measure)
+        return self._found(self._sign(texts, workers), workers, asked)
 
-    def query_signatures(self, signatures: Signatures, threads: int | None = None) -> list[Matches]:
+    def query_signatures(
+        self,
+        signatures: Signatures,
+        threads: int | None = None,
+        *,
+        top: int | None = None,
+        threshold: float | None = None,
+        measure: Measure = "similarity",
+    ) -> list[Matches]:
         """The matches of documents that are signed already: as :meth:`query_many` gives those of their texts.
 
         Parameters
@@ -400,6 +495,8 @@ class Index:
             Made by a :class:`MinHash` equal to the index's ``minhash``; for an index of ``verify="exact"`` with ``hashes=True``.
         threads
             How many look up and verify; by default the processors this process may use.
+        top, threshold, measure
+            As for :meth:`query`.
 
         Raises
         ------
@@ -416,14 +513,16 @@ class Index:
         >>> [[match.id for match in matches] for matches in index.query_signatures(signatures)]
         [[], ['a']]
         """
-        return self._found(self._checked(signatures), number_of_threads(threads))
+        workers, asked = number_of_threads(threads), self._asked(top, threshold, measure)
+        return self._found(self._checked(signatures), workers, asked)
 
-    def _found(self, signatures: Signatures, threads: int) -> list[Matches]:
+    def _found(self, signatures: Signatures, threads: int, asked: Asked) -> list[Matches]:
         batch = self._batch(signatures, threads)
+        least = asked.threshold if asked.measure == "similarity" else ANY
         answers: list[Answer] = []
         for start in range(0, batch.documents, SLICE):
-            answers += self._store.query(batch.take(np.arange(start, min(start + SLICE, batch.documents))), self.threshold, threads)
-        return [self._matches(batch, i, answer) for i, answer in enumerate(answers)]
+            answers += self._store.query(batch.take(np.arange(start, min(start + SLICE, batch.documents))), least, threads)
+        return [self._matches(batch, i, answer, asked) for i, answer in enumerate(answers)]
 
     def explain(self, id: Id, text: str) -> list[Passage]:
         """The passages of a text that a stored document has too, longest first.

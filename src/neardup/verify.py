@@ -28,7 +28,7 @@ class Match:
     id
         The stored document's id.
     similarity
-        Jaccard similarity of the two documents' shingles, at or above the threshold.
+        Jaccard similarity of the two documents' shingles.
     containment
         The share of the query's shingles that the stored document has too.
     exact
