@@ -8,6 +8,7 @@ use crate::hash::mix64;
 use crate::sign::on_threads;
 use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection};
 use hashbrown::HashTable;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 /// Rows whose buckets are asked for before they are needed.
@@ -120,8 +121,9 @@ pub struct Table {
     slots: usize,
     bands: Vec<Band>,
     entries: Entries,
-    /// Entries by set hash.
+    /// Entries by set hash, mixed with a seed drawn at random: nobody can choose sets that collide here.
     sets: HashTable<u32>,
+    seed: u64,
     /// Entries that were removed while their postings remain.
     removed: Vec<u32>,
     /// Entries that may be used again.
@@ -136,6 +138,7 @@ impl Table {
             bands: (0..bands).map(|number| Band::new(number, bands)).collect(),
             entries: Entries { width: slots.div_ceil(4), ..Entries::default() },
             sets: HashTable::new(),
+            seed: RandomState::new().hash_one(0),
             removed: Vec::new(),
             free: Vec::new(),
         }
@@ -147,7 +150,7 @@ impl Table {
         let same = |&e: &u32| {
             entries.set_hashes[e as usize] == row.set_hash && entries.sizes[e as usize] == row.size && entries.evidence(e) == row.evidence
         };
-        self.sets.find(row.set_hash, same).copied()
+        self.sets.find(mix64(row.set_hash ^ self.seed), same).copied()
     }
 
     /// The entry of each shingle set, made when there is none. A document without shingles has none.
@@ -192,7 +195,8 @@ impl Table {
         }
         let at = entry as usize;
         (set_hashes[at], sizes[at], places[at]) = (row.set_hash, row.size, place);
-        self.sets.insert_unique(row.set_hash, entry, |&e| set_hashes[e as usize]);
+        let seed = self.seed;
+        self.sets.insert_unique(mix64(row.set_hash ^ seed), entry, |&e| mix64(set_hashes[e as usize] ^ seed));
         entry
     }
 
@@ -203,7 +207,7 @@ impl Table {
         if !self.entries.lives(entry) {
             return false;
         }
-        if let Ok(found) = self.sets.find_entry(self.entries.set_hashes[entry as usize], |&e| e == entry) {
+        if let Ok(found) = self.sets.find_entry(mix64(self.entries.set_hashes[entry as usize] ^ self.seed), |&e| e == entry) {
             found.remove();
         }
         self.entries.sizes[entry as usize] = 0;
