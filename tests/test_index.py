@@ -1,9 +1,11 @@
 """The index: what is added is found, what is not alike is not, in any order, from any thread."""
 
+import copy
 import gc
 import json
 import math
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -731,6 +733,29 @@ def test_ids_of_signatures_are_ids_of_texts():
     assert index.ids() == [0, 3, 4]
     index.add_signatures([], signatures[:0])
     assert index.query_signatures(signatures[:0]) == []
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy, lambda index: pickle.dumps([index], protocol=0)])
+@pytest.mark.parametrize("verify", ["exact", "estimate"])
+def test_an_index_is_not_pickled(copied, verify):
+    """Nor copied: a TypeError says what to keep instead, and the index is as it was."""
+    index = filled([TEXT, OTHER], verify=verify)
+    before = everything(index)
+    words = "an index is not pickled or copied; keep the documents, or their Signatures, which are arrays, and add them to a new index"
+    with pytest.raises(TypeError, match=f"^{words}$"):
+        copied(index)
+    assert everything(index) == before
+
+
+@pytest.mark.parametrize("kept", [lambda signatures: pickle.loads(pickle.dumps(signatures)), copy.deepcopy], ids=["pickle", "copy"])
+@pytest.mark.parametrize("verify", ["exact", "estimate"])
+def test_signatures_can_be_kept_instead(kept, verify):
+    """What the message advises works: signatures that were pickled or copied make an index that finds the same."""
+    texts = [TEXT, NEAR, OTHER, COPY, ""]
+    signatures = MinHash().sign_many(texts, hashes=verify == "exact")
+    index = Index(verify=verify)
+    index.add_signatures(range(len(texts)), kept(signatures))
+    assert everything(index) == everything(filled(texts, verify=verify))
 
 
 # ---- verify="estimate" -----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -141,7 +141,8 @@ class Index:
 
     Notes
     -----
-    Safe to use from many threads: queries run side by side, writes are atomic.
+    Safe to use from many threads: queries run side by side, writes are atomic. Not pickled or copied: keep the documents, or
+    their :class:`Signatures`, which are arrays, and add them again.
 
     Examples
     --------
@@ -183,6 +184,11 @@ class Index:
         bands = f"{self.banding.bands} bands of {self.banding.rows} rows"
         estimated = "" if self._verification.exact else ", similarities estimated"
         return f"<Index of {len(self):,} documents, threshold {self.threshold}, recall {self.recall:.4f}, {bands}{estimated}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an index is not pickled or copied; keep the documents, or their Signatures, which are arrays, and add them to a new index"
+        )
 
     def __len__(self) -> int:
         return len(self._store)
