@@ -664,3 +664,18 @@ def test_most_of_many_documents_come_and_go(new_store, bucket_limit):
         shared[doc].add(n)
     found = {frozenset((a, b)) for row in store.pairs(1.0, 2) for a, b in product(row.a, row.b) if a != b}
     assert found == {frozenset(pair) for group in shared.values() for pair in combinations(group, 2)}
+
+
+def test_what_a_document_costs():
+    """At 21 bands, lean, ids of ten characters: at most 450 bytes, and 12.5 a posting at any size."""
+    store, rng, bands, words = MemoryStore(21, 1000, 128), np.random.default_rng(5), 21, 32
+    for start in range(0, 100_000, 20_000):
+        n = 20_000
+        keys = rng.integers(0, 2**64, (n, bands), np.uint64)
+        evidence = rng.integers(0, 2**32, n * words, np.uint32)
+        offsets = np.arange(n + 1, dtype=np.uint64) * np.uint64(words)
+        sizes = np.full(n, 60, np.uint32)
+        store.add([f"doc-{i:06}" for i in range(start, start + n)], StoreBatch(keys, keys[:, 0].copy(), sizes, evidence, offsets), 2)
+        postings, *rest = store._table.nbytes()
+        assert postings <= 12.5 * bands * (start + n)
+    assert postings + sum(rest) <= 450 * 100_000
