@@ -33,9 +33,11 @@ MAY_IMPORT = {
     "banding": {"shingling"},  # the type of an array of hashes
     "stores": {"minhash", "banding"},  # signatures become postings
     "stores.memory": {"stores"},
+    "stores.layout": set(),  # flat arrays in files
+    "stores.disk": {"stores", "stores.layout"},
     "verify": {"shingling"},  # scores two texts, shows what they share
     "clusters": set(),  # flat arrays of pairs
-    "index": {"documents", "files", "shingling", "minhash", "banding", "stores", "stores.memory", "verify", "clusters"},
+    "index": {"documents", "files", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify", "clusters"},
     "dedup": {"documents", "files", "shingling", "minhash", "banding", "stores", "stores.memory", "verify", "clusters", "index"},
     "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
     "cli": {"documents", "files", "shingling", "minhash", "banding", "verify", "index", "dedup", "report", ""},

@@ -16,20 +16,43 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from neardup import Banding, DuplicateIdError, IncompatibleError, MinHash, UnknownDocumentError, reference
+from neardup import Banding, DuplicateIdError, IncompatibleError, MinHash, UnknownDocumentError, _kernels, reference
 from neardup.stores import Answer, StoreBatch
+from neardup.stores.disk import DiskStore
 from neardup.stores.memory import MemoryStore
 
-#: How to make an empty store of each kind, of a number of bands and a bucket limit.
-STORES = {"memory": MemoryStore}
 BANDS = 3
 
 
+class OftenFolded(DiskStore):
+    """A store on disk whose documents are in segments as soon as there are two."""
+
+    def _fold_if_long(self, threads=1):
+        if self._table.extent(len(self._numbers))[0] > 1:
+            self._fold([], None, threads)
+
+
+#: The stores on disk, by name.
+ON_DISK = {"disk": DiskStore, "disk, often folded": OftenFolded}
+#: The kinds of stores.
+STORES = ["memory", *ON_DISK]
+
+
 @pytest.fixture(params=STORES)
-def new_store(request):
-    """Makes empty stores of one kind."""
-    build = STORES[request.param]
-    return lambda bucket_limit=1000: build(BANDS, bucket_limit)
+def new_store(request, tmp_path_factory):
+    """Makes empty stores of one kind, given a bucket limit."""
+    opened = []
+
+    def build(bucket_limit=1000):
+        if request.param == "memory":
+            return MemoryStore(BANDS, bucket_limit)
+        folder = tmp_path_factory.mktemp("store")
+        opened.append(ON_DISK[request.param](folder, {"bands": BANDS, "id_seed": 7}, BANDS, bucket_limit))
+        return opened[-1]
+
+    yield build
+    for store in opened:
+        store.close()
 
 
 def document(hashes, keys):
@@ -47,8 +70,9 @@ def batch(*documents):
     """Documents as a store takes them."""
     hashes, offsets = s.flat([sorted(hashes) for hashes, _ in documents], np.uint32)
     keys = np.array([keys for _, keys in documents], np.uint64).reshape(len(documents), BANDS)
+    fingerprints = _kernels.fingerprints(keys)
     sizes = np.diff(offsets).astype(np.uint32)
-    return StoreBatch(keys, np.array([set_hash(doc) for doc in documents], np.uint64), sizes, hashes, offsets)
+    return StoreBatch(fingerprints, np.array([set_hash(doc) for doc in documents], np.uint64), sizes, hashes, offsets)
 
 
 def ask(store, doc, threshold=0.5):
@@ -205,9 +229,10 @@ def test_batches_are_taken_apart_and_put_together(texts, data):
     assert s.same_arrays(
         StoreBatch.concatenate([StoreBatch.of(signatures[:cut], banding), StoreBatch.of(signatures[cut:], banding)]), whole
     )
+    keys = banding.keys(signatures.values)
     for i, text in enumerate(texts):
         verification = reference.verification_hashes(reference.shingle_hashes(reference.words(text)))
-        assert whole.set_hashes[i] == reference.set_hash(verification, whole.keys[i])
+        assert whole.set_hashes[i] == reference.set_hash(verification, keys[i])
 
 
 # ---- removing and replacing ------------------------------------------------------------------------------------------
@@ -675,7 +700,7 @@ def test_what_a_document_costs():
         evidence = rng.integers(0, 2**32, n * words, np.uint32)
         offsets = np.arange(n + 1, dtype=np.uint64) * np.uint64(words)
         sizes = np.full(n, 60, np.uint32)
-        store.add([f"doc-{i:06}" for i in range(start, start + n)], StoreBatch(keys, keys[:, 0].copy(), sizes, evidence, offsets), 2)
+        store.add([f"doc-{i:06}" for i in range(start, start + n)], StoreBatch(_kernels.fingerprints(keys), keys[:, 0].copy(), sizes, evidence, offsets), 2)
         postings, *rest = store._table.nbytes()
         assert postings <= 12.5 * bands * (start + n)
     assert postings + sum(rest) <= 450 * 100_000

@@ -70,9 +70,14 @@ impl Ids {
         Some(self.entries[document as usize]).filter(|&entry| entry < REMOVED)
     }
 
+    /// Whether a document was not removed.
+    pub fn is_there(&self, document: u32) -> bool {
+        self.entries[document as usize] != REMOVED
+    }
+
     /// All documents, in order of insertion.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.ends.len() as u32).filter(|&document| self.entries[document as usize] != REMOVED)
+        (0..self.ends.len() as u32).filter(|&document| self.is_there(document))
     }
 
     /// The documents of an entry, in order of insertion, but that one whose entry changed comes last.

@@ -6,9 +6,12 @@
 pub mod band;
 pub mod hash;
 pub mod ids;
+pub mod mapped;
 pub mod minhash;
 pub mod normalize;
 pub mod path;
+pub mod segment;
+pub mod segments;
 pub mod sign;
 pub mod store;
 pub mod table;

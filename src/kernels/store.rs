@@ -57,18 +57,19 @@ impl Store {
         true
     }
 
-    /// Give a document another content. Whether it was there.
+    /// Give a document another content; in order of insertion it then comes last. Whether it was there.
     pub fn replace(&mut self, id: &[u8], row: Row) -> bool {
         let Some(document) = self.ids.find(id) else { return false };
         // The new entry first: were it the old one, that would be removed and made again.
         let new = self.table.insert(&[row], 1)[0];
-        if new != self.ids.entry(document) {
-            if let Some(old) = self.ids.unlink(document) {
-                self.table.remove(old);
-            }
-            if let Some(entry) = new {
-                self.ids.link(document, entry);
-            }
+        let old = self.ids.unlink(document);
+        self.ids.remove(document);
+        let document = self.ids.insert(id).expect("the id was removed");
+        if let Some(entry) = new {
+            self.ids.link(document, entry);
+        }
+        if let Some(entry) = old.filter(|_| old != new) {
+            self.table.remove(entry);
         }
         true
     }

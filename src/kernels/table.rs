@@ -17,7 +17,8 @@ const AHEAD: usize = 8;
 /// A document to look up or add: borrowed rows of a batch.
 #[derive(Clone, Copy)]
 pub struct Row<'a> {
-    pub keys: &'a [u64],
+    /// What the bands keep of its band keys, one each.
+    pub fingerprints: &'a [u32],
     pub set_hash: u64,
     /// Its distinct shingles.
     pub size: u32,
@@ -27,9 +28,37 @@ pub struct Row<'a> {
 
 /// What a match needs: the least similarity, and the least number of equal slots that it takes in lean signatures.
 #[derive(Clone, Copy)]
-struct Bar {
+pub struct Bar {
     threshold: f64,
+    /// Slots of a lean signature; 0 where documents are checked by their verification hashes.
+    slots: usize,
     equal: usize,
+}
+
+impl Bar {
+    pub fn new(threshold: f64, slots: usize) -> Self {
+        Bar { threshold, slots, equal: least_equal_slots(slots, threshold) }
+    }
+
+    /// The agreement of two documents, of their sizes and evidence, when they match.
+    #[inline]
+    pub fn agreement(&self, (size, evidence): (u32, &[u32]), (other_size, other): (u32, &[u32])) -> Option<u32> {
+        let least = self.least(size, other_size)?;
+        let agreement = if self.slots == 0 {
+            intersection(evidence, other, least)?
+        } else {
+            let equal = equal_slots(evidence, other, self.slots);
+            (equal >= self.equal).then_some(equal)?
+        };
+        Some(agreement as u32)
+    }
+
+    /// The least number of shingles that documents of these sizes share when they match; None when they cannot.
+    #[inline]
+    pub fn least(&self, size: u32, other: u32) -> Option<usize> {
+        let least = least_intersection(size as usize, other as usize, self.threshold);
+        (least <= size.min(other) as usize).then_some(least)
+    }
 }
 
 /// One verified candidate of a look-up.
@@ -164,7 +193,7 @@ impl Table {
                 }
                 Some(self.same_set(row).unwrap_or_else(|| {
                     let entry = self.register(row);
-                    new.push((entry, row.keys));
+                    new.push((entry, row.fingerprints));
                     entry
                 }))
             })
@@ -172,11 +201,11 @@ impl Table {
         let (limit, known) = (self.limit, &self.entries);
         let threads = if new.len() < 64 { 1 } else { threads };
         on_threads(self.bands.iter_mut().enumerate().collect(), threads, |(number, band): (usize, &mut Band)| {
-            for (i, &(entry, keys)) in new.iter().enumerate() {
-                if let Some((_, keys)) = new.get(i + AHEAD) {
-                    band.prefetch(fingerprint(keys[number]));
+            for (i, &(entry, fingerprints)) in new.iter().enumerate() {
+                if let Some((_, ahead)) = new.get(i + AHEAD) {
+                    band.prefetch(ahead[number]);
                 }
-                band.insert(fingerprint(keys[number]), entry, limit, |e| known.priority(e, number));
+                band.insert(fingerprints[number], entry, limit, |e| known.priority(e, number));
             }
         });
         entries
@@ -248,6 +277,34 @@ impl Table {
         self.entries.sizes.get(entry as usize).copied().unwrap_or(0)
     }
 
+    /// The set hash of an entry.
+    pub fn set_hash(&self, entry: u32) -> u64 {
+        self.entries.set_hashes[entry as usize]
+    }
+
+    /// Visit the living entries of a band that have a fingerprint, of a crowd the `most` first in order of priority.
+    #[inline]
+    pub fn bucket(&self, band: usize, fingerprint: u32, most: usize, visit: impl FnMut(u32)) {
+        match self.bands[band].members(fingerprint, &mut [0; 16]) {
+            Members::Few(members) => members.iter().copied().filter(|&e| self.entries.lives(e)).for_each(visit),
+            Members::Crowd(members) => {
+                members.iter().map(|&(_, e)| e).filter(|&e| self.entries.lives(e)).take(most).for_each(visit);
+            }
+        }
+    }
+
+    /// The fingerprints of a band that more than `least` entries have.
+    pub fn heavy(&self, band: usize, least: usize) -> Vec<u32> {
+        let mut all = Vec::new();
+        self.bands[band].each(|e, fingerprint| {
+            if self.entries.lives(e) {
+                all.push(fingerprint);
+            }
+        });
+        all.sort_unstable();
+        all.chunk_by(|a, b| a == b).filter(|same| same.len() > least).map(|same| same[0]).collect()
+    }
+
     /// Candidates of a document's fingerprints, distinct, in order of entry. Whether a bucket was longer than `limit`.
     fn candidates(&self, fingerprints: impl Iterator<Item = u32>, limit: usize, out: &mut Vec<u32>) -> bool {
         let mut truncated = false;
@@ -267,34 +324,23 @@ impl Table {
         truncated
     }
 
-    fn bar(&self, threshold: f64) -> Bar {
-        Bar { threshold, equal: least_equal_slots(self.slots, threshold) }
-    }
-
     fn verify(&self, size: u32, evidence: &[u32], entry: u32, bar: Bar) -> Option<Found> {
         let other = self.size(entry);
-        let least = least_intersection(size as usize, other as usize, bar.threshold);
-        let agreement = if least > size.min(other) as usize {
-            return None;
-        } else if self.slots == 0 {
-            intersection(evidence, self.entries.evidence(entry), least)?
-        } else {
-            let equal = equal_slots(evidence, self.entries.evidence(entry), self.slots);
-            (equal >= bar.equal).then_some(equal)?
-        };
-        Some(Found { entry, agreement: agreement as u32, size: other })
+        bar.least(size, other)?;
+        let agreement = bar.agreement((size, evidence), (other, self.entries.evidence(entry)))?;
+        Some(Found { entry, agreement, size: other })
     }
 
     /// The entries that match a document, in order of entry.
     pub fn query(&self, row: Row, threshold: f64) -> Answer {
-        self.answer(row, self.bar(threshold), &mut Vec::new())
+        self.answer(row, Bar::new(threshold, self.slots), &mut Vec::new())
     }
 
     fn answer(&self, row: Row, bar: Bar, candidates: &mut Vec<u32>) -> Answer {
         if row.size == 0 {
             return Answer::default();
         }
-        let truncated = self.candidates(row.keys.iter().map(|&key| fingerprint(key)), self.limit, candidates);
+        let truncated = self.candidates(row.fingerprints.iter().copied(), self.limit, candidates);
         // A copy is found whatever a bounded look-up left out.
         candidates.extend(self.same_set(row).filter(|e| truncated && candidates.binary_search(e).is_err()));
         let found = candidates.iter().filter_map(|&e| self.verify(row.size, row.evidence, e, bar)).collect();
@@ -303,8 +349,8 @@ impl Table {
 
     /// Look many documents up.
     pub fn query_many(&self, rows: &[Row], threshold: f64, threads: usize) -> Vec<Answer> {
-        let bar = self.bar(threshold);
-        let prefetch = |row: &Row| self.bands.iter().zip(row.keys).for_each(|(band, &key)| band.prefetch(fingerprint(key)));
+        let bar = Bar::new(threshold, self.slots);
+        let prefetch = |row: &Row| self.bands.iter().zip(row.fingerprints).for_each(|(band, &f)| band.prefetch(f));
         let work = |run: &[Row]| {
             let mut candidates = Vec::new();
             run.first().into_iter().for_each(prefetch);
@@ -362,7 +408,7 @@ impl Table {
     /// matches). Buckets are read whole.
     pub fn pairs(&self, start: u32, fingerprints: &[u32], threshold: f64, threads: usize) -> Vec<(u32, Vec<Found>)> {
         let bands = self.bands.len();
-        let bar = self.bar(threshold);
+        let bar = Bar::new(threshold, self.slots);
         let work = |(run, rows): (usize, &[u32])| {
             let mut candidates = Vec::new();
             let of_entry = |(i, row): (usize, &[u32])| {
@@ -398,8 +444,8 @@ impl Table {
     }
 }
 
-/// What a band keeps of a key: half of it, mixed, though most keys are hashes and need none.
+/// `fingerprint` of reference.py: what a band keeps of a key, half of it, mixed, though most keys are hashes and need none.
 #[inline(always)]
-fn fingerprint(key: u64) -> u32 {
+pub fn fingerprint(key: u64) -> u32 {
     (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }

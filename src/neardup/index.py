@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import combinations, product
@@ -174,6 +176,153 @@ class Index:
         self.bucket_limit = bucket_limit
         self._verification = Verification(self.minhash.num_perm if verify == "estimate" else 0)
         self._store: Store = MemoryStore(self.banding.bands, bucket_limit, self._verification.slots)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        threshold: float | None = None,
+        *,
+        recall: float | None = None,
+        shingling: Shingling | None = None,
+        minhash: MinHash | None = None,
+        banding: Banding | None = None,
+        verify: Literal["exact", "estimate"] | None = None,
+        bucket_limit: int | None = None,
+        mode: Literal["a", "r"] = "a",
+    ) -> Index:
+        """An index in a folder; made there when there is none.
+
+        Every change is on disk when the call that made it returns. One process writes; any number of others read what there
+        was when they opened it, or called :meth:`refresh`. Close it, or use it in a ``with`` statement.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        threshold, recall, shingling, minhash, banding, verify, bucket_limit
+            As for :class:`Index`, when the index is new. One that is there knows its own: any that is given must agree.
+        mode
+            ``"a"`` reads and writes; ``"r"`` only reads, and makes nothing.
+
+        Raises
+        ------
+        IncompatibleError
+            If a parameter is not that of the index.
+        FileNotFoundError
+            If there is no index and ``mode`` is ``"r"``.
+        BlockingIOError
+            If another process, or this one, has it open for writing.
+        CorruptIndexError
+            If what is there is damaged.
+
+        Notes
+        -----
+        The folder keeps the ``secret`` of its shingling: who may read one knows the other. Tokens of a callable are made by
+        the same callable again, which is given each time. Files of an index are mapped: another program that cuts one short
+        while it is open ends this one.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with Index.open(f"{folder}/news.neardup", threshold=0.7) as index:
+        ...         index.add("monday", "The committee will meet on Monday at ten.")
+        ...     with Index.open(f"{folder}/news.neardup", mode="r") as index:
+        ...         index.query("the committee will meet on monday at TEN")
+        [Match(id='monday', similarity=1.0, containment=1.0, exact=True)]
+        """
+        from neardup.stores import disk
+
+        if not one_of(mode, "a", "r"):
+            raise ParameterError(f"mode is {mode!r}; it is 'a' to read and write, or 'r' to read")
+        stored = disk.read_parameters(path)
+        given = dict(recall=recall, shingling=shingling, minhash=minhash, banding=banding, verify=verify, bucket_limit=bucket_limit)
+        named = {name: value for name, value in given.items() if value is not None}
+        if stored is None:
+            if mode == "r":
+                raise FileNotFoundError(f"no index in {os.fspath(path)!r}; name another folder, or make one with mode='a'")
+            index = cls(0.8 if threshold is None else threshold, **named)  # type: ignore[arg-type]  # as they were given
+            parameters = {**index._described(), "recall": 0.99 if recall is None else recall, "id_seed": secrets.randbits(63)}
+        else:
+            parameters = stored
+            index = cls._of(stored, shingling if minhash is None else minhash.shingling, path)
+            wanted = {"threshold": threshold, **named, "recall": recall if banding is None else None}
+            own = {"threshold": index.threshold, **{name: getattr(index, name, None) for name in named}, "recall": stored["recall"]}
+            own |= {"shingling": index.minhash.shingling}
+            for name, value in wanted.items():
+                if value is not None and value != own[name]:
+                    raise IncompatibleError(f"the index in {os.fspath(path)!r} has {name} {own[name]!r}, not {value!r}; leave it out")
+        index._store = disk.DiskStore(path, parameters, index.banding.bands, index.bucket_limit, index._verification.slots, mode)
+        return index
+
+    def _described(self) -> dict[str, Any]:
+        """The parameters, as an index on disk keeps them."""
+        shingling = self.minhash.shingling
+        return {
+            "tokens": "callable" if callable(shingling.tokens) else shingling.tokens,
+            "size": shingling.size,
+            "secret": shingling.secret,
+            "shingling_scheme": "words-v1",
+            "scheme": self.minhash.scheme,
+            "num_perm": self.minhash.num_perm,
+            "seed": self.minhash.seed,
+            "bands": self.banding.bands,
+            "rows": self.banding.rows,
+            "threshold": self.threshold,
+            "verify": self.verify,
+            "bucket_limit": self.bucket_limit,
+        }
+
+    @classmethod
+    def _of(cls, stored: dict[str, Any], shingling: Shingling | None, path: str | os.PathLike[str]) -> Index:
+        """An empty index of stored parameters."""
+        try:
+            if stored["shingling_scheme"] != "words-v1":
+                raise IncompatibleError(f"{os.fspath(path)!r} has shingles of {stored['shingling_scheme']!r}; use the version that wrote it")
+            if stored["tokens"] == "callable":
+                if shingling is None:
+                    raise IncompatibleError(f"the index in {os.fspath(path)!r} has tokens of a callable; give shingling= with the same one")
+            else:
+                shingling = Shingling(stored["tokens"], stored["size"], stored["secret"])
+            minhash = MinHash(stored["num_perm"], stored["seed"], shingling, stored["scheme"])
+            banding = Banding(stored["bands"], stored["rows"])
+            return cls(stored["threshold"], minhash=minhash, banding=banding, verify=stored["verify"], bucket_limit=stored["bucket_limit"])
+        except KeyError as error:
+            raise IncompatibleError(f"the index in {os.fspath(path)!r} has no parameter {error}; use the version that wrote it") from None
+
+    def refresh(self) -> None:
+        """See what others wrote since an index on disk was opened with ``mode="r"``; nothing changes for any other.
+
+        Examples
+        --------
+        >>> Index().refresh()
+        """
+        self._store.refresh()
+
+    def compact(self) -> None:
+        """Rewrite an index on disk as one segment without what was removed; nothing changes for one in memory.
+
+        Examples
+        --------
+        >>> Index().compact()
+        """
+        self._store.compact()
+
+    def close(self) -> None:
+        """Let go of files; an index in memory has none. Nothing else is asked of the index after that.
+
+        Examples
+        --------
+        >>> Index().close()
+        """
+        self._store.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def recall(self) -> float:

@@ -21,8 +21,8 @@ class StoreBatch(NamedTuple):
 
     Attributes
     ----------
-    keys
-        Band keys, uint64[n, bands].
+    fingerprints
+        What the bands keep of the band keys, uint32[n, bands].
     set_hashes
         The names by which documents of one shingle set find each other, uint64[n].
     sizes
@@ -32,7 +32,7 @@ class StoreBatch(NamedTuple):
         lean signature, four slots a word.
     """
 
-    keys: npt.NDArray[np.uint64]
+    fingerprints: npt.NDArray[np.uint32]
     set_hashes: npt.NDArray[np.uint64]
     sizes: npt.NDArray[np.uint32]
     evidence: npt.NDArray[np.uint32]
@@ -57,7 +57,7 @@ class StoreBatch(NamedTuple):
             evidence, offsets = signatures.hashes, signatures.offsets
             sizes = np.diff(offsets).astype(np.uint32)
         keys = banding.keys(signatures.values, threads)
-        return cls(keys, _kernels.set_hashes(evidence, offsets, keys), sizes, evidence, offsets)
+        return cls(_kernels.fingerprints(keys), _kernels.set_hashes(evidence, offsets, keys), sizes, evidence, offsets)
 
     @property
     def documents(self) -> int:
@@ -70,7 +70,7 @@ class StoreBatch(NamedTuple):
         offsets = np.concatenate((np.zeros(1, np.uint64), np.cumsum(words, dtype=np.uint64)))
         starts = self.offsets[:-1][places].astype(np.int64) - offsets[:-1].astype(np.int64)
         gather = np.repeat(starts, words.astype(np.int64)) + np.arange(int(offsets[-1]))
-        return StoreBatch(self.keys[places], self.set_hashes[places], self.sizes[places], self.evidence[gather], offsets)
+        return StoreBatch(self.fingerprints[places], self.set_hashes[places], self.sizes[places], self.evidence[gather], offsets)
 
     @classmethod
     def concatenate(cls, batches: Sequence[StoreBatch]) -> StoreBatch:
@@ -79,7 +79,7 @@ class StoreBatch(NamedTuple):
             return batches[0]
         words = np.concatenate([np.diff(batch.offsets) for batch in batches])
         return cls(
-            np.concatenate([batch.keys for batch in batches]),
+            np.concatenate([batch.fingerprints for batch in batches]),
             np.concatenate([batch.set_hashes for batch in batches]),
             np.concatenate([batch.sizes for batch in batches]),
             np.concatenate([batch.evidence[int(batch.offsets[0]) : int(batch.offsets[-1])] for batch in batches]),
@@ -133,7 +133,7 @@ class Store(Protocol):
     def __contains__(self, id: object) -> bool: ...
 
     def ids(self) -> list[Id]:
-        """All ids, in order of insertion."""
+        """All ids, in order of insertion; a document that was replaced comes last."""
 
     def add(self, ids: Sequence[Id], batch: StoreBatch, threads: int = 1) -> None:
         """Add documents. DuplicateIdError, and nothing added, when an id is there already."""
@@ -149,6 +149,15 @@ class Store(Protocol):
 
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
         """What each document of the batch matches."""
+
+    def refresh(self) -> None:
+        """See what another process wrote."""
+
+    def compact(self, threads: int = 1) -> None:
+        """Give back what removed documents take, and make looking up as quick as it can be."""
+
+    def close(self) -> None:
+        """Let go of files and connections; nothing else is asked of the store after that."""
 
     def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
         """What a document is verified by. UnknownDocumentError when it is not there."""

@@ -61,6 +61,15 @@ class MemoryStore:
             raise _unknown(id)
         return evidence
 
+    def refresh(self) -> None:
+        """Nobody else writes here."""
+
+    def compact(self, threads: int = 1) -> None:
+        """The table does so itself."""
+
+    def close(self) -> None:
+        """It has no files."""
+
     def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
         entries = self._table.entries()
         for first in range(0, entries, SLICES * SLICE):

@@ -1,0 +1,469 @@
+//! An index on disk: its segments, and what is made of arrays to write them.
+
+use super::tables::{id_bytes, Batch, IdList};
+use super::{cut, Array1, Array2};
+use crate::mapped::{self, Checked, Column, Damage, Mapped};
+use crate::segment::{id_fingerprint, sorted_run as sort, DocumentColumns, Removed, Run, SegmentColumns};
+use crate::segments::{Found, Place, Segments};
+use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray1};
+use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use std::fs::File;
+use std::ops::Range;
+use std::sync::{Arc, RwLock};
+
+pyo3::create_exception!(neardup._kernels, DamageError, PyValueError, "A block of a file is not what was written: folder, number, byte.");
+
+fn raised(Damage { file: (folder, number), offset }: Damage) -> PyErr {
+    DamageError::new_err((folder, number, offset))
+}
+
+/// The checksums of the blocks of some bytes.
+#[pyfunction]
+pub(super) fn block_checksums<'py>(py: Python<'py>, data: PyReadonlyArray1<'py, u8>) -> PyResult<Array1<'py, u64>> {
+    let data = data.as_slice()?;
+    Ok(py.detach(|| mapped::checksums(data)).into_pyarray(py))
+}
+
+/// Ids as they are stored: their bytes one after another, and where each ends.
+#[pyfunction]
+pub(super) fn pack_ids<'py>(py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<(Array1<'py, u8>, Array1<'py, u64>)> {
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    for id in ids.try_iter()? {
+        bytes.extend(id_bytes(&id?)?);
+        ends.push(bytes.len() as u64);
+    }
+    Ok((bytes.into_pyarray(py), ends.into_pyarray(py)))
+}
+
+/// The ids that were packed so.
+#[pyfunction]
+pub(super) fn unpack_ids<'py>(
+    py: Python<'py>,
+    bytes: PyReadonlyArray1<'py, u8>,
+    offsets: PyReadonlyArray1<'py, u64>,
+) -> PyResult<Bound<'py, PyList>> {
+    let mut ids = IdList::default();
+    cut(bytes.as_slice()?, offsets.as_slice()?)?.into_iter().for_each(|id| ids.push(id));
+    ids.list(py, 0..ids.len())
+}
+
+/// What a run finds each packed id by.
+#[pyfunction]
+pub(super) fn id_fingerprints<'py>(
+    py: Python<'py>,
+    bytes: PyReadonlyArray1<'py, u8>,
+    offsets: PyReadonlyArray1<'py, u64>,
+    seed: u64,
+) -> PyResult<Array1<'py, u32>> {
+    let ids = cut(bytes.as_slice()?, offsets.as_slice()?)?;
+    Ok(py.detach(|| ids.into_iter().map(|id| id_fingerprint(id, seed)).collect::<Vec<_>>()).into_pyarray(py))
+}
+
+type SortedArrays<'py> = (Array1<'py, u32>, Array1<'py, u8>, Array1<'py, u32>);
+
+/// A run: numbers sorted by fingerprint, those of one fingerprint by their set hash mixed with the band where there is one.
+#[pyfunction]
+#[pyo3(signature = (fingerprints, set_hashes=None, band=0))]
+pub(super) fn sorted_run<'py>(
+    py: Python<'py>,
+    fingerprints: PyReadonlyArray1<'py, u32>,
+    set_hashes: Option<PyReadonlyArray1<'py, u64>>,
+    band: u64,
+) -> PyResult<SortedArrays<'py>> {
+    let fingerprints = fingerprints.as_slice()?;
+    let set_hashes = set_hashes.as_ref().map(|hashes| hashes.as_slice()).transpose()?;
+    if set_hashes.is_some_and(|hashes| hashes.len() != fingerprints.len()) {
+        return Err(PyValueError::new_err("as many set hashes as fingerprints"));
+    }
+    let sorted = py.detach(|| match set_hashes {
+        Some(hashes) => sort(fingerprints, |number| crate::hash::mix64(hashes[number as usize] ^ band)),
+        None => sort(fingerprints, u64::from),
+    });
+    Ok((sorted.directory.into_pyarray(py), sorted.tags.into_pyarray(py), sorted.numbers.into_pyarray(py)))
+}
+
+/// A file: its path, the bytes that are checksummed, and where its columns are.
+type FileArgs = (std::path::PathBuf, usize, Vec<(usize, usize)>);
+
+/// A file of documents and the segment derived from it, mapped.
+#[pyclass(frozen, module = "neardup._kernels")]
+pub(super) struct Segment(Arc<crate::segment::Segment>);
+
+fn column<T>((offset, len): (usize, usize)) -> Column<T> {
+    Column::new(offset, len)
+}
+
+#[pymethods]
+impl Segment {
+    #[new]
+    fn new(number: u64, documents: FileArgs, segment: FileArgs, bands: usize, slots: usize, id_seed: u64) -> PyResult<Self> {
+        let (d, s) = (&documents.2, &segment.2);
+        if d.len() != 8 || s.len() != 2 + 3 * (bands + 2) {
+            return Err(PyValueError::new_err(format!("{} and {} columns", d.len(), s.len())));
+        }
+        let columns = DocumentColumns {
+            entries: column(d[0]),
+            id_ends: column(d[1]),
+            ids: column(d[2]),
+            set_hashes: column(d[3]),
+            sizes: column(d[4]),
+            evidence_ends: column(d[5]),
+            evidence: column(d[6]),
+            fingerprints: column(d[7]),
+        };
+        let mut runs = s[2..].chunks_exact(3).map(|c| Run { directory: column(c[0]), tags: column(c[1]), numbers: column(c[2]) });
+        let (sets, ids) = (runs.next().expect("bands + 2"), runs.next().expect("bands + 2"));
+        let runs = SegmentColumns { members: column(s[0]), copies: column(s[1]), sets, ids, bands: runs.collect() };
+        let open = |folder, (path, data, _): &FileArgs| Mapped::open((folder, number), &File::open(path)?, *data);
+        let segment = crate::segment::Segment {
+            documents: open("documents", &documents)?,
+            segment: open("segments", &segment)?,
+            columns,
+            runs,
+            id_seed,
+            width: slots.div_ceil(4),
+        };
+        Ok(Segment(Arc::new(segment)))
+    }
+
+    /// Whether entries have the very size and evidence of entries of another segment, pair by pair.
+    fn same_sets<'py>(
+        &self,
+        py: Python<'py>,
+        entries: PyReadonlyArray1<'py, u32>,
+        other: &Segment,
+        others: PyReadonlyArray1<'py, u32>,
+    ) -> PyResult<Array1<'py, bool>> {
+        let (entries, others) = (entries.as_slice()?, others.as_slice()?);
+        let same = |(&a, &b): (&u32, &u32)| Ok(self.0.size(a)? == other.0.size(b)? && self.0.evidence(a)? == other.0.evidence(b)?);
+        let same: Vec<bool> = py.detach(|| entries.iter().zip(others).map(same).collect::<Checked<_>>()).map_err(raised)?;
+        Ok(same.into_pyarray(py))
+    }
+}
+
+/// Ids, and how they are verified: what a look-up found.
+#[derive(Default)]
+struct Hits {
+    ids: IdList,
+    columns: Vec<(u32, u32)>,
+}
+
+impl Hits {
+    fn push(&mut self, index: &Segments, found: &Found) -> Checked<()> {
+        let Hits { ids, columns } = self;
+        index.members(found.entry, |id| {
+            ids.push(id);
+            columns.push((found.agreement, found.size));
+        })
+    }
+
+    fn tuples<'py>(&self, py: Python<'py>, range: Range<usize>) -> PyResult<Bound<'py, PyList>> {
+        let tuples = range.map(|i| Ok((self.ids.object(py, i)?, self.columns[i].0, self.columns[i].1)));
+        PyList::new(py, tuples.collect::<PyResult<Vec<_>>>()?)
+    }
+}
+
+/// Documents taken out, as another index may take them in.
+struct Taken {
+    set_hashes: Vec<u64>,
+    sizes: Vec<u32>,
+    evidence: Vec<u32>,
+    offsets: Vec<u64>,
+    fingerprints: Vec<u32>,
+}
+
+type TakenArrays<'py> = (Array2<'py, u32>, Array1<'py, u64>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u64>);
+
+impl Taken {
+    fn of(index: &Segments, documents: &[Place], bands: usize, width: usize) -> Checked<Self> {
+        let mut taken = Taken { set_hashes: vec![], sizes: vec![], evidence: vec![], offsets: vec![0], fingerprints: vec![] };
+        let mut tail = None;
+        for &document in documents {
+            match index.entry(document)? {
+                Some(entry) => {
+                    let (set_hash, size, evidence) = index.row(entry)?;
+                    taken.set_hashes.push(set_hash);
+                    taken.sizes.push(size);
+                    taken.evidence.extend_from_slice(evidence);
+                    if index.is_tail(entry) {
+                        let all = tail.get_or_insert_with(|| index.tail.table.fingerprints(0..index.tail.table.len() as u32, 1));
+                        taken.fingerprints.extend_from_slice(&all[entry.1 as usize * bands..][..bands]);
+                    } else {
+                        taken.fingerprints.extend(index.fingerprints(entry.0 as usize, &[entry.1])?);
+                    }
+                }
+                None => {
+                    taken.set_hashes.push(0);
+                    taken.sizes.push(0);
+                    taken.evidence.resize(taken.evidence.len() + width, 0);
+                    taken.fingerprints.resize(taken.fingerprints.len() + bands, 0);
+                }
+            }
+            taken.offsets.push(taken.evidence.len() as u64);
+        }
+        Ok(taken)
+    }
+
+    fn arrays<'py>(self, py: Python<'py>, bands: usize) -> PyResult<TakenArrays<'py>> {
+        let n = self.sizes.len();
+        Ok((
+            self.fingerprints.into_pyarray(py).reshape([n, bands])?,
+            self.set_hashes.into_pyarray(py),
+            self.sizes.into_pyarray(py),
+            self.evidence.into_pyarray(py),
+            self.offsets.into_pyarray(py),
+        ))
+    }
+}
+
+/// Segments, and a tail in memory: an index on disk as it is searched. Safe to use from many threads; each call is atomic.
+#[pyclass(frozen, module = "neardup._kernels")]
+pub(super) struct SegmentTable {
+    index: RwLock<Segments>,
+    bands: usize,
+    slots: usize,
+}
+
+#[pymethods]
+impl SegmentTable {
+    #[new]
+    fn new(bands: usize, bucket_limit: usize, slots: usize) -> Self {
+        SegmentTable { index: RwLock::new(Segments::new(bands, bucket_limit, slots)), bands, slots }
+    }
+
+    /// Put segments, each with its removed documents, in the place of some; the tail is empty then if they hold what it held.
+    fn replace<'py>(
+        &self,
+        py: Python<'py>,
+        first: usize,
+        last: usize,
+        segments: Vec<(PyRef<'py, Segment>, PyReadonlyArray1<'py, u32>)>,
+        tail: bool,
+    ) -> PyResult<()> {
+        let mut with_removed = Vec::new();
+        for (segment, documents) in &segments {
+            let mut removed = Removed::default();
+            for &document in documents.as_slice()? {
+                if document as usize >= segment.0.documents() {
+                    return Err(PyIndexError::new_err(format!("document {document} of {}", segment.0.documents())));
+                }
+                removed.insert(&segment.0, document).map_err(raised)?;
+            }
+            with_removed.push((segment.0.clone(), removed));
+        }
+        py.detach(|| self.index.write().unwrap().replace(first, last, with_removed, tail));
+        Ok(())
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.index.read().unwrap().len())
+    }
+
+    /// Where the document of this id is: the place of its segment, or of the tail after them, and its number there.
+    fn find(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<Option<Place>> {
+        let id = id_bytes(id)?;
+        py.detach(|| self.index.read().unwrap().find(&id)).map_err(raised)
+    }
+
+    /// The place of the first of some ids that is there.
+    fn first_found<'py>(&self, py: Python<'py>, ids: Vec<Bound<'py, PyAny>>) -> PyResult<Option<usize>> {
+        let ids = ids.iter().map(id_bytes).collect::<PyResult<Vec<_>>>()?;
+        py.detach(|| {
+            let index = self.index.read().unwrap();
+            for (i, id) in ids.iter().enumerate() {
+                if index.find(id)?.is_some() {
+                    return Ok(Some(i));
+                }
+            }
+            Ok(None)
+        })
+        .map_err(raised)
+    }
+
+    /// Add documents, none of which is there, to the tail.
+    fn add<'py>(&self, py: Python<'py>, ids: Vec<Bound<'py, PyAny>>, batch: Batch<'py>) -> PyResult<()> {
+        let rows = batch.rows(self.bands, self.slots)?;
+        if ids.len() != rows.len() {
+            return Err(PyValueError::new_err(format!("{} ids and {} documents", ids.len(), rows.len())));
+        }
+        let ids = ids.iter().map(id_bytes).collect::<PyResult<Vec<_>>>()?;
+        py.detach(|| self.index.write().unwrap().tail.add(&ids, &rows, 1))
+            .map_err(|place| PyValueError::new_err(format!("document {place} is in the tail already")))
+    }
+
+    /// Remove a document. Whether it was there.
+    fn remove(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let id = id_bytes(id)?;
+        py.detach(|| self.index.write().unwrap().remove(&id)).map_err(raised)
+    }
+
+    /// Give a document another content, in the tail. Whether it was there.
+    fn update<'py>(&self, py: Python<'py>, id: &Bound<'py, PyAny>, batch: Batch<'py>) -> PyResult<bool> {
+        let rows = batch.rows(self.bands, self.slots)?;
+        let id = id_bytes(id)?;
+        py.detach(|| {
+            let mut index = self.index.write().unwrap();
+            let there = index.remove(&id)?;
+            if there {
+                index.tail.add(&[&id], &rows, 1).expect("the id was removed");
+            }
+            Ok(there)
+        })
+        .map_err(raised)
+    }
+
+    /// What each document of the batch matches, (id, agreement, size), and whether its look-up was truncated.
+    #[allow(clippy::type_complexity)]
+    fn query<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<(Bound<'py, PyList>, bool)>> {
+        let rows = batch.rows(self.bands, self.slots)?;
+        let look_up = || {
+            let index = self.index.read().unwrap();
+            let (mut hits, mut ends) = (Hits::default(), Vec::with_capacity(rows.len()));
+            for answer in index.query(&rows, threshold, threads)? {
+                for found in &answer.found {
+                    hits.push(&index, found)?;
+                }
+                ends.push((hits.columns.len(), answer.truncated));
+            }
+            Ok((hits, ends))
+        };
+        let (hits, ends) = py.detach(look_up).map_err(raised)?;
+        let mut start = 0;
+        ends.into_iter().map(|(end, truncated)| Ok((hits.tuples(py, std::mem::replace(&mut start, end)..end)?, truncated))).collect()
+    }
+
+    /// How many places there are: segments, and the tail.
+    fn places(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.index.read().unwrap().segments.len() + 1)
+    }
+
+    /// How many documents and entries there are at a place, removed ones too; none where there is no such place.
+    fn extent(&self, py: Python<'_>, place: usize) -> (u32, u32) {
+        py.detach(|| {
+            let index = self.index.read().unwrap();
+            if place > index.segments.len() {
+                (0, 0)
+            } else {
+                (index.documents(place), index.entries(place))
+            }
+        })
+    }
+
+    /// Words of evidence that the tail keeps.
+    fn tail_words(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.index.read().unwrap().tail.table.nbytes()[1] / 4)
+    }
+
+    /// The ids of the documents of a range at a place that were not removed.
+    fn ids<'py>(&self, py: Python<'py>, place: u32, start: u32, stop: u32) -> PyResult<Bound<'py, PyList>> {
+        let mut ids = IdList::default();
+        py.detach(|| {
+            let index = self.index.read().unwrap();
+            for document in there(&index, place, start, stop) {
+                ids.push(index.id(document)?);
+            }
+            Ok(())
+        })
+        .map_err(raised)?;
+        ids.list(py, 0..ids.len())
+    }
+
+    /// The documents of a range at a place that were not removed: their ids, and their rows.
+    fn documents<'py>(&self, py: Python<'py>, place: u32, start: u32, stop: u32) -> PyResult<(Bound<'py, PyList>, TakenArrays<'py>)> {
+        let mut ids = IdList::default();
+        let taken = py
+            .detach(|| {
+                let index = self.index.read().unwrap();
+                let documents = there(&index, place, start, stop);
+                for &document in &documents {
+                    ids.push(index.id(document)?);
+                }
+                Taken::of(&index, &documents, self.bands, self.slots.div_ceil(4))
+            })
+            .map_err(raised)?;
+        Ok((ids.list(py, 0..ids.len())?, taken.arrays(py, self.bands)?))
+    }
+
+    /// The rows of some documents; or the place of the first id that is not there.
+    fn stored<'py>(&self, py: Python<'py>, ids: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        let ids = ids.iter().map(id_bytes).collect::<PyResult<Vec<_>>>()?;
+        let taken = py
+            .detach(|| {
+                let index = self.index.read().unwrap();
+                let mut documents = Vec::with_capacity(ids.len());
+                for (i, id) in ids.iter().enumerate() {
+                    let Some(document) = index.find(id)? else { return Ok(Err(i)) };
+                    documents.push(document);
+                }
+                Ok(Ok(Taken::of(&index, &documents, self.bands, self.slots.div_ceil(4))?))
+            })
+            .map_err(raised)?;
+        match taken {
+            Ok(taken) => Ok(taken.arrays(py, self.bands)?.into_pyobject(py)?.into_any()),
+            Err(place) => Ok(place.into_pyobject(py)?.into_any()),
+        }
+    }
+
+    /// All matching pairs of entries of a range at a place: copies, and entries with those before them. The ids of both sides,
+    /// their agreement and sizes.
+    #[allow(clippy::type_complexity)]
+    fn pairs<'py>(
+        &self,
+        py: Python<'py>,
+        place: u32,
+        start: u32,
+        stop: u32,
+        threshold: f64,
+        threads: usize,
+    ) -> PyResult<Vec<(Bound<'py, PyList>, Bound<'py, PyList>, u32, u32, u32)>> {
+        let (mut ids, mut pairs) = (IdList::default(), Vec::new());
+        py.detach(|| {
+            let index = self.index.read().unwrap();
+            let stop = stop.min(if place as usize > index.segments.len() { 0 } else { index.entries(place as usize) });
+            let entries: Vec<u32> = (start.min(stop)..stop).collect();
+            let mut members = |entry| {
+                let from = ids.len();
+                index.members(entry, |id| ids.push(id))?;
+                Ok(from..ids.len())
+            };
+            for (entry, found) in index.pairs(place as usize, &entries, threshold, threads)? {
+                let (all, size) = (members(entry)?, index.row(entry)?.1);
+                if all.len() > 1 {
+                    pairs.push((all.clone(), all.clone(), index.full_agreement(size), size, size));
+                }
+                for other in found {
+                    pairs.push((all.clone(), members(other.entry)?, other.agreement, size, other.size));
+                }
+            }
+            Ok(())
+        })
+        .map_err(raised)?;
+        super::tables::listed_pairs(py, &ids, pairs)
+    }
+
+    /// The buckets that more than `limit` shingle sets share: band, how many, and the id of one.
+    fn heavy<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Vec<(usize, usize, Bound<'py, PyAny>)>> {
+        let (mut ids, mut heavy) = (IdList::default(), Vec::new());
+        py.detach(|| {
+            let index = self.index.read().unwrap();
+            for band in 0..self.bands {
+                for (members, first) in index.heavy(band, limit)? {
+                    heavy.push((band, members, ids.len()));
+                    index.members(first, |id| ids.push(id))?;
+                }
+            }
+            Ok(())
+        })
+        .map_err(raised)?;
+        heavy.into_iter().map(|(band, members, place)| Ok((band, members, ids.object(py, place)?))).collect()
+    }
+}
+
+fn there(index: &Segments, place: u32, start: u32, stop: u32) -> Vec<Place> {
+    if place as usize > index.segments.len() {
+        return Vec::new();
+    }
+    (start..stop.min(index.documents(place as usize))).map(|document| (place, document)).filter(|&d| index.is_there(d)).collect()
+}

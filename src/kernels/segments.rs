@@ -1,0 +1,323 @@
+//! An index on disk as it is searched: segments in order of insertion, and after them the tail, a store in memory.
+
+use crate::mapped::Checked;
+use crate::segment::{Removed, Segment};
+use crate::sign::on_threads;
+use crate::store::Store;
+use crate::table::{Bar, Row, Table};
+use std::sync::Arc;
+
+/// Entries and documents are found in a segment, by its place, or in the tail, whose place is after all of theirs.
+pub type Place = (u32, u32);
+
+/// One verified candidate of a look-up.
+#[derive(Clone, Copy)]
+pub struct Found {
+    pub entry: Place,
+    pub agreement: u32,
+    pub size: u32,
+}
+
+/// What one look-up found; `truncated` when it met a bucket longer than the limit.
+#[derive(Default)]
+pub struct Answer {
+    pub found: Vec<Found>,
+    pub truncated: bool,
+}
+
+pub struct Segments {
+    pub segments: Vec<(Arc<Segment>, Removed)>,
+    pub tail: Store,
+    limit: usize,
+    slots: usize,
+    bands: usize,
+}
+
+/// Working memory of look-ups: a band and a place each.
+type Candidates = Vec<(u32, Place)>;
+
+impl Segments {
+    pub fn new(bands: usize, limit: usize, slots: usize) -> Self {
+        Segments { segments: Vec::new(), tail: Store::new(Table::new(bands, limit, slots)), limit, slots, bands }
+    }
+
+    /// Put segments in the place of some that follow one another, and empty the tail where they hold what was in it.
+    pub fn replace(&mut self, first: usize, last: usize, segments: Vec<(Arc<Segment>, Removed)>, tail: bool) {
+        self.segments.splice(first..last, segments);
+        if tail {
+            self.tail = Store::new(Table::new(self.bands, self.limit, self.slots));
+        }
+    }
+
+    /// Whether a place is the tail's.
+    pub fn is_tail(&self, place: Place) -> bool {
+        place.0 as usize == self.segments.len()
+    }
+
+    /// Documents that were not removed.
+    pub fn len(&self) -> usize {
+        self.segments.iter().map(|(s, removed)| s.documents() - removed.len()).sum::<usize>() + self.tail.ids.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The document of this id.
+    pub fn find(&self, id: &[u8]) -> Checked<Option<Place>> {
+        if let Some(document) = self.tail.ids.find(id) {
+            return Ok(Some((self.segments.len() as u32, document)));
+        }
+        for place in (0..self.segments.len()).rev() {
+            let (segment, removed) = &self.segments[place];
+            if let Some(document) = segment.find(id)?.into_iter().find(|&d| !removed.has(d)) {
+                return Ok(Some((place as u32, document)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Remove the document of this id. Whether it was there.
+    pub fn remove(&mut self, id: &[u8]) -> Checked<bool> {
+        let Some(place) = self.find(id)? else { return Ok(false) };
+        if self.is_tail(place) {
+            return Ok(self.tail.remove(id));
+        }
+        let (segment, removed) = &mut self.segments[place.0 as usize];
+        removed.insert(segment, place.1)?;
+        Ok(true)
+    }
+
+    /// The distinct shingles and the evidence of an entry.
+    fn evidence(&self, (place, entry): Place) -> Checked<(u32, &[u32])> {
+        if self.is_tail((place, entry)) {
+            return Ok((self.tail.table.size(entry), self.tail.table.evidence(entry)));
+        }
+        let segment = &self.segments[place as usize].0;
+        Ok((segment.size(entry)?, segment.evidence(entry)?))
+    }
+
+    /// The entry of a document; None when it has no shingles.
+    pub fn entry(&self, (place, document): Place) -> Checked<Option<Place>> {
+        let entry = if self.is_tail((place, document)) {
+            self.tail.ids.entry(document)
+        } else {
+            self.segments[place as usize].0.entry(document)?
+        };
+        Ok(entry.map(|entry| (place, entry)))
+    }
+
+    fn set_hash(&self, (place, entry): Place) -> Checked<u64> {
+        if self.is_tail((place, entry)) {
+            return Ok(self.tail.table.set_hash(entry));
+        }
+        self.segments[place as usize].0.set_hash(entry)
+    }
+
+    /// Entries of a document's fingerprints, distinct, in order of place. Whether a bucket was longer than `limit`.
+    fn candidates(&self, fingerprints: &[u32], limit: usize, out: &mut Candidates) -> Checked<bool> {
+        out.clear();
+        let most = limit.saturating_add(1);
+        for (place, (segment, removed)) in (0..).zip(&self.segments) {
+            segment.candidates(fingerprints, removed, most, |band, entry| out.push((band as u32, (place, entry))))?;
+        }
+        let tail = self.segments.len() as u32;
+        for (band, &fingerprint) in (0..).zip(fingerprints) {
+            self.tail.table.bucket(band as usize, fingerprint, most, |entry| out.push((band, (tail, entry))));
+        }
+        let truncated = out.len() > limit && self.bound(limit, out)?;
+        out.sort_unstable_by_key(|&(_, place)| place);
+        out.dedup_by_key(|&mut (_, place)| place);
+        Ok(truncated)
+    }
+
+    /// Of each band's candidates, leave the entries of its `limit` first shingle sets in order of priority. Whether any had more.
+    fn bound(&self, limit: usize, out: &mut Candidates) -> Checked<bool> {
+        let mut truncated = false;
+        out.sort_unstable();
+        let mut kept = Vec::with_capacity(out.len());
+        for bucket in out.chunk_by(|a, b| a.0 == b.0) {
+            if bucket.len() <= limit {
+                kept.extend_from_slice(bucket);
+                continue;
+            }
+            let mut members = Vec::with_capacity(bucket.len());
+            for &(band, place) in bucket {
+                members.push((crate::hash::mix64(self.set_hash(place)? ^ band as u64), (band, place)));
+            }
+            members.sort_unstable();
+            let sets = members.chunk_by(|a, b| a.0 == b.0);
+            truncated |= sets.clone().nth(limit).is_some();
+            kept.extend(sets.take(limit).flatten().map(|&(_, candidate)| candidate));
+        }
+        *out = kept;
+        Ok(truncated)
+    }
+
+    fn verified(&self, size: u32, evidence: &[u32], entry: Place, bar: Bar) -> Checked<Option<Found>> {
+        let other = self.evidence(entry)?;
+        let agreement = bar.agreement((size, evidence), other);
+        Ok(agreement.map(|agreement| Found { entry, agreement, size: other.0 }))
+    }
+
+    fn answer(&self, row: Row, bar: Bar, candidates: &mut Candidates) -> Checked<Answer> {
+        if row.size == 0 {
+            return Ok(Answer::default());
+        }
+        let truncated = self.candidates(row.fingerprints, self.limit, candidates)?;
+        if truncated {
+            // A copy is found whatever a bounded look-up left out.
+            for (place, (segment, removed)) in (0..).zip(&self.segments) {
+                let copy = segment.same_set(row)?.filter(|&entry| removed.lives(entry));
+                candidates.extend(copy.map(|entry| (0, (place, entry))));
+            }
+            candidates.extend(self.tail.table.same_set(row).map(|entry| (0, (self.segments.len() as u32, entry))));
+            candidates.sort_unstable_by_key(|&(_, place)| place);
+            candidates.dedup_by_key(|&mut (_, place)| place);
+        }
+        let mut found = Vec::new();
+        for &(_, entry) in candidates.iter() {
+            found.extend(self.verified(row.size, row.evidence, entry, bar)?);
+        }
+        Ok(Answer { found, truncated })
+    }
+
+    /// Look many documents up.
+    pub fn query(&self, rows: &[Row], threshold: f64, threads: usize) -> Checked<Vec<Answer>> {
+        let bar = Bar::new(threshold, self.slots);
+        let work = |run: &[Row]| {
+            let mut candidates = Vec::new();
+            run.iter().map(|&row| self.answer(row, bar, &mut candidates)).collect::<Vec<_>>()
+        };
+        on_threads(rows.chunks(64).collect(), threads, work).into_iter().flatten().collect()
+    }
+
+    /// Visit the ids of an entry's documents that were not removed.
+    pub fn members(&self, (place, entry): Place, mut visit: impl FnMut(&[u8])) -> Checked<()> {
+        if self.is_tail((place, entry)) {
+            self.tail.ids.members(entry).for_each(|document| visit(self.tail.ids.id(document)));
+            return Ok(());
+        }
+        let (segment, removed) = &self.segments[place as usize];
+        for &document in segment.members(entry)?.as_slice() {
+            if !removed.has(document) {
+                visit(segment.id(document)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many entries there are at a place, removed ones too.
+    pub fn entries(&self, place: usize) -> u32 {
+        self.segments.get(place).map_or(self.tail.table.len(), |(segment, _)| segment.entries()) as u32
+    }
+
+    /// The documents at a place, removed ones too.
+    pub fn documents(&self, place: usize) -> u32 {
+        self.segments.get(place).map_or(self.tail.ids.mark(), |(segment, _)| segment.documents()) as u32
+    }
+
+    /// Whether a document was not removed.
+    pub fn is_there(&self, (place, document): Place) -> bool {
+        match self.segments.get(place as usize) {
+            Some((_, removed)) => !removed.has(document),
+            None => self.tail.ids.is_there(document),
+        }
+    }
+
+    pub fn id(&self, (place, document): Place) -> Checked<&[u8]> {
+        match self.segments.get(place as usize) {
+            Some((segment, _)) => segment.id(document),
+            None => Ok(self.tail.ids.id(document)),
+        }
+    }
+
+    /// The fingerprints of entries at a place, a row each; of the tail, all that there are.
+    pub fn fingerprints(&self, place: usize, entries: &[u32]) -> Checked<Vec<u32>> {
+        let mut rows = Vec::with_capacity(entries.len() * self.bands);
+        if place == self.segments.len() {
+            let all = self.tail.table.fingerprints(0..self.tail.table.len() as u32, 1);
+            for &entry in entries {
+                rows.extend_from_slice(&all[entry as usize * self.bands..][..self.bands]);
+            }
+            return Ok(rows);
+        }
+        for &entry in entries {
+            for band in 0..self.bands {
+                rows.push(self.segments[place].0.fingerprint(entry, band)?);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The set hash, the distinct shingles and the evidence of an entry.
+    pub fn row(&self, entry: Place) -> Checked<(u64, u32, &[u32])> {
+        let (size, evidence) = self.evidence(entry)?;
+        Ok((self.set_hash(entry)?, size, evidence))
+    }
+
+    /// All matching pairs of living entries of a range with those before them. Buckets are read whole.
+    pub fn pairs(&self, place: usize, entries: &[u32], threshold: f64, threads: usize) -> Checked<Vec<(Place, Vec<Found>)>> {
+        let bar = Bar::new(threshold, self.slots);
+        let fingerprints = self.fingerprints(place, entries)?;
+        let work = |(run, rows): (&[u32], &[u32])| -> Checked<Vec<(Place, Vec<Found>)>> {
+            let (mut candidates, mut pairs) = (Vec::new(), Vec::new());
+            for (&entry, row) in run.iter().zip(rows.chunks_exact(self.bands)) {
+                let entry = (place as u32, entry);
+                if !self.lives(entry) {
+                    continue;
+                }
+                let (size, evidence) = self.evidence(entry)?;
+                self.candidates(row, usize::MAX, &mut candidates)?;
+                let mut found = Vec::new();
+                for &(_, other) in candidates.iter().take_while(|&&(_, other)| other < entry) {
+                    found.extend(self.verified(size, evidence, other, bar)?);
+                }
+                pairs.push((entry, found));
+            }
+            Ok(pairs)
+        };
+        let runs = entries.chunks(64).zip(fingerprints.chunks(64 * self.bands)).collect();
+        Ok(on_threads(runs, threads, work).into_iter().collect::<Checked<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn lives(&self, (place, entry): Place) -> bool {
+        match self.segments.get(place as usize) {
+            Some((_, removed)) => removed.lives(entry),
+            None => self.tail.table.size(entry) > 0,
+        }
+    }
+
+    /// The agreement of a document of this size with itself.
+    pub fn full_agreement(&self, size: u32) -> u32 {
+        self.tail.table.full_agreement(size)
+    }
+
+    /// The buckets of a band with more members than `limit`: how many, and the first of them.
+    pub fn heavy(&self, band: usize, limit: usize) -> Checked<Vec<(usize, Place)>> {
+        // A bucket of more than `limit` has more than its share somewhere.
+        let least = limit / (self.segments.len() + 1);
+        let mut fingerprints = self.tail.table.heavy(band, least);
+        for (segment, _) in &self.segments {
+            fingerprints.extend(segment.heavy(band, least)?);
+        }
+        fingerprints.sort_unstable();
+        fingerprints.dedup();
+        let mut heavy = Vec::new();
+        for fingerprint in fingerprints {
+            let mut places: Vec<Place> = Vec::new();
+            for (place, (segment, removed)) in (0..).zip(&self.segments) {
+                segment.bucket(band, fingerprint, removed, |entry| places.push((place, entry)))?;
+            }
+            let tail = self.segments.len() as u32;
+            self.tail.table.bucket(band, fingerprint, usize::MAX, |entry| places.push((tail, entry)));
+            let mut members = places.into_iter().map(|place| Ok((self.set_hash(place)?, place))).collect::<Checked<Vec<_>>>()?;
+            members.sort_unstable();
+            members.dedup_by_key(|&mut (set_hash, _)| set_hash);
+            if members.len() > limit {
+                heavy.push((members.len(), members[0].1));
+            }
+        }
+        Ok(heavy)
+    }
+}

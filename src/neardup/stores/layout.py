@@ -1,0 +1,135 @@
+"""The files of an index on disk: a header, columns, and a checksum of every block. docs/reference/format.md shows every byte."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from neardup import _kernels
+from neardup.errors import CorruptIndexError, IncompatibleError
+
+FORMAT = 1
+MAGIC = b"NEARDUP\0"
+#: Folders of files, and the kind that the header of each names.
+KINDS = {"documents": 1, "segments": 2}
+#: magic, format, kind, number, bytes of data, checksum of the checksums, columns, bytes of parameters.
+HEADER = struct.Struct("<8sIIQQQII")
+COLUMN = struct.Struct("<QQ")
+#: Columns begin at multiples of this, blocks at multiples of the other.
+ALIGNMENT, BLOCK = 64, 1 << 14
+
+
+class Layout(NamedTuple):
+    """Where a file's columns are: as the kernels take it."""
+
+    path: str
+    data: int
+    columns: list[tuple[int, int]]
+
+
+def file_name(folder: Path, kind: str, number: int) -> Path:
+    """The path of a file of an index."""
+    return folder / kind / f"{number:08}"
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder outlive a loss of power."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _padded(length: int, to: int) -> int:
+    return -length % to
+
+
+def write(folder: Path, kind: str, number: int, parameters: bytes, columns: Sequence[npt.NDArray[Any]]) -> None:
+    """Write a file aside, sync it, and give it its name."""
+    places, at = [], HEADER.size + COLUMN.size * len(columns) + len(parameters)
+    for column in columns:
+        at += _padded(at, ALIGNMENT)
+        places.append((at, len(column)))
+        at += column.nbytes
+    data = at + _padded(at, ALIGNMENT)
+    image = np.zeros(data, np.uint8)
+    for (start, _), column in zip(places, columns, strict=True):
+        image[start : start + column.nbytes] = np.ascontiguousarray(column).view(np.uint8)
+    header = HEADER.pack(MAGIC, FORMAT, KINDS[kind], number, data, 0, len(columns), len(parameters))
+    header += b"".join(COLUMN.pack(*place) for place in places) + parameters
+    image[: len(header)] = np.frombuffer(header, np.uint8)
+    later = _kernels.block_checksums(image)[1:]
+    # The first block holds the checksum of all the others, and its own stands with them.
+    digest = struct.pack("<Q", xxhash.xxh3_64_intdigest(later.tobytes()))
+    image[32:40] = np.frombuffer(digest, np.uint8)
+    first = _kernels.block_checksums(image[:BLOCK])
+    name = file_name(folder, kind, number)
+    aside = name.with_suffix(".part")
+    try:
+        with aside.open("wb") as file:
+            image.tofile(file)
+            file.write(first.tobytes() + later.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(name)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    sync_folder(name.parent)
+
+
+def read(folder: Path, kind: str, number: int, parameters: bytes) -> Layout:
+    """Where the columns of a file are, once its header is found to be what it should.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    CorruptIndexError
+        If it is no such file, or damaged where that is seen without reading all of it.
+    IncompatibleError
+        If it was written with other parameters, or by another version.
+    """
+    name = file_name(folder, kind, number)
+
+    def damaged(what: str) -> CorruptIndexError:
+        remedy = "`neardup index check` rebuilds it" if kind == "segments" else "restore it from a copy"
+        return CorruptIndexError(f"{name} {what}; {remedy}")
+
+    with name.open("rb") as file:
+        start = file.read(BLOCK)
+        size = os.fstat(file.fileno()).st_size
+        if len(start) < HEADER.size:
+            raise damaged(f"has {size} bytes, fewer than a header")
+        magic, version, code, own, data, digest, columns, length = HEADER.unpack_from(start)
+        if magic != MAGIC:
+            raise damaged("is no file of neardup")
+        if version != FORMAT:
+            raise IncompatibleError(f"{name} has format {version}, this version of neardup reads format {FORMAT}; use another version")
+        blocks = -(-data // BLOCK)
+        if size != data + 8 * blocks:
+            raise damaged(f"has {size} bytes, its header says {data + 8 * blocks}")
+        file.seek(data)
+        checksums = file.read(8 * blocks)
+    table = HEADER.size + COLUMN.size * columns
+    if (
+        _kernels.block_checksums(np.frombuffer(start[:data], np.uint8)).tobytes() != checksums[:8]
+        or xxhash.xxh3_64_intdigest(checksums[8:]) != digest
+        or (code, own) != (KINDS[kind], number)
+        or table + length > len(start)
+    ):
+        raise damaged("is damaged in its header or checksums")
+    if start[table : table + length] != parameters:
+        raise IncompatibleError(
+            f"{name} was written with {start[table : table + length].decode('utf-8', 'replace')}, the index has {parameters.decode()}; "
+            "put back the file that belongs here"
+        )
+    return Layout(str(name), data, [COLUMN.unpack_from(start, HEADER.size + COLUMN.size * i) for i in range(columns)])
