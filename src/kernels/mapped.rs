@@ -73,7 +73,7 @@ impl Mapped {
         // program which cuts one short while it is mapped ends this one.
         let map = unsafe { Mmap::map(file)? };
         let blocks = data.div_ceil(BLOCK);
-        if data % 8 != 0 || data.checked_add(8 * blocks).is_none_or(|len| len > map.len()) {
+        if !data.is_multiple_of(8) || data.checked_add(8 * blocks).is_none_or(|len| len > map.len()) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(Mapped { file: name, map, data, checked: (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect() })

@@ -151,7 +151,7 @@ impl Segment {
         self.columns.set_hashes.len()
     }
 
-    fn between<'a, T: bytemuck::Pod>(&'a self, ends: Column<u64>, values: Column<T>, place: usize) -> Checked<&'a [T]> {
+    fn between<T: bytemuck::Pod>(&self, ends: Column<u64>, values: Column<T>, place: usize) -> Checked<&[T]> {
         let start = if place == 0 { 0 } else { self.documents.one(ends, place - 1)? };
         self.documents.get(values, start as usize..self.documents.one(ends, place)? as usize)
     }
@@ -225,7 +225,15 @@ impl Segment {
 
     /// Visit the entries of a band that have its fingerprint and live, in order of priority, `most` of them at most.
     #[inline]
-    fn visit(&self, numbers: &[u32], band: usize, fingerprint: u32, removed: &Removed, most: usize, mut visit: impl FnMut(u32)) -> Checked<()> {
+    fn visit(
+        &self,
+        numbers: &[u32],
+        band: usize,
+        fingerprint: u32,
+        removed: &Removed,
+        most: usize,
+        mut visit: impl FnMut(u32),
+    ) -> Checked<()> {
         let mut visited = 0;
         for &entry in numbers {
             if visited == most {

@@ -143,8 +143,8 @@ class Index:
 
     Notes
     -----
-    Safe to use from many threads: queries run side by side, writes are atomic. Not pickled or copied: keep the documents, or
-    their :class:`Signatures`, which are arrays, and add them again.
+    Safe to use from many threads: queries run side by side, writes are atomic. Not pickled or copied: :meth:`open` keeps an index
+    on disk, where other processes read it.
 
     Examples
     --------
@@ -279,7 +279,9 @@ class Index:
         """An empty index of stored parameters."""
         try:
             if stored["shingling_scheme"] != "words-v1":
-                raise IncompatibleError(f"{os.fspath(path)!r} has shingles of {stored['shingling_scheme']!r}; use the version that wrote it")
+                raise IncompatibleError(
+                    f"{os.fspath(path)!r} has shingles of {stored['shingling_scheme']!r}; use the version that wrote it"
+                )
             if stored["tokens"] == "callable":
                 if shingling is None:
                     raise IncompatibleError(f"the index in {os.fspath(path)!r} has tokens of a callable; give shingling= with the same one")
@@ -318,7 +320,7 @@ class Index:
         """
         self._store.close()
 
-    def __enter__(self) -> Index:
+    def __enter__(self) -> Index:  # noqa: PYI034  Self is of Python 3.11
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -335,9 +337,7 @@ class Index:
         return f"<Index of {len(self):,} documents, threshold {self.threshold}, recall {self.recall:.4f}, {bands}{estimated}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "an index is not pickled or copied; keep the documents, or their Signatures, which are arrays, and add them to a new index"
-        )
+        raise TypeError("an index is not pickled or copied; Index.open(path) keeps one on disk, and each process opens it there")
 
     def __len__(self) -> int:
         return len(self._store)

@@ -234,6 +234,7 @@ impl SegmentTable {
     }
 
     /// Put segments, each with its removed documents, in the place of some; the tail is empty then if they hold what it held.
+    #[pyo3(signature = (first, last, segments, *, tail))]
     fn replace<'py>(
         &self,
         py: Python<'py>,

@@ -6,7 +6,7 @@ use neardup_kernels::hash::mix64;
 use neardup_kernels::minhash::{band_keys, row_order, Lattice};
 use neardup_kernels::path::Path;
 use neardup_kernels::sign::{sign_many, Document, Product, Recipe};
-use neardup_kernels::table::{Row, Table};
+use neardup_kernels::table::{fingerprint, Row, Table};
 use neardup_kernels::verify::set_hash;
 
 const BANDS: usize = 21;
@@ -54,11 +54,13 @@ fn main() {
     let order = row_order(128);
     let mut keys = vec![0; BANDS * texts.len()];
     values.chunks(128).zip(keys.chunks_mut(BANDS)).for_each(|(v, k)| band_keys(v, &order, ROWS, k));
+    let fingerprints: Vec<_> = keys.iter().map(|&key| fingerprint(key)).collect();
     let rows: Vec<_> = (0..texts.len())
         .map(|i| {
             let hashes = &signed.hashes[signed.offsets[i] as usize..signed.offsets[i + 1] as usize];
-            let keys = &keys[i * BANDS..(i + 1) * BANDS];
-            Row { keys, set_hash: set_hash(hashes, keys), size: hashes.len() as u32, evidence: hashes }
+            let bands = i * BANDS..(i + 1) * BANDS;
+            let (keys, fingerprints) = (&keys[bands.clone()], &fingerprints[bands]);
+            Row { fingerprints, set_hash: set_hash(hashes, keys), size: hashes.len() as u32, evidence: hashes }
         })
         .collect();
     let mut table = Table::new(BANDS, 1000, 0);

@@ -152,9 +152,10 @@ fn the_least_intersection_is_where_the_predicate_turns() {
 
 #[test]
 fn a_table_finds_what_was_not_removed() {
-    let keys = [7u64, 8];
+    let (keys, fingerprints) = ([7u64, 8], [7, 8]);
     let sets: Vec<Vec<u32>> = (0..50).map(|i| (0..20).map(|j| if j < 18 { j } else { 100 + 2 * i + j }).collect()).collect();
-    let row = |i: usize| Row { keys: &keys, set_hash: set_hash(&sets[i], &keys), size: sets[i].len() as u32, evidence: &sets[i] };
+    let row =
+        |i: usize| Row { fingerprints: &fingerprints, set_hash: set_hash(&sets[i], &keys), size: sets[i].len() as u32, evidence: &sets[i] };
     let mut table = Table::new(2, 10, 0);
     for i in 0..50 {
         assert_eq!(table.insert(&[row(i)], 1), [Some(i as u32)]);

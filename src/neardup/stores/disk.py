@@ -15,6 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -49,7 +50,7 @@ create table tail (
     sequence integer primary key, id blob not null unique, set_hash blob not null, size integer not null,
     fingerprints blob not null, evidence blob not null, sum integer not null);
 create table files (
-    sequence integer primary key, number integer not null, documents integer not null, removed blob not null, sum integer not null);
+    sequence integer primary key, number integer not null, documents integer not null, sum integer not null);
 create table removals (number integer, document integer, primary key (number, document)) without rowid;
 """
 
@@ -61,6 +62,15 @@ def _sum(*values: Any) -> int:
         data = value if isinstance(value, bytes) else struct.pack("<q", value)
         hasher.update(struct.pack("<q", len(data)) + data)
     return int(hasher.intdigest()) - 2**63
+
+
+def _sound(state: Any, rows: Sequence[tuple[Any, ...]], removals: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether rows, whose last value is their checksum, and removals are what was written, all of it and nothing else."""
+    try:
+        sums = [row[-1] for row in rows] + [_sum(*row) for row in removals]
+        return bool(state == (len(sums), _plus(0, sums)) and all(_sum(*row[:-1]) == row[-1] for row in rows))
+    except (TypeError, struct.error):  # of another type than was written
+        return False
 
 
 def _pack(id: Id) -> bytes:
@@ -218,42 +228,43 @@ class DiskStore:
     def refresh(self) -> None:
         """Look at what there is now."""
         with self._writing:
-            for attempt in range(10):
-                try:
-                    self._load()
-                except FileNotFoundError as error:  # merged away since the catalog was read, or lost
-                    if attempt == 9 or self._mode == "a":
-                        raise CorruptIndexError(f"{error.filename} is missing; restore it from a copy") from None
-                else:
+            for _ in range(10):
+                missing = self._load()
+                if missing is None:
                     return
+            raise CorruptIndexError(f"{missing} is missing; restore it from a copy")
 
-    def _load(self) -> None:
+    def _load(self) -> str | None:
+        """Read the catalog, and map the files that it names. The one that is missing: lost, or merged away in between."""
         with _explained(self._folder), _reading(self._folder) as catalog:
             text = _parameters(self._folder, catalog)
             if text != self._parameters:
                 raise IncompatibleError(f"{self._folder} has the parameters {text.decode()}, not {self._parameters.decode()}; open it anew")
             state = catalog.execute("select rows, sum from state").fetchone()
-            tail = catalog.execute("select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence").fetchall()
-            files = catalog.execute("select sequence, number, documents, removed, sum from files order by sequence").fetchall()
+            tail = catalog.execute(
+                "select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence"
+            ).fetchall()
+            files = catalog.execute("select sequence, number, documents, sum from files order by sequence").fetchall()
             removals = catalog.execute("select number, document from removals").fetchall()
-        sums = [row[-1] for row in (*tail, *files)] + [_sum(*row) for row in removals]
-        sound = state == (len(sums), _plus(0, sums)) and all(_sum(*row[:-1]) == row[-1] for row in (*tail, *files))
-        if not sound:
+        if not _sound(state, [*tail, *files], removals):
             raise CorruptIndexError(f"{self._folder / CATALOG} is damaged: rows are not what was written; restore the folder from a copy")
         lately: dict[int, list[int]] = {}
         for number, document in removals:
             lately.setdefault(number, []).append(document)
         table = _kernels.SegmentTable(*self._shape)
         segments = []
-        for _, number, _, removed, _ in files:
-            gone = np.concatenate((np.frombuffer(removed, np.uint32), np.array(lately.get(number, []), np.uint32)))
-            segments.append((self._segment(number), gone))
+        for _, number, _, _ in files:
+            try:
+                segments.append((self._segment(number), np.array(lately.get(number, []), np.uint32)))
+            except FileNotFoundError as error:
+                return str(error.filename)
         with self._damage():
-            table.replace(0, 0, segments, True)
+            table.replace(0, 0, segments, tail=True)
         if tail:
             table.add(self._unpack([row[1] for row in tail]), self._rows(tail))
         self._table, self._stale = table, False
         self._numbers = [(row[0], row[1]) for row in files]
+        return None
 
     def _segment(self, number: int) -> _kernels.Segment:
         bands, _, slots = self._shape
@@ -265,7 +276,7 @@ class DiskStore:
                 raise
             self._derive(number, documents)
             segment = layout.read(self._folder, "segments", number, self._parameters)
-        return _kernels.Segment(number, tuple(documents), tuple(segment), bands, slots, self._seed)
+        return _kernels.Segment(number, documents, segment, bands, slots, self._seed)
 
     @contextmanager
     def _damage(self) -> Iterator[None]:
@@ -360,7 +371,7 @@ class DiskStore:
     def _delete(self, catalog: sqlite3.Connection, id: Id) -> None:
         """Remove a document that is there."""
         with self._damage():
-            place, document = self._table.find(id)
+            place, document = self._table.find(id) or (-1, -1)
         if place == len(self._numbers):
             (total,) = catalog.execute("select sum from tail where id = ?", (_pack(id),)).fetchone()
             catalog.execute("delete from tail where id = ?", (_pack(id),))
@@ -430,18 +441,20 @@ class DiskStore:
         catalog = self._catalog
         assert catalog is not None  # noqa: S101  writers have one
         with _explained(self._folder):
-            rows = catalog.execute("select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence").fetchall()
+            rows = catalog.execute(
+                "select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence"
+            ).fetchall()
         names = [*self._unpack([row[1] for row in rows]), *ids]
         parts = ([self._rows(rows)] if rows else []) + ([batch] if batch is not None else [])
         number = self._write(names, StoreBatch.concatenate(parts), threads)
         with self._transaction() as catalog:
             sequence = self._next(catalog)
             catalog.execute("delete from tail")
-            row = (sequence, number, len(names), b"")
-            catalog.execute("insert into files values (?, ?, ?, ?, ?)", (*row, _sum(*row)))
+            row = (sequence, number, len(names))
+            catalog.execute("insert into files values (?, ?, ?, ?)", (*row, _sum(*row)))
             self._count(catalog, [_sum(*row)], [row[-1] for row in rows])
         place = len(self._numbers)
-        self._table.replace(place, place, [(self._segment(number), np.zeros(0, np.uint32))], True)
+        self._table.replace(place, place, [(self._segment(number), np.zeros(0, np.uint32))], tail=True)
         self._numbers.append((sequence, number))
         self._merge_if_many(threads)
 
@@ -453,7 +466,7 @@ class DiskStore:
         one = batch.take(first)
         id_bytes, id_ends = _kernels.pack_ids(ids)
         exact = not self._shape[2]
-        columns = [
+        columns: list[npt.NDArray[Any]] = [
             entries,
             id_ends,
             id_bytes,
@@ -464,10 +477,10 @@ class DiskStore:
             np.ascontiguousarray(one.fingerprints.T).ravel(),
         ]
         layout.write(self._folder, "documents", number, self._parameters, columns)
-        self._derive(number, layout.read(self._folder, "documents", number, self._parameters))
+        self._derive(number, layout.read(self._folder, "documents", number, self._parameters), threads)
         return number
 
-    def _derive(self, number: int, documents: layout.Layout) -> None:
+    def _derive(self, number: int, documents: layout.Layout, threads: int = 1) -> None:
         """Write the segment of a file of documents."""
         bands = self._shape[0]
         types = (np.uint32, np.uint64, np.uint8, np.uint64, np.uint32, np.uint64, np.uint32, np.uint32)
@@ -485,10 +498,12 @@ class DiskStore:
         fingerprints = column(7).reshape(bands, len(set_hashes))
         members, copies = _members(entries, len(set_hashes))
         offsets = np.concatenate((np.zeros(1, np.uint64), id_ends))
+        with ThreadPoolExecutor(threads) as pool:
+            by_band = list(pool.map(lambda band: _kernels.sorted_run(fingerprints[band], set_hashes, band), range(bands)))
         runs = [
             _kernels.sorted_run((set_hashes >> np.uint64(32)).astype(np.uint32)),
             _kernels.sorted_run(_kernels.id_fingerprints(ids, offsets, self._seed)),
-            *(_kernels.sorted_run(fingerprints[band], set_hashes, band) for band in range(bands)),
+            *by_band,
         ]
         columns = [members, copies, *(array for run in runs for array in run)]
         layout.write(self._folder, "segments", number, self._parameters, columns)
@@ -522,12 +537,12 @@ class DiskStore:
                 gone += [_sum(*row) for row in catalog.execute("select number, document from removals where number = ?", (dead,))]
                 catalog.execute("delete from files where number = ?", (dead,))
                 catalog.execute("delete from removals where number = ?", (dead,))
-            row = (sequence, number, len(ids), b"")
+            row = (sequence, number, len(ids))
             if number is not None:
-                catalog.execute("insert into files values (?, ?, ?, ?, ?)", (*row, _sum(*row)))
+                catalog.execute("insert into files values (?, ?, ?, ?)", (*row, _sum(*row)))
             self._count(catalog, [_sum(*row)] if number is not None else [], gone)
         segments = [(self._segment(number), np.zeros(0, np.uint32))] if number is not None else []
-        self._table.replace(first, last, segments, False)
+        self._table.replace(first, last, segments, tail=False)
         self._numbers[first:last] = [(sequence, number)] if number is not None else []
         for dead in old:
             for kind in layout.KINDS:

@@ -101,7 +101,7 @@ def read(folder: Path, kind: str, number: int, parameters: bytes) -> Layout:
     name = file_name(folder, kind, number)
 
     def damaged(what: str) -> CorruptIndexError:
-        remedy = "`neardup index check` rebuilds it" if kind == "segments" else "restore it from a copy"
+        remedy = "opened for writing once, the index makes it again" if kind == "segments" else "restore it from a copy"
         return CorruptIndexError(f"{name} {what}; {remedy}")
 
     with name.open("rb") as file:

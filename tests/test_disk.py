@@ -1,0 +1,297 @@
+"""An index in a folder: what others see of it, and what is left of it when things go wrong."""
+
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+import disk_writer
+import pytest
+
+from neardup import Banding, CorruptIndexError, DuplicateIdError, IncompatibleError, Index, MinHash, ParameterError, Shingling
+from neardup.stores import disk
+
+WRITER = Path(disk_writer.__file__)
+TEXTS = [f"the committee number {i} of {i % 7} will meet on monday at {i % 5} in the town hall to vote on the budget" for i in range(60)]
+
+
+def answers(index):
+    """All that can be asked of an index of these texts."""
+    found = [[(match.id, match.similarity) for match in index.query(text)] for text in TEXTS[:20]]
+    return index.ids(), found, index.pairs().to_pydict()
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Files are written and merged after few documents."""
+    for name, value in {"TAIL": 8, "BULK": 6, "SEGMENTS": 3}.items():
+        monkeypatch.setattr(disk, name, value)
+
+
+@pytest.fixture
+def folder(tmp_path, small):
+    """An index of all texts but a removed one, in files and in the catalog."""
+    path = tmp_path / "news.neardup"
+    with Index.open(path, threshold=0.6) as index:
+        for start in (0, 12, 24):
+            index.add_many(range(start, start + 12), TEXTS[start : start + 12])
+        for i in range(36, 60):
+            index.add(i, TEXTS[i])
+        index.remove(3)
+        index.remove(59)
+    return path
+
+
+def truth():
+    """The same in memory."""
+    index = Index(0.6)
+    index.add_many(range(60), TEXTS)
+    index.remove(3)
+    index.remove(59)
+    return answers(index)
+
+
+# ---- opening ---------------------------------------------------------------------------------------------------------
+
+
+def test_it_answers_as_one_in_memory(folder):
+    """Ids, matches and pairs are the same, to the last bit; also after compacting it, and opening it again."""
+    with Index.open(folder) as index:
+        assert len(list((folder / "documents").iterdir())) > 1
+        assert answers(index) == truth()
+        index.compact()
+        assert answers(index) == truth()
+    assert len(list((folder / "documents").iterdir())) == 1
+    with Index.open(folder, mode="r") as index:
+        assert answers(index) == truth()
+
+
+def test_lean_ones_too(tmp_path, small):
+    """With estimates in place of verification hashes."""
+    on_disk, in_memory = Index.open(tmp_path / "lean", 0.6, verify="estimate"), Index(0.6, verify="estimate")
+    with on_disk:
+        for index in (on_disk, in_memory):
+            index.add_many(range(60), TEXTS)
+            index.remove(5)
+        assert answers(on_disk) == answers(in_memory)
+
+
+def test_parameters_are_those_that_were_stored(tmp_path):
+    """They apply without being given, and none that differs is accepted; both values are in the words."""
+    minhash = MinHash(64, 3, Shingling("chars", 7, secret=11))
+    with Index.open(tmp_path / "i", 0.7, recall=0.9, minhash=minhash, verify="estimate", bucket_limit=5) as made:
+        pass
+    with Index.open(tmp_path / "i", 0.7, recall=0.9, shingling=minhash.shingling, verify="estimate", bucket_limit=5) as index:
+        assert (index.minhash, index.banding, index.threshold, index.verify, index.bucket_limit) == (
+            minhash,
+            made.banding,
+            0.7,
+            "estimate",
+            5,
+        )
+    for given, words in [
+        ({"threshold": 0.8}, "threshold 0.7, not 0.8"),
+        ({"minhash": MinHash()}, "has minhash MinHash"),
+        ({"banding": Banding(2, 3)}, r"banding Banding\(bands=\d+, rows=\d+\), not Banding\(bands=2, rows=3\)"),
+        ({"verify": "exact"}, "verify 'estimate', not 'exact'"),
+        ({"recall": 0.99}, "recall 0.9, not 0.99"),
+        ({"shingling": Shingling()}, "has shingling Shingling"),
+    ]:
+        with pytest.raises(IncompatibleError, match=words):
+            Index.open(tmp_path / "i", **given)
+
+
+def test_a_callable_is_given_again(tmp_path):
+    """Tokens of a callable cannot be stored."""
+    shingling = Shingling(str.split)
+    Index.open(tmp_path / "i", shingling=shingling).close()
+    Index.open(tmp_path / "i", shingling=shingling).close()
+    with pytest.raises(IncompatibleError, match="has tokens of a callable; give shingling= with the same one"):
+        Index.open(tmp_path / "i")
+
+
+def test_what_is_no_index_is_said(tmp_path):
+    """A file, a folder without an index, and a mode that there is not."""
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(NotADirectoryError, match="is a file; an index is a folder, name another path"):
+        Index.open(tmp_path / "file")
+    with pytest.raises(FileNotFoundError, match="no index in .*; name another folder, or make one with mode='a'"):
+        Index.open(tmp_path, mode="r")
+    with pytest.raises(ParameterError, match="mode is 'w'; it is 'a' to read and write, or 'r' to read"):
+        Index.open(tmp_path, mode="w")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+# ---- others ----------------------------------------------------------------------------------------------------------
+
+
+def test_one_writes(folder):
+    """A second writer is refused at once and told who has it; then it has its turn."""
+    with Index.open(folder):
+        with pytest.raises(BlockingIOError, match=rf"is being written to by process {os.getpid()} since .*open it with mode='r'"):
+            Index.open(folder)
+        Index.open(folder, mode="r").close()
+    Index.open(folder).close()
+
+
+def test_readers_see_what_there_was(folder):
+    """Until they look again; whatever was folded, merged and deleted meanwhile. They write nothing."""
+    with Index.open(folder) as writer, Index.open(folder, mode="r") as reader:
+        before = answers(reader)
+        writer.add_many(range(100, 120), TEXTS[:20])
+        writer.remove(0)
+        writer.compact()
+        assert answers(reader) == before
+        reader.refresh()
+        assert answers(reader) == answers(writer)
+        for write in (lambda: reader.add("x", "text"), lambda: reader.remove(1), reader.compact):
+            with pytest.raises(ParameterError, match="was opened with mode='r'; open it with mode='a' to write"):
+                write()
+
+
+def test_a_closed_index_is_not_written_to(folder):
+    """It says so."""
+    index = Index.open(folder)
+    index.close()
+    index.close()
+    with pytest.raises(ValueError, match=r"is closed; open it again"):
+        index.add("x", "text")
+
+
+def test_a_forked_child_does_not_write(folder):
+    """It holds neither the right nor a connection of its own."""
+    with Index.open(folder) as index:
+        child = os.fork()
+        if not child:
+            with contextlib.suppress(BaseException):
+                index.add("x", "text")
+                os._exit(1)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        index.add("y", "text")
+        assert "x" not in index
+
+
+def test_a_refused_batch_changes_nothing(folder):
+    """Large and small ones."""
+    with Index.open(folder) as index:
+        for n in (2, 20):
+            with pytest.raises(DuplicateIdError, match="document 5 is in the index already, nothing was added"):
+                index.add_many([*range(200, 200 + n), 5], TEXTS[: n + 1])
+        assert answers(index) == truth()
+
+
+# ---- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path):
+    """At seeded moments: what was acknowledged is there, what was under way wholly or not at all."""
+    rng = random.Random(20261124)
+    for round in range(10):
+        path = tmp_path / str(round)
+        with subprocess.Popen([sys.executable, WRITER, path, str(round)], stdout=subprocess.PIPE, text=True) as process:
+            lines = [process.stdout.readline()]
+            deadline = time.monotonic() + rng.uniform(0, 0.6)
+            while time.monotonic() < deadline:
+                lines.append(process.stdout.readline())
+            process.kill()
+            lines += process.stdout.read().splitlines(keepends=True)
+        done = len([line for line in lines if line.endswith("\n")])
+        _, now = (texts for _, _, texts in islice(disk_writer.operations(round), done - 1, done + 1))
+        before = next(islice(disk_writer.operations(round), done - 1, None))[2]
+        with Index.open(path) as index:
+            there = index.ids()
+            assert there in (list(before), list(now)), f"round {round}, {done} operations acknowledged"
+            texts = [state for state in (before, now) if list(state) == there]
+            expected = [in_memory(state) for state in texts]
+            assert index.pairs().to_pydict() in expected
+            index.add("after", "all is well")
+            assert "after" in index
+
+
+def in_memory(texts):
+    """The pairs of some texts."""
+    index = Index(0.5)
+    index.add_many(list(texts), list(texts.values()))
+    return index.pairs().to_pydict()
+
+
+@pytest.mark.parametrize("mode", ["a", "r"])
+def test_no_flipped_bit_gives_a_wrong_answer(folder, tmp_path, mode):
+    """In any file of the folder: the answers are right, or the damage is said."""
+    rng, expected, said = random.Random(7), truth(), 0
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != "writer.lock"]
+    assert {file.parent.name for file in files} == {"documents", "segments", folder.name}
+    for file in files:
+        for _ in range(25):
+            copy = tmp_path / "copy"
+            shutil.copytree(folder, copy)
+            broken = copy / file.relative_to(folder)
+            data = bytearray(broken.read_bytes())
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+            broken.write_bytes(data)
+            try:
+                with Index.open(copy, mode=mode) as index:
+                    assert answers(index) == expected
+            except (CorruptIndexError, IncompatibleError, OSError) as error:
+                said += 1
+                assert str(copy) in str(error)
+            shutil.rmtree(copy)
+    assert said > len(files)
+
+
+@pytest.mark.parametrize("how", ["cut", "emptied", "deleted"])
+def test_no_lost_file_gives_a_wrong_answer(folder, tmp_path, how):
+    """Segments are made again; of the rest the damage is said."""
+    expected = truth()
+    for file in [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != "writer.lock"]:
+        copy = tmp_path / "copy"
+        shutil.copytree(folder, copy)
+        broken = copy / file.relative_to(folder)
+        if how == "deleted":
+            broken.unlink()
+        else:
+            os.truncate(broken, broken.stat().st_size // 2 if how == "cut" else 0)
+        if file.parent.name == "segments":
+            with Index.open(copy) as index:
+                assert answers(index) == expected
+        else:
+            with pytest.raises(CorruptIndexError, match="restore"):
+                Index.open(copy)
+        shutil.rmtree(copy)
+
+
+def test_files_of_nobody_are_removed(folder):
+    """What a killed writer left goes when the next one opens the index; what is not its own stays."""
+    for name in ("documents/00009999", "segments/00009999.part", "documents/notes.txt"):
+        (folder / name).write_text("x")
+    with Index.open(folder) as index:
+        assert answers(index) == truth()
+    assert not (folder / "documents/00009999").exists()
+    assert not (folder / "segments/00009999.part").exists()
+    assert (folder / "documents/notes.txt").exists()
+
+
+def test_a_full_disk_loses_nothing(tmp_path, small):
+    """The change that did not fit is said and not there; all before it is."""
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path], check=False).returncode:
+        pytest.skip("a small disk is mounted by root only")
+    try:
+        with Index.open(tmp_path / "index", 0.6) as index:
+            added = 0
+            with pytest.raises(OSError, match="No space left on device"):
+                while True:
+                    index.add_many(range(added, added + 20), [f"{text} {added}" for text in TEXTS[:20]])
+                    added += 20
+            assert added > 0
+            assert index.ids() == list(range(added))
+            assert index.query(f"{TEXTS[0]} 0")[0].id == 0
+        with Index.open(tmp_path / "index", mode="r") as index:
+            assert index.ids() == list(range(added))
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
