@@ -742,7 +742,7 @@ def test_an_index_is_not_pickled(copied, verify):
     """Nor copied: a TypeError says what to keep instead, and the index is as it was."""
     index = filled([TEXT, OTHER], verify=verify)
     before = everything(index)
-    words = "an index is not pickled or copied; keep the documents, or their Signatures, which are arrays, and add them to a new index"
+    words = r"an index is not pickled or copied; Index\.open\(path\) keeps one on disk, and each process opens it there"
     with pytest.raises(TypeError, match=f"^{words}$"):
         copied(index)
     assert everything(index) == before
@@ -751,7 +751,7 @@ def test_an_index_is_not_pickled(copied, verify):
 @pytest.mark.parametrize("kept", [lambda signatures: pickle.loads(pickle.dumps(signatures)), copy.deepcopy], ids=["pickle", "copy"])
 @pytest.mark.parametrize("verify", ["exact", "estimate"])
 def test_signatures_can_be_kept_instead(kept, verify):
-    """What the message advises works: signatures that were pickled or copied make an index that finds the same."""
+    """Signatures are arrays: those that were pickled or copied make an index that finds the same."""
     texts = [TEXT, NEAR, OTHER, COPY, ""]
     signatures = MinHash().sign_many(texts, hashes=verify == "exact")
     index = Index(verify=verify)

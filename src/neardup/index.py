@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterable, Sequence
-from itertools import combinations, product
+from itertools import combinations, islice, product
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
@@ -52,6 +52,32 @@ class Matches(list[Match]):
     """
 
     truncated: bool = False
+
+
+class HeavyBucket(NamedTuple):
+    """A bucket longer than one look-up reads: ``members`` distinct texts that agree in a band, of which ``example`` has one."""
+
+    band: int
+    members: int
+    example: Id
+
+
+class Stats(NamedTuple):
+    """What an index holds.
+
+    Attributes
+    ----------
+    documents
+        How many.
+    nbytes
+        Bytes that it takes, of memory or of disk.
+    heavy_buckets
+        Longest first: templates and boilerplate, which many distinct texts share.
+    """
+
+    documents: int
+    nbytes: int
+    heavy_buckets: list[HeavyBucket]
 
 
 class Asked(NamedTuple):
@@ -293,6 +319,152 @@ class Index:
         except KeyError as error:
             raise IncompatibleError(f"the index in {os.fspath(path)!r} has no parameter {error}; use the version that wrote it") from None
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all documents to a new index on disk, which :meth:`open` and :meth:`load` read.
+
+        Raises
+        ------
+        FileExistsError
+            If there is an index already.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> index = Index(0.7)
+        >>> index.add("a", "one two three four five six")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     index.save(f"{folder}/saved")
+        ...     Index.load(f"{folder}/saved").query("One two three four five six")
+        [Match(id='a', similarity=1.0, containment=1.0, exact=True)]
+        """
+        from neardup.stores import disk
+
+        if disk.read_parameters(path) is not None:
+            raise FileExistsError(f"there is an index in {os.fspath(path)!r} already; name another folder")
+        given: dict[str, Any] = dict(minhash=self.minhash, banding=self.banding, verify=self.verify, bucket_limit=self.bucket_limit)
+        with Index.open(path, self.threshold, **given) as saved:
+            saved.merge(self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, shingling: Shingling | None = None) -> Index:
+        """The index in a folder, in memory: what is done to it afterwards stays there.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        shingling
+            Where its tokens are those of a callable, the same one.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no index.
+        CorruptIndexError
+            If it is damaged.
+
+        Examples
+        --------
+        See :meth:`save`.
+        """
+        with cls.open(path, shingling=shingling, mode="r") as stored:
+            given: dict[str, Any] = dict(minhash=stored.minhash, banding=stored.banding, verify=stored.verify)
+            index = cls(stored.threshold, bucket_limit=stored.bucket_limit, **given)
+            index.merge(stored)
+            return index
+
+    def merge(self, other: Index) -> None:
+        """Add all documents of another index.
+
+        Parameters
+        ----------
+        other
+            Of the same ``minhash``, ``banding`` and ``verify``.
+
+        Raises
+        ------
+        IncompatibleError
+            If a parameter differs.
+        DuplicateIdError
+            If an id is in both; nothing is added.
+
+        Examples
+        --------
+        >>> monday, tuesday = Index(), Index()
+        >>> monday.add("a", "one text")
+        >>> tuesday.add("b", "another text")
+        >>> monday.merge(tuesday)
+        >>> monday.ids()
+        ['a', 'b']
+        """
+        for name in ("minhash", "banding", "verify"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                raise IncompatibleError(f"{name} is {mine!r} here and {theirs!r} there; only indexes of equal parameters are merged")
+        for id in other.ids():
+            if id in self:
+                raise DuplicateIdError(f"document {id!r} is in both, nothing was added; remove it from one of them")
+        for ids, batch in other._store.batches():
+            self._store.add(ids, batch)
+
+    def stats(self) -> Stats:
+        """How many documents there are, what they take, and the buckets that everyone falls into.
+
+        Examples
+        --------
+        >>> Index().stats().heavy_buckets
+        []
+        """
+        heavy = [HeavyBucket(*row) for row in self._store.heavy(self.bucket_limit)]
+        return Stats(len(self), self._store.nbytes(), sorted(heavy, key=lambda bucket: (-bucket.members, bucket.band)))
+
+    def check(self) -> list[str]:
+        """Read all of an index on disk, and make again what is derived from its documents.
+
+        Returns
+        -------
+        list of str
+            The files that were mended.
+
+        Raises
+        ------
+        CorruptIndexError
+            If something is damaged that cannot be made again.
+
+        Examples
+        --------
+        >>> Index().check()
+        []
+        """
+        return self._store.check(number_of_threads(None))
+
+    def query_stored(self, id: Id, *, top: int | None = None, threshold: float | None = None, measure: Measure = "similarity") -> Matches:
+        """The other documents that a stored one matches, as :meth:`query` finds them for a text.
+
+        In memory this reads all postings, some 20 ms for a million documents; on disk it is a look-up as any other.
+
+        Raises
+        ------
+        UnknownDocumentError
+            If there is no document of this id.
+
+        Examples
+        --------
+        >>> index = Index()
+        >>> index.add_many("ab", ["one two three four five six", "One two three four five six!"])
+        >>> [match.id for match in index.query_stored("a")]
+        ['b']
+        """
+        asked, id = self._asked(None, threshold, measure), check_id(id)
+        if top is not None:
+            check_integer("top", top, 1, 2**31, "; without it all come")
+        batch = self._store.stored(id)
+        (answer,) = self._store.query(batch, asked.threshold if measure == "similarity" else ANY, 1)
+        every = self._matches(batch, 0, answer, asked)
+        matches = Matches([match for match in every if match.id != id][:top])
+        matches.truncated = every.truncated
+        return matches
+
     def refresh(self) -> None:
         """See what others wrote since an index on disk was opened with ``mode="r"``; nothing changes for any other.
 
@@ -410,8 +582,10 @@ class Index:
         id = check_id(id)
         self._store.add([id], self._one(text))
 
-    def add_many(self, ids: Iterable[Id], texts: Iterable[str] | Utf8, threads: int | None = None) -> None:
-        """Add many documents, all or none of them.
+    def add_many(
+        self, ids: Iterable[Id], texts: Iterable[str] | Utf8, threads: int | None = None, *, batch_size: int | None = None
+    ) -> None:
+        """Add many documents, all or none of them, or batch by batch.
 
         Parameters
         ----------
@@ -421,11 +595,14 @@ class Index:
             Any iterable of strings, an Arrow string column, a pandas or polars Series.
         threads
             How many sign; by default the processors this process may use.
+        batch_size
+            Documents of one transaction: of each batch all are added or none, and ids and texts are read as they are needed.
+            An error says how many were added before its batch. By default all documents are one batch.
 
         Raises
         ------
         DuplicateIdError
-            If an id is in the index already or given twice; nothing is added.
+            If an id is in the index already or given twice; nothing of its batch is added.
         ParameterError
             If there are not as many ids as texts.
 
@@ -436,8 +613,23 @@ class Index:
         >>> [match.id for match in index.query("a b c d e f")]
         [0, 1]
         """
-        names, workers = check_ids(ids), number_of_threads(threads)
-        self._add(names, self._sign(texts, workers), workers, "text")
+        workers = number_of_threads(threads)
+        if batch_size is None:
+            self._add(check_ids(ids), self._sign(texts, workers), workers, "text")
+            return
+        check_integer("batch_size", batch_size, 1, 2**31)
+        every_id, before = iter(ids), len(self)
+        every_text = iter(texts.to_list() if isinstance(texts, Utf8) else texts)
+        try:
+            while True:
+                names, batch = list(islice(every_id, batch_size)), list(islice(every_text, batch_size))
+                if not names and not batch:
+                    return
+                self._add(check_ids(names), self._sign(batch, workers), workers, "text")
+        except BaseException as error:
+            if hasattr(error, "add_note"):
+                error.add_note(f"{len(self) - before:,} documents were added, in batches of {batch_size:,}, before the one of this error")
+            raise
 
     def add_signatures(self, ids: Iterable[Id], signatures: Signatures, threads: int | None = None) -> None:
         """Add documents that are signed already, all or none of them: as :meth:`add_many` adds their texts.

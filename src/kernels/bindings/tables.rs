@@ -405,6 +405,54 @@ impl DocumentTable {
         listed_pairs(py, &ids, pairs)
     }
 
+    /// A document's row; None when it is not there.
+    fn stored<'py>(&self, py: Python<'py>, id: &Bound<'py, PyAny>) -> PyResult<Option<RowArrays<'py>>> {
+        let id = id_bytes(id)?;
+        let taken = py.detach(|| {
+            let store = self.store.read().unwrap();
+            let entry = store.ids.entry(store.ids.find(&id)?);
+            let fingerprints = entry.map_or_else(Vec::new, |e| store.table.fingerprints(e..e + 1, 1));
+            let mut taken = Rows::default();
+            taken.push(&store, entry, &fingerprints, self.bands, self.slots);
+            Some(taken)
+        });
+        taken.map(|taken| taken.arrays(py, self.bands)).transpose()
+    }
+
+    /// All documents in order of insertion: their ids, and their rows.
+    fn documents<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyList>, RowArrays<'py>)> {
+        let (mut ids, mut taken) = (IdList::default(), Rows::default());
+        py.detach(|| {
+            let store = self.store.read().unwrap();
+            let fingerprints = store.table.fingerprints(0..store.table.len() as u32, 1);
+            for document in store.ids.iter() {
+                let entry = store.ids.entry(document);
+                ids.push(store.ids.id(document));
+                let row = entry.map_or(0, |entry| entry as usize * self.bands);
+                taken.push(&store, entry, fingerprints.get(row..row + self.bands).unwrap_or(&[]), self.bands, self.slots);
+            }
+        });
+        Ok((ids.list(py, 0..ids.len())?, taken.arrays(py, self.bands)?))
+    }
+
+    /// The buckets that more than `limit` shingle sets share: band, how many, and the id of one.
+    fn heavy<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Vec<(usize, usize, Bound<'py, PyAny>)>> {
+        let (mut ids, mut heavy) = (IdList::default(), Vec::new());
+        py.detach(|| {
+            let store = self.store.read().unwrap();
+            for band in 0..self.bands {
+                for fingerprint in store.table.heavy(band, limit) {
+                    let mut members = Vec::new();
+                    store.table.bucket(band, fingerprint, usize::MAX, |entry| members.push((store.table.set_hash(entry), entry)));
+                    let first = members.iter().min().expect("a heavy bucket has members").1;
+                    heavy.push((band, members.len()));
+                    ids.push(store.ids.id(store.ids.members(first).next().expect("a living entry has documents")));
+                }
+            }
+        });
+        heavy.into_iter().enumerate().map(|(i, (band, members))| Ok((band, members, ids.object(py, i)?))).collect()
+    }
+
     /// Bytes of memory: postings, evidence, entries, ids.
     fn nbytes(&self, py: Python<'_>) -> [usize; 4] {
         py.detach(|| {
@@ -412,5 +460,43 @@ impl DocumentTable {
             let [postings, evidence, entries] = store.table.nbytes();
             [postings, evidence, entries, store.ids.nbytes()]
         })
+    }
+}
+
+pub(super) type RowArrays<'py> = (Array2<'py, u32>, Array1<'py, u64>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u64>);
+
+/// Documents taken out of a table in memory, as another may take them in.
+#[derive(Default)]
+struct Rows {
+    fingerprints: Vec<u32>,
+    set_hashes: Vec<u64>,
+    sizes: Vec<u32>,
+    evidence: Vec<u32>,
+    ends: Vec<u64>,
+}
+
+impl Rows {
+    fn push(&mut self, store: &Store, entry: Option<u32>, fingerprints: &[u32], bands: usize, slots: usize) {
+        let (set_hash, size, evidence) =
+            entry.map_or((0, 0, &[][..]), |e| (store.table.set_hash(e), store.table.size(e), store.table.evidence(e)));
+        self.set_hashes.push(set_hash);
+        self.sizes.push(size);
+        self.fingerprints.extend_from_slice(if entry.is_some() { fingerprints } else { &[] });
+        self.fingerprints.resize(bands * self.sizes.len(), 0);
+        self.evidence.extend_from_slice(evidence);
+        // A lean signature has its words even where there are no shingles.
+        self.evidence.resize(self.evidence.len() + if entry.is_none() { slots.div_ceil(4) } else { 0 }, 0);
+        self.ends.push(self.evidence.len() as u64);
+    }
+
+    fn arrays<'py>(self, py: Python<'py>, bands: usize) -> PyResult<RowArrays<'py>> {
+        let (n, offsets) = (self.sizes.len(), std::iter::once(0).chain(self.ends).collect::<Vec<_>>());
+        Ok((
+            self.fingerprints.into_pyarray(py).reshape([n, bands])?,
+            self.set_hashes.into_pyarray(py),
+            self.sizes.into_pyarray(py),
+            self.evidence.into_pyarray(py),
+            offsets.into_pyarray(py),
+        ))
     }
 }

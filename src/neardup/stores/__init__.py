@@ -159,6 +159,21 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of files and connections; nothing else is asked of the store after that."""
 
+    def stored(self, id: Id) -> StoreBatch:
+        """A document as it was added, a batch of one. UnknownDocumentError when it is not there."""
+
+    def batches(self) -> Iterator[tuple[list[Id], StoreBatch]]:
+        """All documents, in order of insertion, some at a time."""
+
+    def nbytes(self) -> int:
+        """Bytes that it takes, of memory or of disk."""
+
+    def heavy(self, limit: int) -> list[tuple[int, int, Id]]:
+        """The buckets that more than ``limit`` shingle sets share: band, how many they are, and a document of one."""
+
+    def check(self, threads: int = 1) -> list[str]:
+        """Read all there is, and mend what can be: what was mended. CorruptIndexError when something cannot be."""
+
     def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
         """What a document is verified by. UnknownDocumentError when it is not there."""
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,8 @@ TAIL, TAIL_WORDS = 4096, 1 << 22
 BULK = 2048
 #: Segments that a look-up reads at most.
 SEGMENTS = 8
-#: Entries paired at a time.
-SLICE = 1024
+#: Entries paired at a time, and documents taken out at a time.
+SLICE, BATCH = 1024, 1 << 16
 #: In place of the entry of a document without shingles; the mark of a list of copies.
 NONE, LIST = 2**32 - 1, 2**31
 
@@ -120,6 +120,19 @@ class _Lock:
         os.close(self.fd)
 
 
+class _Closed:
+    """What a closed index has for a table: whatever is asked of it, it says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self._words = f"the index {folder} is closed; open it again"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise ValueError(self._words)
+
+    def __len__(self) -> int:
+        raise ValueError(self._words)
+
+
 def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The parameters of the index in a folder; None where there is none.
 
@@ -186,7 +199,7 @@ class DiskStore:
         self._writing = threading.RLock()
         self._lock: _Lock | None = None
         self._catalog: sqlite3.Connection | None = None
-        self._table = _kernels.SegmentTable(*self._shape)
+        self._table: Any = _kernels.SegmentTable(*self._shape)
         self._numbers: list[tuple[int, int]] = []
         self._stale = self._closed = False
         if mode == "a":
@@ -252,12 +265,10 @@ class DiskStore:
         for number, document in removals:
             lately.setdefault(number, []).append(document)
         table = _kernels.SegmentTable(*self._shape)
-        segments = []
-        for _, number, _, _ in files:
-            try:
-                segments.append((self._segment(number), np.array(lately.get(number, []), np.uint32)))
-            except FileNotFoundError as error:
-                return str(error.filename)
+        try:
+            segments = [(self._segment(number), np.array(lately.get(number, []), np.uint32)) for _, number, _, _ in files]
+        except FileNotFoundError as error:
+            return str(error.filename)
         with self._damage():
             table.replace(0, 0, segments, tail=True)
         if tail:
@@ -284,7 +295,7 @@ class DiskStore:
             yield
         except _kernels.DamageError as error:
             kind, number, offset = error.args
-            remedy = "close and delete that file, it is made again on opening" if kind == "segments" else "restore it from a copy"
+            remedy = "`neardup index check` makes it again" if kind == "segments" else "restore it from a copy"
             name = layout.file_name(self._folder, kind, number)
             raise CorruptIndexError(f"{name} is damaged in the block at byte {offset}; {remedy}") from None
 
@@ -445,6 +456,10 @@ class DiskStore:
                 "select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence"
             ).fetchall()
         names = [*self._unpack([row[1] for row in rows]), *ids]
+        place = len(self._numbers)
+        if not names:  # all of the tail was removed
+            self._table.replace(place, place, [], tail=True)
+            return
         parts = ([self._rows(rows)] if rows else []) + ([batch] if batch is not None else [])
         number = self._write(names, StoreBatch.concatenate(parts), threads)
         with self._transaction() as catalog:
@@ -453,7 +468,6 @@ class DiskStore:
             row = (sequence, number, len(names))
             catalog.execute("insert into files values (?, ?, ?, ?)", (*row, _sum(*row)))
             self._count(catalog, [_sum(*row)], [row[-1] for row in rows])
-        place = len(self._numbers)
         self._table.replace(place, place, [(self._segment(number), np.zeros(0, np.uint32))], tail=True)
         self._numbers.append((sequence, number))
         self._merge_if_many(threads)
@@ -556,6 +570,25 @@ class DiskStore:
             if self._numbers:
                 self._merge(0, len(self._numbers), threads)
 
+    def check(self, threads: int = 1) -> list[str]:
+        """Read every byte, and make what is derived again. The segments that were not what their documents say."""
+        with self._change():
+            assert self._catalog is not None  # noqa: S101  writers have one
+            with _explained(self._folder):
+                (said,) = self._catalog.execute("pragma integrity_check(1)").fetchone()
+            if said != "ok":
+                raise CorruptIndexError(f"{self._folder / CATALOG} is damaged: {said}; restore the folder from a copy")
+            self.refresh()
+            mended = []
+            for _, number in self._numbers:
+                segment = layout.file_name(self._folder, "segments", number)
+                before = xxhash.xxh3_128_digest(segment.read_bytes())
+                self._derive(number, layout.read(self._folder, "documents", number, self._parameters), threads)
+                if xxhash.xxh3_128_digest(segment.read_bytes()) != before:
+                    mended.append(str(segment))
+            self.refresh()
+            return mended
+
     # ---- reading ---------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
@@ -577,13 +610,32 @@ class DiskStore:
             answers = self._table.query(batch, threshold, threads)
         return [Answer([Hit(*row) for row in found], truncated) for found, truncated in answers]
 
-    def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
+    def stored(self, id: Id) -> StoreBatch:
         with self._damage():
             rows = self._table.stored([id])
         if isinstance(rows, int):
             raise _unknown(id)
-        evidence = rows[3]
-        return evidence if rows[2][0] else evidence[:0]
+        return StoreBatch(*rows)
+
+    def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
+        row = self.stored(id)
+        return row.evidence if row.sizes[0] else row.evidence[:0]
+
+    def batches(self) -> Iterator[tuple[list[Id], StoreBatch]]:
+        table = self._table
+        for place in range(table.places()):
+            for start in range(0, table.extent(place)[0], BATCH):
+                with self._damage():
+                    ids, rows = table.documents(place, start, start + BATCH)
+                yield ids, StoreBatch(*rows)
+
+    def nbytes(self) -> int:
+        files = [self._folder / CATALOG, *(layout.file_name(self._folder, kind, n) for _, n in self._numbers for kind in layout.KINDS)]
+        return sum(file.stat().st_size for file in files)
+
+    def heavy(self, limit: int) -> list[tuple[int, int, Id]]:
+        with self._damage():
+            return list(self._table.heavy(limit))
 
     def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
         table = self._table
@@ -602,6 +654,7 @@ class DiskStore:
             if self._lock is not None and mine:
                 self._lock.release()
             self._catalog = self._lock = None
+            self._table = _Closed(self._folder)
 
 
 def _entries(batch: StoreBatch) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:

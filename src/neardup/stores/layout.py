@@ -75,7 +75,7 @@ def write(folder: Path, kind: str, number: int, parameters: bytes, columns: Sequ
     aside = name.with_suffix(".part")
     try:
         with aside.open("wb") as file:
-            image.tofile(file)
+            file.write(image.data)
             file.write(first.tobytes() + later.tobytes())
             file.flush()
             os.fsync(file.fileno())
@@ -101,7 +101,7 @@ def read(folder: Path, kind: str, number: int, parameters: bytes) -> Layout:
     name = file_name(folder, kind, number)
 
     def damaged(what: str) -> CorruptIndexError:
-        remedy = "opened for writing once, the index makes it again" if kind == "segments" else "restore it from a copy"
+        remedy = "`neardup index check` makes it again" if kind == "segments" else "restore it from a copy"
         return CorruptIndexError(f"{name} {what}; {remedy}")
 
     with name.open("rb") as file:

@@ -61,6 +61,25 @@ class MemoryStore:
             raise _unknown(id)
         return evidence
 
+    def stored(self, id: Id) -> StoreBatch:
+        rows = self._table.stored(id)
+        if rows is None:
+            raise _unknown(id)
+        return StoreBatch(*rows)
+
+    def batches(self) -> Iterator[tuple[list[Id], StoreBatch]]:
+        ids, rows = self._table.documents()
+        yield ids, StoreBatch(*rows)
+
+    def nbytes(self) -> int:
+        return sum(self._table.nbytes())
+
+    def heavy(self, limit: int) -> list[tuple[int, int, Id]]:
+        return self._table.heavy(limit)
+
+    def check(self, threads: int = 1) -> list[str]:
+        return []
+
     def refresh(self) -> None:
         """Nobody else writes here."""
 
