@@ -9,7 +9,7 @@ from neardup.stores import disk
 #: So small that a short run folds and merges many times.
 disk.TAIL, disk.BULK, disk.SEGMENTS = 8, 6, 3
 
-WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon".split()
+WORDS = [f"word{i}" for i in range(20)]
 
 
 def text(rng):

@@ -1130,3 +1130,28 @@ def test_the_seeds_on_a_terminal():
     assert head.split() == ["similarity", "a", "b"]
     assert re.fullmatch(r" +0\.936  000_\w+\.txt  003_\w+\.txt", row)
     assert summary == "3 documents, 1 pair at 0.8 or above"
+
+
+# ---- an index on disk ------------------------------------------------------------------------------------------------
+
+
+def test_an_index_from_the_command_line(run, tmp_path):
+    """Documents are added, looked up, counted, removed and checked."""
+    corpus, query, index = tmp_path / "news.jsonl", tmp_path / "new.txt", tmp_path / "news.neardup"
+    corpus.write_text("".join(json.dumps(row) + "\n" for row in NEWS[:3]))
+    query.write_text(SHOUTED)
+    assert run("index", "add", index, corpus, "-t", "0.7", "--text", "text", "--id", "id") == (0, "", f"3 documents added, 3 in {index}\n")
+    done = run("index", "query", index, query)
+    assert [json.loads(line)["id"] for line in done.out.splitlines()] == ["m", "e"]
+    assert run("index", "query", index, query, "--top", "1", "--fail-on-duplicates", "-q").code == 1
+    stats = json.loads(run("index", "stats", index).out)
+    assert (stats["documents"], stats["threshold"], stats["heavy_buckets"]) == (3, 0.7, [])
+    assert run("index", "remove", index, "m").err == f"1 document removed, 2 in {index}\n"
+    assert run("index", "check", index).err == f"2 documents in {index}, all is well\n"
+    assert run("index", "compact", index).code == 0
+    assert [json.loads(line)["id"] for line in run("index", "query", index, query, "-q").out.splitlines()] == ["e"]
+    again = run("index", "add", index, corpus)
+    assert (again.code, again.out) == (2, "")
+    assert "document 'e' is in the index already" in again.err or "document 'r' is in the index already" in again.err
+    assert "no index in" in run("index", "query", tmp_path / "none", query).err
+    assert "threshold 0.7, not 0.9" in run("index", "add", index, corpus, "-t", "0.9").err

@@ -47,6 +47,15 @@ def folder(tmp_path, small):
     return path
 
 
+def flip(file, place, bit=2):
+    """Turn a bit of a file; it is another file then, since whoever has the old one mapped goes on with it."""
+    data = bytearray(file.read_bytes())
+    data[place] ^= 1 << bit
+    aside = file.with_suffix(".flipped")
+    aside.write_bytes(data)
+    aside.rename(file)
+
+
 def truth():
     """The same in memory."""
     index = Index(0.6)
@@ -233,9 +242,7 @@ def test_no_flipped_bit_gives_a_wrong_answer(folder, tmp_path, mode):
             copy = tmp_path / "copy"
             shutil.copytree(folder, copy)
             broken = copy / file.relative_to(folder)
-            data = bytearray(broken.read_bytes())
-            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-            broken.write_bytes(data)
+            flip(broken, rng.randrange(broken.stat().st_size), rng.randrange(8))
             try:
                 with Index.open(copy, mode=mode) as index:
                     assert answers(index) == expected
@@ -299,3 +306,116 @@ def test_a_full_disk_loses_nothing(tmp_path, small):
             assert index.ids() == list(range(added))
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+# ---- in and out ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verify", ["exact", "estimate"])
+def test_it_is_saved_and_loaded(tmp_path, verify):
+    """From memory to disk, from disk to disk, and back: the answers are the same."""
+    index = Index(0.6, verify=verify, bucket_limit=7)
+    index.add_many([*range(60), "", "empty"], [*TEXTS, "", "..."])
+    index.remove(3)
+    index.save(tmp_path / "a")
+    with Index.open(tmp_path / "a") as opened:
+        opened.save(tmp_path / "b")
+        assert answers(opened) == answers(index)
+    loaded = Index.load(tmp_path / "b")
+    assert (answers(loaded), loaded.bucket_limit, loaded.verify) == (answers(index), 7, verify)
+    with pytest.raises(FileExistsError, match="there is an index in .* already; name another folder"):
+        index.save(tmp_path / "a")
+
+
+def test_indexes_are_merged(tmp_path):
+    """Those of equal parameters, without an id in common; or nothing changes."""
+    with Index.open(tmp_path / "i", 0.6) as merged:
+        for start in (0, 30):
+            part = Index(0.6)
+            part.add_many(range(start, start + 30), TEXTS[start : start + 30])
+            merged.merge(part)
+        whole = Index(0.6)
+        whole.add_many(range(60), TEXTS)
+        assert answers(merged) == answers(whole)
+        with pytest.raises(DuplicateIdError, match="document 30 is in both, nothing was added; remove it from one of them"):
+            merged.merge(part)
+        with pytest.raises(IncompatibleError, match="verify is 'exact' here and 'estimate' there; only indexes of equal parameters"):
+            merged.merge(Index(0.6, verify="estimate"))
+
+
+def test_a_stored_document_is_looked_up(folder):
+    """By its id: what its text finds, without itself; in files, in the catalog and in memory."""
+    with Index.open(folder) as index:
+        for id in (0, 30, 58):
+            expected = [match for match in index.query(TEXTS[id]) if match.id != id]
+            assert index.query_stored(id) == expected
+            assert index.query_stored(id, top=1) == expected[:1]
+            assert Index.load(folder).query_stored(id) == expected
+
+
+def test_heavy_buckets_are_listed(tmp_path, small):
+    """The same on disk and in memory, with a document that is in them."""
+    texts = [f"the very same beginning of a template for all of these letters {i}" for i in range(40)]
+    with Index.open(tmp_path / "i", 0.5, bucket_limit=10) as index:
+        index.add_many(range(20), texts[:20])
+        for i in range(20, 40):
+            index.add(i, texts[i])
+        in_memory = Index(0.5, bucket_limit=10)
+        in_memory.add_many(range(40), texts)
+        heavy = index.stats().heavy_buckets
+        assert heavy == in_memory.stats().heavy_buckets
+        assert heavy[0].members > 10
+        assert index.query(texts[0]).truncated
+        assert index.query(texts[0]) == in_memory.query(texts[0])
+
+
+def test_checking_mends_what_is_derived(folder):
+    """A damaged segment is written again, damaged documents are said."""
+    with Index.open(folder) as index:
+        assert index.check() == []
+        segment, documents = min((folder / "segments").iterdir()), min((folder / "documents").iterdir())
+        flip(segment, segment.stat().st_size // 2)
+        assert index.check() == [str(segment)]
+        assert answers(index) == truth()
+        flip(documents, documents.stat().st_size // 2)
+        with pytest.raises(CorruptIndexError, match=r"is damaged in the block at byte .*; restore it from a copy"):
+            index.check()
+
+
+def test_batches_say_how_far_they_came(tmp_path):
+    """What was added before the batch of an error stays, and is counted."""
+    with Index.open(tmp_path / "i") as index:
+        with pytest.raises(TypeError) as error:
+            index.add_many(iter(range(10)), iter([*TEXTS[:9], None]), batch_size=4)
+        assert index.ids() == list(range(8))
+        if sys.version_info >= (3, 11):
+            assert error.value.__notes__ == ["8 documents were added, in batches of 4, before the one of this error"]
+        index.add_many(range(8, 20), TEXTS[8:20], batch_size=5)
+        assert len(index) == 20
+
+
+def test_readers_beside_a_writer(tmp_path):
+    """Four processes read while one writes, folds and merges: no error, and no document twice or half there."""
+    path = tmp_path / "i"
+    Index.open(path, 0.5).close()
+    code = f"""
+import sys, time
+from neardup import Index
+end, seen = time.monotonic() + 4, 0
+with Index.open({str(path)!r}, mode="r") as index:
+    while time.monotonic() < end:
+        index.refresh()
+        ids = index.ids()
+        assert len(ids) == len(set(ids)) == len(index)
+        for id in ids[-3:]:
+            index.query_stored(id)
+        index.query("one common beginning of every text word1 word2")
+        seen += 1
+assert seen > 5
+"""
+    with subprocess.Popen([sys.executable, WRITER, path, "99"], stdout=subprocess.DEVNULL) as writer:
+        readers = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+        said = [reader.communicate()[1] for reader in readers]
+        assert writer.poll() is None
+        writer.kill()
+    assert [reader.returncode for reader in readers] == [0] * 4, said

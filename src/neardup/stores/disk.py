@@ -578,13 +578,12 @@ class DiskStore:
                 (said,) = self._catalog.execute("pragma integrity_check(1)").fetchone()
             if said != "ok":
                 raise CorruptIndexError(f"{self._folder / CATALOG} is damaged: {said}; restore the folder from a copy")
-            self.refresh()
             mended = []
             for _, number in self._numbers:
                 segment = layout.file_name(self._folder, "segments", number)
-                before = xxhash.xxh3_128_digest(segment.read_bytes())
+                before = _digest(segment)
                 self._derive(number, layout.read(self._folder, "documents", number, self._parameters), threads)
-                if xxhash.xxh3_128_digest(segment.read_bytes()) != before:
+                if _digest(segment) != before:
                     mended.append(str(segment))
             self.refresh()
             return mended
@@ -655,6 +654,17 @@ class DiskStore:
                 self._lock.release()
             self._catalog = self._lock = None
             self._table = _Closed(self._folder)
+
+
+def _digest(path: Path) -> bytes | None:
+    """What tells whether a file has changed; None where there is none."""
+    if not path.exists():
+        return None
+    hasher = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            hasher.update(part)
+    return hasher.digest()
 
 
 def _entries(batch: StoreBatch) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:

@@ -77,7 +77,7 @@ class MemoryStore:
     def heavy(self, limit: int) -> list[tuple[int, int, Id]]:
         return self._table.heavy(limit)
 
-    def check(self, threads: int = 1) -> list[str]:
+    def check(self, threads: int = 1) -> list[str]:  # noqa: ARG002  there is nothing to read
         return []
 
     def refresh(self) -> None:
