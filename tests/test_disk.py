@@ -323,7 +323,7 @@ def test_it_is_saved_and_loaded(tmp_path, verify):
         assert answers(opened) == answers(index)
     loaded = Index.load(tmp_path / "b")
     assert (answers(loaded), loaded.bucket_limit, loaded.verify) == (answers(index), 7, verify)
-    with pytest.raises(FileExistsError, match="there is an index in .* already; name another folder"):
+    with pytest.raises(FileExistsError, match=r"there is an index in .* already; name another folder"):
         index.save(tmp_path / "a")
 
 
@@ -378,7 +378,7 @@ def test_checking_mends_what_is_derived(folder):
         assert index.check() == [str(segment)]
         assert answers(index) == truth()
         flip(documents, documents.stat().st_size // 2)
-        with pytest.raises(CorruptIndexError, match=r"is damaged in the block at byte .*; restore it from a copy"):
+        with pytest.raises(CorruptIndexError, match=r"is damaged in .*; restore it from a copy"):
             index.check()
 
 
