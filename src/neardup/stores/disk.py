@@ -8,15 +8,19 @@ named before the catalog knows of it. docs/reference/format.md describes all of 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import struct
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -29,7 +33,7 @@ from neardup.errors import CorruptIndexError, DuplicateIdError, IncompatibleErro
 from neardup.stores import Answer, Hit, Id, PairBatch, StoreBatch, layout
 
 Mode = Literal["a", "r"]
-Removed = npt.NDArray[np.uint32]
+Run = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8], npt.NDArray[np.uint32]]
 
 CATALOG = "catalog.sqlite"
 #: Documents of the tail, and their words of evidence, at which it is folded into files.
@@ -40,6 +44,10 @@ BULK = 2048
 SEGMENTS = 8
 #: Entries paired at a time, and documents taken out at a time.
 SLICE, BATCH = 1024, 1 << 16
+#: Words of evidence merged at a time.
+BATCH_WORDS = 1 << 24
+#: The types of a documents file's columns.
+DOCUMENT_TYPES = (np.uint32, np.uint64, np.uint8, np.uint64, np.uint32, np.uint64, np.uint32, np.uint32)
 #: In place of the entry of a document without shingles; the mark of a list of copies.
 NONE, LIST = 2**32 - 1, 2**31
 
@@ -233,6 +241,8 @@ class DiskStore:
                     catalog.execute("insert into state values (1, 0, 0)")
             known = {f"{number:08}" for (number,) in self._catalog.execute("select number from files")}
         layout.sync_folder(self._folder)
+        for left in self._folder.glob("merging-*"):
+            shutil.rmtree(left)
         for kind in layout.KINDS:
             for file in (self._folder / kind).iterdir():
                 if file.name[:8].isdigit() and file.name[8:] in ("", ".part") and file.name not in known:
@@ -490,36 +500,39 @@ class DiskStore:
             one.evidence,
             np.ascontiguousarray(one.fingerprints.T).ravel(),
         ]
-        layout.write(self._folder, "documents", number, self._parameters, columns)
+        layout.write(self._folder, "documents", number, self._parameters, [layout.column(values) for values in columns])
         self._derive(number, layout.read(self._folder, "documents", number, self._parameters), threads)
         return number
 
     def _derive(self, number: int, documents: layout.Layout, threads: int = 1) -> None:
         """Write the segment of a file of documents."""
         bands = self._shape[0]
-        types = (np.uint32, np.uint64, np.uint8, np.uint64, np.uint32, np.uint64, np.uint32, np.uint32)
-        data = np.fromfile(documents.path, np.uint8)
-        checksums = _kernels.block_checksums(data[: documents.data])
-        if checksums.tobytes() != data[documents.data :].tobytes():
-            offset = int(np.flatnonzero(checksums != data[documents.data :].view(np.uint64))[0]) * layout.BLOCK
-            raise CorruptIndexError(f"{documents.path} is damaged in the block at byte {offset}; restore it from a copy")
+        (_, count), (_, entries) = documents.columns[0], documents.columns[3]
+        set_hashes = layout.values(documents, 3, np.uint64)
+        members, copies = _members(layout.values(documents, 0, np.uint32), entries)
 
-        def column(i: int) -> npt.NDArray[Any]:
-            start, count = documents.columns[i]
-            return np.frombuffer(data, types[i], count, start)
+        def ids() -> npt.NDArray[np.uint32]:
+            ends = np.concatenate((np.zeros(1, np.uint64), layout.values(documents, 1, np.uint64)))
+            return _kernels.id_fingerprints(layout.values(documents, 2, np.uint8), ends, self._seed)
 
-        entries, id_ends, ids, set_hashes = (column(i) for i in range(4))
-        fingerprints = column(7).reshape(bands, len(set_hashes))
-        members, copies = _members(entries, len(set_hashes))
-        offsets = np.concatenate((np.zeros(1, np.uint64), id_ends))
-        with ThreadPoolExecutor(threads) as pool:
-            by_band = list(pool.map(lambda band: _kernels.sorted_run(fingerprints[band], set_hashes, band), range(bands)))
-        runs = [
-            _kernels.sorted_run((set_hashes >> np.uint64(32)).astype(np.uint32)),
-            _kernels.sorted_run(_kernels.id_fingerprints(ids, offsets, self._seed)),
-            *by_band,
-        ]
-        columns = [members, copies, *(array for run in runs for array in run)]
+        def of_band(band: int) -> Run:
+            fingerprints = layout.values(documents, 7, np.uint32, band * entries, (band + 1) * entries)
+            return _kernels.sorted_run(fingerprints, set_hashes, band)
+
+        def runs() -> Iterator[npt.NDArray[Any]]:
+            yield from _kernels.sorted_run((set_hashes >> np.uint64(32)).astype(np.uint32))
+            yield from _kernels.sorted_run(ids())
+            with ThreadPoolExecutor(threads) as pool:
+                for first in range(0, bands, threads):  # no more at a time than are worked on
+                    for run in pool.map(of_band, range(first, min(first + threads, bands))):
+                        yield from run
+
+        pieces = runs()
+        columns = [layout.column(members), layout.column(copies)]
+        for numbers in (entries, count, *[entries] * bands):
+            directory = (1 << min(max((numbers // 16).bit_length() - 1, 0), 24)) + 1
+            for type, length in ((np.uint32, directory), (np.uint8, numbers), (np.uint32, numbers)):
+                columns.append(layout.Column(type, length, islice(pieces, 1)))
         layout.write(self._folder, "segments", number, self._parameters, columns)
 
     def _merge_if_many(self, threads: int) -> None:
@@ -534,15 +547,11 @@ class DiskStore:
 
     def _merge(self, first: int, last: int, threads: int) -> None:
         """Write the living documents of some segments that follow one another to one."""
-        ids: list[Id] = []
-        parts = []
-        for place in range(first, last):
-            with self._damage():
-                names, rows = self._table.documents(place, 0, 2**32 - 1)
-            ids += names
-            parts.append(StoreBatch(*rows))
-        number = self._write(ids, StoreBatch.concatenate(parts), threads) if ids else None
-        old = [number for _, number in self._numbers[first:last]]
+        with self._transaction() as catalog:
+            number = self._next(catalog)
+        with tempfile.TemporaryDirectory(prefix="merging-", dir=self._folder) as scratch, self._damage():
+            documents = self._gather(range(first, last), Path(scratch), number, threads)
+        old = [dead for _, dead in self._numbers[first:last]]
         sequence = self._numbers[first][0]
         with self._transaction() as catalog:
             gone = []
@@ -551,16 +560,66 @@ class DiskStore:
                 gone += [_sum(*row) for row in catalog.execute("select number, document from removals where number = ?", (dead,))]
                 catalog.execute("delete from files where number = ?", (dead,))
                 catalog.execute("delete from removals where number = ?", (dead,))
-            row = (sequence, number, len(ids))
-            if number is not None:
+            row = (sequence, number, documents)
+            if documents:
                 catalog.execute("insert into files values (?, ?, ?, ?)", (*row, _sum(*row)))
-            self._count(catalog, [_sum(*row)] if number is not None else [], gone)
-        segments = [(self._segment(number), np.zeros(0, np.uint32))] if number is not None else []
+            self._count(catalog, [_sum(*row)] if documents else [], gone)
+        segments = [(self._segment(number), np.zeros(0, np.uint32))] if documents else []
         self._table.replace(first, last, segments, tail=False)
-        self._numbers[first:last] = [(sequence, number)] if number is not None else []
+        self._numbers[first:last] = [(sequence, number)] if documents else []
         for dead in old:
             for kind in layout.KINDS:
                 layout.file_name(self._folder, kind, dead).unlink(missing_ok=True)
+
+    def _gather(self, places: range, scratch: Path, number: int, threads: int) -> int:
+        """Write the living documents at some places to one file, column by column, and its segment. How many they are."""
+        bands, _, slots = self._shape
+        spills = [_Spill(scratch / str(i), type) for i, type in enumerate([*DOCUMENT_TYPES[:-1], *[np.uint32] * bands])]
+        known: dict[bytes, int] = {}
+        count = id_bytes = words = 0
+        for place in places:
+            for ids, batch in self._taken(place):
+                entries, first = _entries(batch)
+                one = batch.take(first)
+                names = np.empty(len(first), np.uint32)
+                fresh: list[int] = []
+                for i in range(len(first)):
+                    evidence = one.evidence[int(one.offsets[i]) : int(one.offsets[i + 1])]
+                    same = hashlib.blake2b(
+                        one.set_hashes[i].tobytes() + one.sizes[i].tobytes() + evidence.tobytes(), digest_size=16
+                    ).digest()
+                    before = len(known)
+                    names[i] = known.setdefault(same, before)
+                    if len(known) > before:
+                        fresh.append(i)
+                new = one.take(np.array(fresh, np.int64))
+                data, ends = _kernels.pack_ids(ids)
+                there = entries != NONE
+                entries[there] = names[entries[there]]
+                columns = [entries, ends + np.uint64(id_bytes), data, new.set_hashes]
+                columns += (
+                    [np.zeros(0, np.uint32), new.offsets[1:] + np.uint64(words)] if not slots else [new.sizes, np.zeros(0, np.uint64)]
+                )
+                for spill, values in zip(spills, [*columns, new.evidence, *new.fingerprints.T], strict=True):
+                    spill.add(values)
+                count, id_bytes, words = count + len(ids), id_bytes + len(data), words + len(new.evidence)
+        for spill in spills:
+            spill.file.close()
+        if count:
+            fingerprints = layout.Column(np.uint32, bands * len(known), (piece for spill in spills[7:] for piece in spill.pieces()))
+            columns_ = [*(layout.Column(spill.type, spill.count, spill.pieces()) for spill in spills[:7]), fingerprints]
+            layout.write(self._folder, "documents", number, self._parameters, columns_)
+            self._derive(number, layout.read(self._folder, "documents", number, self._parameters), threads)
+        return count
+
+    def _taken(self, place: int) -> Iterator[tuple[list[Id], StoreBatch]]:
+        """The living documents at a place, so many at a time that their evidence stays small."""
+        documents, _ = self._table.extent(place)
+        words = layout.read(self._folder, "documents", self._numbers[place][1], self._parameters).columns[6][1]
+        step = max(1, min(BATCH, BATCH_WORDS * max(documents, 1) // max(words, 1)))
+        for start in range(0, documents, step):
+            ids, rows = self._table.documents(place, start, start + step)
+            yield ids, StoreBatch(*rows)
 
     def compact(self, threads: int = 1) -> None:
         """Fold the tail into files and merge all of them into one, without what was removed."""
@@ -654,6 +713,23 @@ class DiskStore:
                 self._lock.release()
             self._catalog = self._lock = None
             self._table = _Closed(self._folder)
+
+
+class _Spill:
+    """A column that grows in a file of its own."""
+
+    def __init__(self, path: Path, type: npt.DTypeLike) -> None:
+        self.path, self.type, self.count = path, type, 0
+        self.file = path.open("wb")
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        self.file.write(np.ascontiguousarray(values, self.type).data)
+        self.count += len(values)
+
+    def pieces(self) -> Iterator[npt.NDArray[Any]]:
+        with self.path.open("rb") as file:
+            while part := file.read(layout.PIECE):
+                yield np.frombuffer(part, self.type)
 
 
 def _digest(path: Path) -> bytes | None:

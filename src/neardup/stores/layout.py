@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ HEADER = struct.Struct("<8sIIQQQII")
 COLUMN = struct.Struct("<QQ")
 #: Columns begin at multiples of this, blocks at multiples of the other.
 ALIGNMENT, BLOCK = 64, 1 << 14
+#: Bytes read at a time, a multiple of a block.
+PIECE = 1 << 22
 
 
 class Layout(NamedTuple):
@@ -52,31 +54,49 @@ def _padded(length: int, to: int) -> int:
     return -length % to
 
 
-def write(folder: Path, kind: str, number: int, parameters: bytes, columns: Sequence[npt.NDArray[Any]]) -> None:
-    """Write a file aside, sync it, and give it its name."""
+class Column(NamedTuple):
+    """Values to write: their type, how many, and they, in pieces."""
+
+    type: npt.DTypeLike
+    length: int
+    pieces: Iterable[npt.NDArray[Any]]
+
+
+def column(values: npt.NDArray[Any]) -> Column:
+    """A column that is there as a whole."""
+    return Column(values.dtype, len(values), [values])
+
+
+def write(folder: Path, kind: str, number: int, parameters: bytes, columns: Sequence[Column]) -> None:
+    """Write a file aside, piece by piece, sync it, and give it its name."""
     places, at = [], HEADER.size + COLUMN.size * len(columns) + len(parameters)
-    for column in columns:
+    for values in columns:
         at += _padded(at, ALIGNMENT)
-        places.append((at, len(column)))
-        at += column.nbytes
+        places.append((at, values.length))
+        at += values.length * np.dtype(values.type).itemsize
     data = at + _padded(at, ALIGNMENT)
-    image = np.zeros(data, np.uint8)
-    for (start, _), column in zip(places, columns, strict=True):
-        image[start : start + column.nbytes] = np.ascontiguousarray(column).view(np.uint8)
-    header = HEADER.pack(MAGIC, FORMAT, KINDS[kind], number, data, 0, len(columns), len(parameters))
-    header += b"".join(COLUMN.pack(*place) for place in places) + parameters
-    image[: len(header)] = np.frombuffer(header, np.uint8)
-    later = _kernels.block_checksums(image)[1:]
-    # The first block holds the checksum of all the others, and its own stands with them.
-    digest = struct.pack("<Q", xxhash.xxh3_64_intdigest(later.tobytes()))
-    image[32:40] = np.frombuffer(digest, np.uint8)
-    first = _kernels.block_checksums(image[:BLOCK])
+    table = b"".join(COLUMN.pack(*place) for place in places) + parameters
+
+    def header(digest: int) -> bytes:
+        return HEADER.pack(MAGIC, FORMAT, KINDS[kind], number, data, digest, len(columns), len(parameters)) + table
+
     name = file_name(folder, kind, number)
     aside = name.with_suffix(".part")
     try:
-        with aside.open("wb") as file:
-            file.write(image.data)
-            file.write(first.tobytes() + later.tobytes())
+        with aside.open("w+b") as file:
+            file.write(header(0))
+            for (start, _), values in zip(places, columns, strict=True):
+                file.write(bytes(start - file.tell()))
+                for piece in values.pieces:
+                    file.write(np.ascontiguousarray(piece, values.type).data)
+            file.write(bytes(data - file.tell()))
+            later = b"".join(_checksums(file, BLOCK, data))
+            # The first block holds the checksum of all the others, and its own stands with them.
+            file.seek(0)
+            file.write(header(xxhash.xxh3_64_intdigest(later)))
+            first = b"".join(_checksums(file, 0, min(BLOCK, data)))
+            file.seek(data)
+            file.write(first + later)
             file.flush()
             os.fsync(file.fileno())
         aside.rename(name)
@@ -84,6 +104,38 @@ def write(folder: Path, kind: str, number: int, parameters: bytes, columns: Sequ
         aside.unlink(missing_ok=True)
         raise
     sync_folder(name.parent)
+
+
+def _checksums(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+    """The checksums of a file's blocks from one place to another."""
+    file.seek(start)
+    while start < stop:
+        part = file.read(min(PIECE, stop - start))
+        yield _kernels.block_checksums(np.frombuffer(part, np.uint8)).tobytes()
+        start += len(part)
+
+
+def values(layout: Layout, number: int, type: npt.DTypeLike, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+    """Values of a column, the blocks that hold them checked.
+
+    Raises
+    ------
+    CorruptIndexError
+        If one of the blocks is not what was written.
+    """
+    offset, count = layout.columns[number]
+    size = np.dtype(type).itemsize
+    first, last = offset + size * start, offset + size * (count if stop is None else stop)
+    begin, end = first // BLOCK * BLOCK, min(last + _padded(last, BLOCK), layout.data)
+    with open(layout.path, "rb") as file:  # noqa: PTH123  a path as the kernels take it
+        file.seek(begin)
+        part = np.frombuffer(file.read(end - begin), np.uint8)
+        file.seek(layout.data + 8 * (begin // BLOCK))
+        written = np.frombuffer(file.read(8 * -(-(end - begin) // BLOCK)), np.uint64)
+    wrong = np.flatnonzero(_kernels.block_checksums(part) != written)
+    if len(wrong):
+        raise CorruptIndexError(f"{layout.path} is damaged in the block at byte {begin + int(wrong[0]) * BLOCK}; restore it from a copy")
+    return part[first - begin : last - begin].view(type)
 
 
 def read(folder: Path, kind: str, number: int, parameters: bytes) -> Layout:
