@@ -1154,4 +1154,9 @@ def test_an_index_from_the_command_line(run, tmp_path):
     assert (again.code, again.out) == (2, "")
     assert "document 'e' is in the index already" in again.err or "document 'r' is in the index already" in again.err
     assert "no index in" in run("index", "query", tmp_path / "none", query).err
+    for command in (["remove", "none", "m"], ["check", "none"], ["compact", "none"], ["stats", "none"]):
+        assert run("index", *command).err == "neardup: no index in 'none'; name another folder, or add documents to make one\n"
+    assert run("index", "add", tmp_path / "none", tmp_path / "nothing.jsonl").code == 2
+    assert not (tmp_path / "none").exists()
+    assert "0 documents added to" in again.err
     assert "threshold 0.7, not 0.9" in run("index", "add", index, corpus, "-t", "0.9").err

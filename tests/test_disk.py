@@ -4,9 +4,11 @@ import contextlib
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -129,9 +131,10 @@ def test_what_is_no_index_is_said(tmp_path):
     (tmp_path / "file").write_text("text")
     with pytest.raises(NotADirectoryError, match="is a file; an index is a folder, name another path"):
         Index.open(tmp_path / "file")
-    with pytest.raises(FileNotFoundError, match=r"no index in .*; name another folder, or make one with mode='a'"):
-        Index.open(tmp_path, mode="r")
-    with pytest.raises(ParameterError, match="mode is 'w'; it is 'a' to read and write, or 'r' to read"):
+    for mode in ("r", "r+"):
+        with pytest.raises(FileNotFoundError, match=r"no index in .*; name another folder, or add documents to make one"):
+            Index.open(tmp_path, mode=mode)
+    with pytest.raises(ParameterError, match="mode is 'w'; it is 'a' to read and write, 'r\\+' where there is an index, or 'r' to read"):
         Index.open(tmp_path, mode="w")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
@@ -380,6 +383,40 @@ def test_checking_mends_what_is_derived(folder):
         flip(documents, documents.stat().st_size // 2)
         with pytest.raises(CorruptIndexError, match=r"is damaged in .*; restore it from a copy"):
             index.check()
+
+
+def test_checking_reads_every_byte(tmp_path):
+    """A bit of any block of a large file of documents is found, wherever it is: nothing else reads some of them."""
+    with Index.open(tmp_path / "i") as index:
+        index.add_many(range(2500), [" ".join(f"word{i * j}" for j in range(60)) for i in range(2500)])
+        (documents,) = (tmp_path / "i" / "documents").iterdir()
+        whole = documents.read_bytes()
+        assert index.check() == []
+        for place in range(100, len(whole), 5 << 14):
+            flip(documents, place)
+            with pytest.raises(CorruptIndexError, match=r"is damaged in .*; restore it from a copy"):
+                index.check()
+            flip(documents, place)
+        assert index.check() == []
+
+
+def test_no_number_is_given_twice(folder):
+    """A catalog that would write a file over another is refused."""
+    with contextlib.closing(sqlite3.connect(folder / "catalog.sqlite")) as catalog, catalog:
+        catalog.execute("update state set next = 2")
+    with pytest.raises(CorruptIndexError, match="rows are not what was written"):
+        Index.open(folder)
+
+
+def test_all_ids_while_segments_are_merged(tmp_path, small):
+    """Listing ids beside a thread that adds and merges gives each document once, in order."""
+    with Index.open(tmp_path / "i", 0.5) as index, ThreadPoolExecutor(1) as pool:
+        adding = pool.submit(lambda: [index.add(i, TEXTS[i % 60]) for i in range(300)])
+        while not adding.done():
+            ids = index.ids()
+            assert ids == list(range(len(ids)))
+        adding.result()
+        assert len(index.ids()) == 300
 
 
 def test_batches_say_how_far_they_came(tmp_path):

@@ -4,26 +4,14 @@ use crate::mapped::Checked;
 use crate::segment::{Removed, Segment};
 use crate::sign::on_threads;
 use crate::store::Store;
-use crate::table::{Bar, Row, Table};
+use crate::table::{self, Bar, Row, Table};
 use std::sync::Arc;
 
 /// Entries and documents are found in a segment, by its place, or in the tail, whose place is after all of theirs.
 pub type Place = (u32, u32);
 
-/// One verified candidate of a look-up.
-#[derive(Clone, Copy)]
-pub struct Found {
-    pub entry: Place,
-    pub agreement: u32,
-    pub size: u32,
-}
-
-/// What one look-up found; `truncated` when it met a bucket longer than the limit.
-#[derive(Default)]
-pub struct Answer {
-    pub found: Vec<Found>,
-    pub truncated: bool,
-}
+pub type Found = table::Found<Place>;
+pub type Answer = table::Answer<Place>;
 
 pub struct Segments {
     pub segments: Vec<(Arc<Segment>, Removed)>,

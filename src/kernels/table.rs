@@ -62,8 +62,9 @@ impl Bar {
 }
 
 /// One verified candidate of a look-up.
-pub struct Found {
-    pub entry: u32,
+#[derive(Clone, Copy)]
+pub struct Found<Entry = u32> {
+    pub entry: Entry,
     /// The verification hashes that both have, or the slots in which their lean signatures agree.
     pub agreement: u32,
     pub size: u32,
@@ -71,8 +72,8 @@ pub struct Found {
 
 /// What one look-up found; `truncated` when it met a bucket longer than the limit.
 #[derive(Default)]
-pub struct Answer {
-    pub found: Vec<Found>,
+pub struct Answer<Entry = u32> {
+    pub found: Vec<Found<Entry>>,
     pub truncated: bool,
 }
 

@@ -485,14 +485,19 @@ def index_add(
       neardup index add news.neardup january.jsonl february.jsonl
       neardup index add essays.neardup essays/ --threshold 0.5
     """
-    job = Job(inputs, text=text, id=id, glob=glob, quiet=quiet)
-    with progress(quiet=quiet) as tell, neardup.Index.open(path, threshold) as index:
-        corpus, done = job.read(inputs, tell), 0
-        for batch in corpus.batches(65_536):
-            index.add_many(batch.ids, batch.texts)
-            done += len(batch.ids)
-            tell("adding", done, corpus=corpus)
-        said = f"{count(done, 'document')} added, {len(index):,} in {path}"
+    done = 0
+    with progress(quiet=quiet) as tell:
+        corpus = Job(inputs, text=text, id=id, glob=glob, quiet=quiet).read(inputs, tell)
+        with neardup.Index.open(path, threshold) as index:
+            try:
+                for batch in corpus.batches(65_536):
+                    index.add_many(batch.ids, batch.texts)
+                    done += len(batch.ids)
+                    tell("adding", done, corpus=corpus)
+            except BaseException:
+                note(f"{count(done, 'document')} added to {path}, and then this:", quiet=quiet)
+                raise
+            said = f"{count(done, 'document')} added, {len(index):,} in {path}"
     note(said, quiet=quiet)
 
 
@@ -503,7 +508,7 @@ def index_remove(path: IndexArgument, ids: Annotated[list[str], typer.Argument(m
     Examples:
       neardup index remove news.neardup story-17 story-18
     """
-    with neardup.Index.open(path) as index:
+    with neardup.Index.open(path, mode="r+") as index:
         for name in ids:
             index.remove(known_id(index, name))
         said = f"{count(len(ids), 'document')} removed, {len(index):,} in {path}"
@@ -584,7 +589,7 @@ def index_check(path: IndexArgument, quiet: QuietOption = False) -> None:
     Examples:
       neardup index check news.neardup
     """
-    with neardup.Index.open(path) as index:
+    with neardup.Index.open(path, mode="r+") as index:
         mended = index.check()
         said = f"{count(len(index), 'document')} in {path}, all is well" + (f"; made again: {', '.join(mended)}" if mended else "")
     note(said, quiet=quiet)
@@ -597,7 +602,7 @@ def index_compact(path: IndexArgument, quiet: QuietOption = False) -> None:
     Examples:
       neardup index compact news.neardup
     """
-    with neardup.Index.open(path) as index:
+    with neardup.Index.open(path, mode="r+") as index:
         index.compact()
         said = f"{count(len(index), 'document')} in {path}, {index.stats().nbytes:,} bytes"
     note(said, quiet=quiet)

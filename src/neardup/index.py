@@ -215,7 +215,7 @@ class Index:
         banding: Banding | None = None,
         verify: Literal["exact", "estimate"] | None = None,
         bucket_limit: int | None = None,
-        mode: Literal["a", "r"] = "a",
+        mode: Literal["a", "r+", "r"] = "a",
     ) -> Index:
         """An index in a folder; made there when there is none.
 
@@ -229,14 +229,14 @@ class Index:
         threshold, recall, shingling, minhash, banding, verify, bucket_limit
             As for :class:`Index`, when the index is new. One that is there knows its own: any that is given must agree.
         mode
-            ``"a"`` reads and writes; ``"r"`` only reads, and makes nothing.
+            ``"a"`` reads and writes, and makes an index where there is none; ``"r+"`` does not make one; ``"r"`` only reads.
 
         Raises
         ------
         IncompatibleError
             If a parameter is not that of the index.
         FileNotFoundError
-            If there is no index and ``mode`` is ``"r"``.
+            If there is no index and ``mode`` is not ``"a"``.
         BlockingIOError
             If another process, or this one, has it open for writing.
         CorruptIndexError
@@ -260,14 +260,14 @@ class Index:
         """
         from neardup.stores import disk
 
-        if not one_of(mode, "a", "r"):
-            raise ParameterError(f"mode is {mode!r}; it is 'a' to read and write, or 'r' to read")
+        if not one_of(mode, "a", "r+", "r"):
+            raise ParameterError(f"mode is {mode!r}; it is 'a' to read and write, 'r+' where there is an index, or 'r' to read")
         stored = disk.read_parameters(path)
         given = dict(recall=recall, shingling=shingling, minhash=minhash, banding=banding, verify=verify, bucket_limit=bucket_limit)
         named = {name: value for name, value in given.items() if value is not None}
         if stored is None:
-            if mode == "r":
-                raise FileNotFoundError(f"no index in {os.fspath(path)!r}; name another folder, or make one with mode='a'")
+            if mode != "a":
+                raise FileNotFoundError(f"no index in {os.fspath(path)!r}; name another folder, or add documents to make one")
             index = cls(0.8 if threshold is None else threshold, **named)  # type: ignore[arg-type]  # as they were given
             parameters = {**index._described(), "recall": 0.99 if recall is None else recall, "id_seed": secrets.randbits(63)}
         else:
@@ -279,7 +279,9 @@ class Index:
             for name, value in wanted.items():
                 if value is not None and value != own[name]:
                     raise IncompatibleError(f"the index in {os.fspath(path)!r} has {name} {own[name]!r}, not {value!r}; leave it out")
-        index._store = disk.DiskStore(path, parameters, index.banding.bands, index.bucket_limit, index._verification.slots, mode)
+        index._store = disk.DiskStore(
+            path, parameters, index.banding.bands, index.bucket_limit, index._verification.slots, writes=mode != "r"
+        )
         return index
 
     def _described(self) -> dict[str, Any]:

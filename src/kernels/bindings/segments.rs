@@ -1,11 +1,11 @@
 //! An index on disk: its segments, and what is made of arrays to write them.
 
-use super::tables::{id_bytes, Batch, IdList};
-use super::{cut, Array1, Array2};
+use super::tables::{id_bytes, Batch, IdList, RowArrays, Rows};
+use super::{cut, Array1};
 use crate::mapped::{self, Checked, Column, Damage, Mapped};
 use crate::segment::{id_fingerprint, sorted_run as sort, DocumentColumns, Removed, Run, SegmentColumns};
 use crate::segments::{Found, Place, Segments};
-use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -165,57 +165,23 @@ impl Hits {
     }
 }
 
-/// Documents taken out, as another index may take them in.
-struct Taken {
-    set_hashes: Vec<u64>,
-    sizes: Vec<u32>,
-    evidence: Vec<u32>,
-    offsets: Vec<u64>,
-    fingerprints: Vec<u32>,
-}
-
-type TakenArrays<'py> = (Array2<'py, u32>, Array1<'py, u64>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u64>);
-
-impl Taken {
-    fn of(index: &Segments, documents: &[Place], bands: usize, width: usize) -> Checked<Self> {
-        let mut taken = Taken { set_hashes: vec![], sizes: vec![], evidence: vec![], offsets: vec![0], fingerprints: vec![] };
-        let mut tail = None;
-        for &document in documents {
-            match index.entry(document)? {
-                Some(entry) => {
-                    let (set_hash, size, evidence) = index.row(entry)?;
-                    taken.set_hashes.push(set_hash);
-                    taken.sizes.push(size);
-                    taken.evidence.extend_from_slice(evidence);
-                    if index.is_tail(entry) {
-                        let all = tail.get_or_insert_with(|| index.tail.table.fingerprints(0..index.tail.table.len() as u32, 1));
-                        taken.fingerprints.extend_from_slice(&all[entry.1 as usize * bands..][..bands]);
-                    } else {
-                        taken.fingerprints.extend(index.fingerprints(entry.0 as usize, &[entry.1])?);
-                    }
-                }
-                None => {
-                    taken.set_hashes.push(0);
-                    taken.sizes.push(0);
-                    taken.evidence.resize(taken.evidence.len() + width, 0);
-                    taken.fingerprints.resize(taken.fingerprints.len() + bands, 0);
-                }
-            }
-            taken.offsets.push(taken.evidence.len() as u64);
+/// The rows of some documents.
+fn rows_of(index: &Segments, documents: &[Place], bands: usize, slots: usize) -> Checked<Rows> {
+    let (mut rows, mut tail) = (Rows::default(), None);
+    for &document in documents {
+        let Some(entry) = index.entry(document)? else {
+            rows.push_empty(bands, slots);
+            continue;
+        };
+        let row = index.row(entry)?;
+        if index.is_tail(entry) {
+            let all = tail.get_or_insert_with(|| index.tail.table.fingerprints(0..index.tail.table.len() as u32, 1));
+            rows.push(row, &all[entry.1 as usize * bands..][..bands]);
+        } else {
+            rows.push(row, &index.fingerprints(entry.0 as usize, &[entry.1])?);
         }
-        Ok(taken)
     }
-
-    fn arrays<'py>(self, py: Python<'py>, bands: usize) -> PyResult<TakenArrays<'py>> {
-        let n = self.sizes.len();
-        Ok((
-            self.fingerprints.into_pyarray(py).reshape([n, bands])?,
-            self.set_hashes.into_pyarray(py),
-            self.sizes.into_pyarray(py),
-            self.evidence.into_pyarray(py),
-            self.offsets.into_pyarray(py),
-        ))
-    }
+    Ok(rows)
 }
 
 /// Segments, and a tail in memory: an index on disk as it is searched. Safe to use from many threads; each call is atomic.
@@ -357,13 +323,15 @@ impl SegmentTable {
         py.detach(|| self.index.read().unwrap().tail.table.nbytes()[1] / 4)
     }
 
-    /// The ids of the documents of a range at a place that were not removed.
-    fn ids<'py>(&self, py: Python<'py>, place: u32, start: u32, stop: u32) -> PyResult<Bound<'py, PyList>> {
+    /// All ids, in order of insertion.
+    fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let mut ids = IdList::default();
         py.detach(|| {
             let index = self.index.read().unwrap();
-            for document in there(&index, place, start, stop) {
-                ids.push(index.id(document)?);
+            for place in 0..=index.segments.len() as u32 {
+                for document in there(&index, place, 0, u32::MAX) {
+                    ids.push(index.id(document)?);
+                }
             }
             Ok(())
         })
@@ -372,7 +340,7 @@ impl SegmentTable {
     }
 
     /// The documents of a range at a place that were not removed: their ids, and their rows.
-    fn documents<'py>(&self, py: Python<'py>, place: u32, start: u32, stop: u32) -> PyResult<(Bound<'py, PyList>, TakenArrays<'py>)> {
+    fn documents<'py>(&self, py: Python<'py>, place: u32, start: u32, stop: u32) -> PyResult<(Bound<'py, PyList>, RowArrays<'py>)> {
         let mut ids = IdList::default();
         let taken = py
             .detach(|| {
@@ -381,7 +349,7 @@ impl SegmentTable {
                 for &document in &documents {
                     ids.push(index.id(document)?);
                 }
-                Taken::of(&index, &documents, self.bands, self.slots.div_ceil(4))
+                rows_of(&index, &documents, self.bands, self.slots)
             })
             .map_err(raised)?;
         Ok((ids.list(py, 0..ids.len())?, taken.arrays(py, self.bands)?))
@@ -398,7 +366,7 @@ impl SegmentTable {
                     let Some(document) = index.find(id)? else { return Ok(Err(i)) };
                     documents.push(document);
                 }
-                Ok(Ok(Taken::of(&index, &documents, self.bands, self.slots.div_ceil(4))?))
+                Ok(Ok(rows_of(&index, &documents, self.bands, self.slots)?))
             })
             .map_err(raised)?;
         match taken {

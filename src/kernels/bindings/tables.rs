@@ -413,7 +413,7 @@ impl DocumentTable {
             let entry = store.ids.entry(store.ids.find(&id)?);
             let fingerprints = entry.map_or_else(Vec::new, |e| store.table.fingerprints(e..e + 1, 1));
             let mut taken = Rows::default();
-            taken.push(&store, entry, &fingerprints, self.bands, self.slots);
+            taken.push_entry(&store, entry, &fingerprints, self.bands, self.slots);
             Some(taken)
         });
         taken.map(|taken| taken.arrays(py, self.bands)).transpose()
@@ -429,7 +429,7 @@ impl DocumentTable {
                 let entry = store.ids.entry(document);
                 ids.push(store.ids.id(document));
                 let row = entry.map_or(0, |entry| entry as usize * self.bands);
-                taken.push(&store, entry, fingerprints.get(row..row + self.bands).unwrap_or(&[]), self.bands, self.slots);
+                taken.push_entry(&store, entry, fingerprints.get(row..row + self.bands).unwrap_or(&[]), self.bands, self.slots);
             }
         });
         Ok((ids.list(py, 0..ids.len())?, taken.arrays(py, self.bands)?))
@@ -465,9 +465,9 @@ impl DocumentTable {
 
 pub(super) type RowArrays<'py> = (Array2<'py, u32>, Array1<'py, u64>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u64>);
 
-/// Documents taken out of a table in memory, as another may take them in.
+/// Documents taken out of an index, as another may take them in.
 #[derive(Default)]
-struct Rows {
+pub(super) struct Rows {
     fingerprints: Vec<u32>,
     set_hashes: Vec<u64>,
     sizes: Vec<u32>,
@@ -476,20 +476,28 @@ struct Rows {
 }
 
 impl Rows {
-    fn push(&mut self, store: &Store, entry: Option<u32>, fingerprints: &[u32], bands: usize, slots: usize) {
-        let (set_hash, size, evidence) =
-            entry.map_or((0, 0, &[][..]), |e| (store.table.set_hash(e), store.table.size(e), store.table.evidence(e)));
+    /// A document by its set hash, its size and its evidence.
+    pub(super) fn push(&mut self, (set_hash, size, evidence): (u64, u32, &[u32]), fingerprints: &[u32]) {
         self.set_hashes.push(set_hash);
         self.sizes.push(size);
-        self.fingerprints.extend_from_slice(if entry.is_some() { fingerprints } else { &[] });
-        self.fingerprints.resize(bands * self.sizes.len(), 0);
+        self.fingerprints.extend_from_slice(fingerprints);
         self.evidence.extend_from_slice(evidence);
-        // A lean signature has its words even where there are no shingles.
-        self.evidence.resize(self.evidence.len() + if entry.is_none() { slots.div_ceil(4) } else { 0 }, 0);
         self.ends.push(self.evidence.len() as u64);
     }
 
-    fn arrays<'py>(self, py: Python<'py>, bands: usize) -> PyResult<RowArrays<'py>> {
+    /// A document without shingles; a lean signature has its words even so.
+    pub(super) fn push_empty(&mut self, bands: usize, slots: usize) {
+        self.push((0, 0, &vec![0; slots.div_ceil(4)]), &vec![0; bands]);
+    }
+
+    fn push_entry(&mut self, store: &Store, entry: Option<u32>, fingerprints: &[u32], bands: usize, slots: usize) {
+        match entry {
+            Some(e) => self.push((store.table.set_hash(e), store.table.size(e), store.table.evidence(e)), fingerprints),
+            None => self.push_empty(bands, slots),
+        }
+    }
+
+    pub(super) fn arrays<'py>(self, py: Python<'py>, bands: usize) -> PyResult<RowArrays<'py>> {
         let (n, offsets) = (self.sizes.len(), std::iter::once(0).chain(self.ends).collect::<Vec<_>>());
         Ok((
             self.fingerprints.into_pyarray(py).reshape([n, bands])?,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.banding import Banding
-from neardup.errors import IncompatibleError
+from neardup.errors import DuplicateIdError, IncompatibleError, UnknownDocumentError
 from neardup.minhash import Signatures
 
 Id = str | int
@@ -179,3 +179,13 @@ class Store(Protocol):
 
     def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
         """All matching pairs: copies of one shingle set together, and sets of copies that match each other."""
+
+
+def duplicate(id: Id) -> DuplicateIdError:
+    """What a store says of an id that it has."""
+    return DuplicateIdError(f"document {id!r} is in the index already, nothing was added; update() replaces, remove() first")
+
+
+def unknown(id: Id) -> UnknownDocumentError:
+    """What a store says of an id that it has not."""
+    return UnknownDocumentError(f"no document {id!r} in the index; `in` tells, ids() lists")

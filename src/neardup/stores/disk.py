@@ -22,17 +22,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
 from neardup import _kernels
-from neardup.errors import CorruptIndexError, DuplicateIdError, IncompatibleError, ParameterError, UnknownDocumentError
-from neardup.stores import Answer, Hit, Id, PairBatch, StoreBatch, layout
+from neardup.errors import CorruptIndexError, IncompatibleError, ParameterError
+from neardup.stores import Answer, Hit, Id, PairBatch, StoreBatch, duplicate, layout, unknown
 
-Mode = Literal["a", "r"]
 Run = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8], npt.NDArray[np.uint32]]
 
 CATALOG = "catalog.sqlite"
@@ -72,11 +71,17 @@ def _sum(*values: Any) -> int:
     return int(hasher.intdigest()) - 2**63
 
 
-def _sound(state: Any, rows: Sequence[tuple[Any, ...]], removals: Sequence[tuple[Any, ...]]) -> bool:
-    """Whether rows, whose last value is their checksum, and removals are what was written, all of it and nothing else."""
+def _sound(state: Any, tail: Sequence[tuple[Any, ...]], files: Sequence[tuple[Any, ...]], removals: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether rows, whose last value is their checksum, and removals are what was written, all of it and nothing else.
+
+    Numbers that are still to be given are higher than those that were: no file is ever written over another.
+    """
     try:
+        rows = [*tail, *files]
         sums = [row[-1] for row in rows] + [_sum(*row) for row in removals]
-        return bool(state == (len(sums), _plus(0, sums)) and all(_sum(*row[:-1]) == row[-1] for row in rows))
+        if state[1:] != (len(sums), _plus(0, sums)) or any(_sum(*row[:-1]) != row[-1] for row in rows):
+            return False
+        return bool(state[0] > max((0, *(row[0] for row in rows), *(row[1] for row in files))))
     except (TypeError, struct.error):  # of another type than was written
         return False
 
@@ -194,14 +199,21 @@ class DiskStore:
         What the index was made with, as JSON: written when the folder is new, compared otherwise.
     bands, bucket_limit, slots
         As for :class:`~neardup.stores.memory.MemoryStore`.
-    mode
-        ``"a"`` reads and writes; ``"r"`` reads what there was when it was opened or refreshed.
+    writes
+        Whether it may write; otherwise it reads what there was when it was opened or refreshed.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], parameters: dict[str, Any], bands: int, bucket_limit: int, slots: int = 0, mode: Mode = "a"
+        self,
+        path: str | os.PathLike[str],
+        parameters: dict[str, Any],
+        bands: int,
+        bucket_limit: int,
+        slots: int = 0,
+        *,
+        writes: bool = True,
     ) -> None:
-        self._folder, self._shape, self._mode = Path(path), (bands, bucket_limit, slots), mode
+        self._folder, self._shape, self._writes = Path(path), (bands, bucket_limit, slots), writes
         self._parameters = json.dumps(parameters, sort_keys=True, ensure_ascii=True).encode()
         self._seed = int(parameters.get("id_seed", 0))
         self._writing = threading.RLock()
@@ -210,11 +222,11 @@ class DiskStore:
         self._table: Any = _kernels.SegmentTable(*self._shape)
         self._numbers: list[tuple[int, int]] = []
         self._stale = self._closed = False
-        if mode == "a":
+        if writes:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = _Lock(self._folder)
         try:
-            if mode == "a":
+            if writes:
                 self._prepare()
             self.refresh()
         except BaseException:
@@ -255,7 +267,7 @@ class DiskStore:
                 missing = self._load()
                 if missing is None:
                     return
-            raise CorruptIndexError(f"{missing} is missing; restore it from a copy")
+            raise CorruptIndexError(f"{missing} is missing; {layout.REMEDIES[Path(str(missing)).parent.name]}")
 
     def _load(self) -> str | None:
         """Read the catalog, and map the files that it names. The one that is missing: lost, or merged away in between."""
@@ -263,13 +275,13 @@ class DiskStore:
             text = _parameters(self._folder, catalog)
             if text != self._parameters:
                 raise IncompatibleError(f"{self._folder} has the parameters {text.decode()}, not {self._parameters.decode()}; open it anew")
-            state = catalog.execute("select rows, sum from state").fetchone()
+            state = catalog.execute("select next, rows, sum from state").fetchone()
             tail = catalog.execute(
                 "select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence"
             ).fetchall()
             files = catalog.execute("select sequence, number, documents, sum from files order by sequence").fetchall()
             removals = catalog.execute("select number, document from removals").fetchall()
-        if not _sound(state, [*tail, *files], removals):
+        if not _sound(state, tail, files, removals):
             raise CorruptIndexError(f"{self._folder / CATALOG} is damaged: rows are not what was written; restore the folder from a copy")
         lately: dict[int, list[int]] = {}
         for number, document in removals:
@@ -293,7 +305,7 @@ class DiskStore:
         try:
             segment = layout.read(self._folder, "segments", number, self._parameters)
         except (FileNotFoundError, CorruptIndexError):
-            if self._mode == "r":
+            if not self._writes:
                 raise
             self._derive(number, documents)
             segment = layout.read(self._folder, "segments", number, self._parameters)
@@ -305,9 +317,8 @@ class DiskStore:
             yield
         except _kernels.DamageError as error:
             kind, number, offset = error.args
-            remedy = "`neardup index check` makes it again" if kind == "segments" else "restore it from a copy"
             name = layout.file_name(self._folder, kind, number)
-            raise CorruptIndexError(f"{name} is damaged in the block at byte {offset}; {remedy}") from None
+            raise CorruptIndexError(f"{name} is damaged in the block at byte {offset}; {layout.REMEDIES[kind]}") from None
 
     @staticmethod
     def _unpack(ids: Sequence[bytes]) -> list[Id]:
@@ -407,7 +418,7 @@ class DiskStore:
             with self._damage():
                 place = self._table.first_found(ids)
             if place is not None:
-                raise _duplicate(ids[place])
+                raise duplicate(ids[place])
             if not ids:
                 return
             if len(ids) >= BULK:
@@ -426,7 +437,7 @@ class DiskStore:
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
         with self._change():
             if id in self:
-                raise _duplicate(id)
+                raise duplicate(id)
             (answer,) = self.query(batch, threshold, 1)
             if not answer.hits:
                 with self._transaction() as catalog:
@@ -438,7 +449,7 @@ class DiskStore:
     def remove(self, id: Id) -> None:
         with self._change():
             if id not in self:
-                raise _unknown(id)
+                raise unknown(id)
             with self._transaction() as catalog:
                 self._delete(catalog, id)
             with self._damage():
@@ -447,7 +458,7 @@ class DiskStore:
     def replace(self, id: Id, batch: StoreBatch) -> None:
         with self._change():
             if id not in self:
-                raise _unknown(id)
+                raise unknown(id)
             with self._transaction() as catalog:
                 self._delete(catalog, id)
                 self._insert(catalog, [id], batch)
@@ -641,7 +652,9 @@ class DiskStore:
             for _, number in self._numbers:
                 segment = layout.file_name(self._folder, "segments", number)
                 before = _digest(segment)
-                self._derive(number, layout.read(self._folder, "documents", number, self._parameters), threads)
+                documents = layout.read(self._folder, "documents", number, self._parameters)
+                layout.verify(documents)
+                self._derive(number, documents, threads)
                 if _digest(segment) != before:
                     mended.append(str(segment))
             self.refresh()
@@ -659,9 +672,9 @@ class DiskStore:
             return self._table.find(id) is not None
 
     def ids(self) -> list[Id]:
-        table = self._table
         with self._damage():
-            return [id for place in range(table.places()) for id in table.ids(place, 0, 2**32 - 1)]
+            ids: list[Id] = self._table.ids()
+            return ids
 
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
         with self._damage():
@@ -672,7 +685,7 @@ class DiskStore:
         with self._damage():
             rows = self._table.stored([id])
         if isinstance(rows, int):
-            raise _unknown(id)
+            raise unknown(id)
         return StoreBatch(*rows)
 
     def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
@@ -680,28 +693,32 @@ class DiskStore:
         return row.evidence if row.sizes[0] else row.evidence[:0]
 
     def batches(self) -> Iterator[tuple[list[Id], StoreBatch]]:
-        table = self._table
-        for place in range(table.places()):
-            for start in range(0, table.extent(place)[0], BATCH):
-                with self._damage():
-                    ids, rows = table.documents(place, start, start + BATCH)
-                yield ids, StoreBatch(*rows)
+        with self._writing:  # a merge would move the places
+            table = self._table
+            for place in range(table.places()):
+                for start in range(0, table.extent(place)[0], BATCH):
+                    with self._damage():
+                        ids, rows = table.documents(place, start, start + BATCH)
+                    yield ids, StoreBatch(*rows)
 
     def nbytes(self) -> int:
-        files = [self._folder / CATALOG, *(layout.file_name(self._folder, kind, n) for _, n in self._numbers for kind in layout.KINDS)]
-        return sum(file.stat().st_size for file in files)
+        with self._writing:
+            numbers = [number for _, number in self._numbers]
+            files = [self._folder / CATALOG, *(layout.file_name(self._folder, kind, n) for n in numbers for kind in layout.KINDS)]
+            return sum(file.stat().st_size for file in files if file.exists())  # a reader's may be merged away
 
     def heavy(self, limit: int) -> list[tuple[int, int, Id]]:
         with self._damage():
             return list(self._table.heavy(limit))
 
     def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
-        table = self._table
-        for place in range(table.places()):
-            for start in range(0, table.extent(place)[1], SLICE):
-                with self._damage():
-                    found = table.pairs(place, start, start + SLICE, threshold, threads)
-                yield from (PairBatch(*row) for row in found)
+        with self._writing:  # a merge would move the places
+            table = self._table
+            for place in range(table.places()):
+                for start in range(0, table.extent(place)[1], SLICE):
+                    with self._damage():
+                        found = table.pairs(place, start, start + SLICE, threshold, threads)
+                    yield from (PairBatch(*row) for row in found)
 
     def close(self) -> None:
         with self._writing:
@@ -783,11 +800,3 @@ def _members(entries: npt.NDArray[np.uint32], count: int) -> tuple[npt.NDArray[n
         copies[place + 1 : place + 1 + counts[entry]] = order[starts[entry] : starts[entry] + counts[entry]]
     members[many] = (places | LIST).astype(np.uint32)
     return members, copies
-
-
-def _duplicate(id: Id) -> DuplicateIdError:
-    return DuplicateIdError(f"document {id!r} is in the index already, nothing was added; update() replaces, remove() first")
-
-
-def _unknown(id: Id) -> UnknownDocumentError:
-    return UnknownDocumentError(f"no document {id!r} in the index; `in` tells, ids() lists")

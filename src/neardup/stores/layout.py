@@ -19,6 +19,8 @@ FORMAT = 1
 MAGIC = b"NEARDUP\0"
 #: Folders of files, and the kind that the header of each names.
 KINDS = {"documents": 1, "segments": 2}
+#: What to do about a damaged file of each kind.
+REMEDIES = {"documents": "restore it from a copy", "segments": "`neardup index check` makes it again"}
 #: magic, format, kind, number, bytes of data, checksum of the checksums, columns, bytes of parameters.
 HEADER = struct.Struct("<8sIIQQQII")
 COLUMN = struct.Struct("<QQ")
@@ -115,8 +117,33 @@ def _checksums(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
         start += len(part)
 
 
+def _blocks(layout: Layout, start: int, stop: int) -> npt.NDArray[np.uint8]:
+    """Some bytes of a file, from the beginning of a block to the end of one, checked."""
+    with open(layout.path, "rb") as file:  # noqa: PTH123  a path as the kernels take it
+        file.seek(start)
+        part = np.frombuffer(file.read(stop - start), np.uint8)
+        file.seek(layout.data + 8 * (start // BLOCK))
+        written = np.frombuffer(file.read(8 * -(-(stop - start) // BLOCK)), np.uint64)
+    wrong = np.flatnonzero(_kernels.block_checksums(part) != written)
+    if len(wrong):
+        raise CorruptIndexError(f"{layout.path} is damaged in the block at byte {start + int(wrong[0]) * BLOCK}; {REMEDIES['documents']}")
+    return part
+
+
+def verify(layout: Layout) -> None:
+    """Check every block of a file of documents.
+
+    Raises
+    ------
+    CorruptIndexError
+        If one of them is not what was written.
+    """
+    for start in range(0, layout.data, PIECE):
+        _blocks(layout, start, min(start + PIECE, layout.data))
+
+
 def values(layout: Layout, number: int, type: npt.DTypeLike, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-    """Values of a column, the blocks that hold them checked.
+    """Values of a column of a file of documents, the blocks that hold them checked.
 
     Raises
     ------
@@ -126,16 +153,8 @@ def values(layout: Layout, number: int, type: npt.DTypeLike, start: int = 0, sto
     offset, count = layout.columns[number]
     size = np.dtype(type).itemsize
     first, last = offset + size * start, offset + size * (count if stop is None else stop)
-    begin, end = first // BLOCK * BLOCK, min(last + _padded(last, BLOCK), layout.data)
-    with open(layout.path, "rb") as file:  # noqa: PTH123  a path as the kernels take it
-        file.seek(begin)
-        part = np.frombuffer(file.read(end - begin), np.uint8)
-        file.seek(layout.data + 8 * (begin // BLOCK))
-        written = np.frombuffer(file.read(8 * -(-(end - begin) // BLOCK)), np.uint64)
-    wrong = np.flatnonzero(_kernels.block_checksums(part) != written)
-    if len(wrong):
-        raise CorruptIndexError(f"{layout.path} is damaged in the block at byte {begin + int(wrong[0]) * BLOCK}; restore it from a copy")
-    return part[first - begin : last - begin].view(type)
+    begin = first // BLOCK * BLOCK
+    return _blocks(layout, begin, min(last + _padded(last, BLOCK), layout.data))[first - begin : last - begin].view(type)
 
 
 def read(folder: Path, kind: str, number: int, parameters: bytes) -> Layout:
@@ -153,8 +172,7 @@ def read(folder: Path, kind: str, number: int, parameters: bytes) -> Layout:
     name = file_name(folder, kind, number)
 
     def damaged(what: str) -> CorruptIndexError:
-        remedy = "`neardup index check` makes it again" if kind == "segments" else "restore it from a copy"
-        return CorruptIndexError(f"{name} {what}; {remedy}")
+        return CorruptIndexError(f"{name} {what}; {REMEDIES[kind]}")
 
     with name.open("rb") as file:
         start = file.read(BLOCK)

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.errors import DuplicateIdError, UnknownDocumentError
-from neardup.stores import Answer, Hit, Id, PairBatch, StoreBatch
+from neardup.stores import Answer, Hit, Id, PairBatch, StoreBatch, duplicate, unknown
 
 #: Entries paired before writers get a turn.
 SLICE = 1024
@@ -35,21 +34,21 @@ class MemoryStore:
     def add(self, ids: Sequence[Id], batch: StoreBatch, threads: int = 1) -> None:
         place = self._table.add(ids, batch, threads)
         if place is not None:
-            raise _duplicate(ids[place])
+            raise duplicate(ids[place])
 
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
         found = self._table.add_unless_match(id, batch, threshold)
         if found is None:
-            raise _duplicate(id)
+            raise duplicate(id)
         return [Hit(*row) for row in found]
 
     def remove(self, id: Id) -> None:
         if not self._table.remove(id):
-            raise _unknown(id)
+            raise unknown(id)
 
     def replace(self, id: Id, batch: StoreBatch) -> None:
         if not self._table.replace(id, batch):
-            raise _unknown(id)
+            raise unknown(id)
 
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
         answers = self._table.query(batch, threshold, threads)
@@ -58,13 +57,13 @@ class MemoryStore:
     def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
         evidence = self._table.evidence(id)
         if evidence is None:
-            raise _unknown(id)
+            raise unknown(id)
         return evidence
 
     def stored(self, id: Id) -> StoreBatch:
         rows = self._table.stored(id)
         if rows is None:
-            raise _unknown(id)
+            raise unknown(id)
         return StoreBatch(*rows)
 
     def batches(self) -> Iterator[tuple[list[Id], StoreBatch]]:
@@ -96,11 +95,3 @@ class MemoryStore:
             for place in range(0, len(fingerprints), SLICE):
                 found = self._table.pairs(first + place, fingerprints[place : place + SLICE], threshold, threads)
                 yield from (PairBatch(*row) for row in found)
-
-
-def _duplicate(id: Id) -> DuplicateIdError:
-    return DuplicateIdError(f"document {id!r} is in the index already, nothing was added; update() replaces, remove() first")
-
-
-def _unknown(id: Id) -> UnknownDocumentError:
-    return UnknownDocumentError(f"no document {id!r} in the index; `in` tells, ids() lists")
