@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -417,6 +418,77 @@ def test_all_ids_while_segments_are_merged(tmp_path, small):
             assert ids == list(range(len(ids)))
         adding.result()
         assert len(index.ids()) == 300
+
+
+def test_what_changes_while_segments_are_merged(tmp_path, small, monkeypatch):
+    """Documents that are removed, replaced and added meanwhile are so afterwards; whatever of the merged ones is left."""
+    write, going = disk._Merge.write, threading.Event()
+    monkeypatch.setattr(disk._Merge, "write", lambda self: going.wait() and write(self))
+    with Index.open(tmp_path / "i", 0.6) as index:
+        model = Index(0.6)
+        for start in range(0, 18, 6):
+            for each in (index, model):
+                each.add_many(range(start, start + 6), TEXTS[start : start + 6])
+            if start == 6:  # these two are being merged from here on
+                for each in (index, model):
+                    for id in (0, 1, 7, 11):
+                        each.remove(id)
+                    each.update(3, TEXTS[40])
+        assert index._store._merging.is_alive()
+        assert answers(index) == answers(model)
+        going.set()
+        for start in range(18, 48, 6):
+            for each in (index, model):
+                each.add_many(range(start, start + 6), TEXTS[start : start + 6])
+            assert answers(index) == answers(model)
+            assert len(list((tmp_path / "i" / "documents").glob("????????"))) <= 4
+    with Index.open(tmp_path / "i") as index:
+        assert answers(index) == answers(model)
+        assert index.check() == []
+
+
+def test_what_fails_while_segments_are_merged(tmp_path, small, monkeypatch):
+    """Nothing is said until there must be room; then nothing is added, and all is well once the cause is gone."""
+
+    def full(home, sources):
+        raise OSError(28, "No space left on device", str(home.folder))
+
+    with Index.open(tmp_path / "i", 0.6) as index:
+        with monkeypatch.context() as patched:
+            patched.setattr(disk.segments, "merged", full)
+            for start in range(0, 18, 6):
+                index.add_many(range(start, start + 6), TEXTS[start : start + 6])
+            for _ in range(2):
+                with pytest.raises(OSError, match="No space left on device"):
+                    index.add_many(range(18, 24), TEXTS[18:24])
+                assert index.ids() == list(range(18))
+        index.add_many(range(18, 24), TEXTS[18:24])
+        assert index.ids() == list(range(24))
+
+
+def test_an_index_that_is_not_closed_ends(tmp_path):
+    """A program that ends while segments are merged does not wait for it, and loses nothing."""
+    code = f"""
+from neardup import Index
+from neardup.stores import disk
+disk.BULK, disk.SEGMENTS = 6, 3
+index = Index.open({str(tmp_path / "i")!r})
+watched = disk.segments._watched
+def slow(columns, proceed):
+    import threading, time
+    def patient():
+        while threading.current_thread() is not threading.main_thread():
+            proceed()
+            time.sleep(0.01)
+    return watched(columns, patient)
+disk.segments._watched = slow
+for start in range(0, 12, 6):
+    index.add_many(range(start, start + 6), ["some text of no importance"] * 6)
+assert index._store._merging.is_alive()
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+    with Index.open(tmp_path / "i") as index:
+        assert index.ids() == list(range(12))
 
 
 def test_batches_say_how_far_they_came(tmp_path):

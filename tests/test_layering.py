@@ -34,7 +34,9 @@ MAY_IMPORT = {
     "stores": {"minhash", "banding"},  # signatures become postings
     "stores.memory": {"stores"},
     "stores.layout": set(),  # flat arrays in files
-    "stores.disk": {"stores", "stores.layout"},
+    "stores.catalog": set(),  # rows of a database
+    "stores.segments": {"stores", "stores.layout"},
+    "stores.disk": {"stores", "stores.layout", "stores.catalog", "stores.segments"},
     "verify": {"shingling"},  # scores two texts, shows what they share
     "clusters": set(),  # flat arrays of pairs
     "index": {"documents", "files", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify", "clusters"},

@@ -27,9 +27,9 @@ BANDS = 3
 class OftenFolded(DiskStore):
     """A store on disk whose documents are in segments as soon as there are two."""
 
-    def _fold_if_long(self, threads=1):
-        if self._table.extent(len(self._numbers))[0] > 1:
-            self._fold([], None, threads)
+    def _fold_if_long(self, to, threads=1):
+        if self._table.extent(len(self._files))[0] > 1:
+            self._fold(to, [], None, threads)
 
 
 #: The stores on disk, by name.

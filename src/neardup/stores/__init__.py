@@ -64,6 +64,11 @@ class StoreBatch(NamedTuple):
         """How many documents."""
         return len(self.set_hashes)
 
+    def is_same(self, a: int, b: int) -> bool:
+        """Whether two documents have the same size and evidence."""
+        one, other = (self.evidence[int(self.offsets[i]) : int(self.offsets[i + 1])] for i in (a, b))
+        return bool(self.sizes[a] == self.sizes[b]) and np.array_equal(one, other)
+
     def take(self, places: npt.NDArray[np.int64]) -> StoreBatch:
         """The documents at these places, in this order."""
         words = np.diff(self.offsets)[places]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -54,6 +55,16 @@ def sync_folder(folder: Path) -> None:
 
 def _padded(length: int, to: int) -> int:
     return -length % to
+
+
+@contextmanager
+def damage(folder: Path) -> Iterator[None]:
+    """What the kernels say of a damaged block of a file, as a CorruptIndexError."""
+    try:
+        yield
+    except _kernels.DamageError as error:
+        kind, number, offset = error.args
+        raise CorruptIndexError(f"{file_name(folder, kind, number)} is damaged in the block at byte {offset}; {REMEDIES[kind]}") from None
 
 
 class Column(NamedTuple):

@@ -1,0 +1,293 @@
+"""The catalog of an index on disk: a SQLite database that says what is there, each row with a checksum.
+
+It holds the parameters, the documents that came lately (the *tail*), the list of files, and which of their documents were
+removed. docs/reference/format.md shows its tables.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xxhash
+
+from neardup.errors import CorruptIndexError, IncompatibleError
+
+NAME = "catalog.sqlite"
+
+SCHEMA = """
+create table parameters (text text not null, sum integer not null);
+create table state (next integer not null, rows integer not null, sum integer not null);
+create table tail (
+    sequence integer primary key, id blob not null unique, set_hash blob not null, size integer not null,
+    fingerprints blob not null, evidence blob not null, sum integer not null);
+create table files (
+    sequence integer primary key, number integer not null, documents integer not null, sum integer not null);
+create table removals (number integer, document integer, primary key (number, document)) without rowid;
+"""
+
+
+class TailRow(NamedTuple):
+    """A document of the tail: its columns are what a :class:`~neardup.stores.StoreBatch` has of it, as bytes."""
+
+    sequence: int
+    id: bytes
+    set_hash: bytes
+    size: int
+    fingerprints: bytes
+    evidence: bytes
+    sum: int
+
+
+class File(NamedTuple):
+    """A file of documents: its place in order of insertion, the number that names it, and how many documents it has."""
+
+    sequence: int
+    number: int
+    documents: int
+    sum: int
+
+
+class Snapshot(NamedTuple):
+    """All that a catalog says at one moment; of each file's number, the documents that were removed from it, in order."""
+
+    tail: list[TailRow]
+    files: list[File]
+    removals: dict[int, list[int]]
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a catalog in a folder."""
+    return (folder / NAME).exists()
+
+
+def read(folder: Path, parameters: bytes) -> Snapshot:
+    """What the catalog of a folder says.
+
+    Raises
+    ------
+    CorruptIndexError
+        If it is not what was written.
+    IncompatibleError
+        If the index has other parameters.
+    """
+    with explained(folder), _reading(folder) as database:
+        text = _parameters(folder, database)
+        if text != parameters:
+            raise IncompatibleError(f"{folder} has the parameters {text.decode()}, not {parameters.decode()}; open it anew")
+        state = database.execute("select next, rows, sum from state").fetchone()
+        tail = database.execute("select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence").fetchall()
+        files = database.execute("select sequence, number, documents, sum from files order by sequence").fetchall()
+        removals = database.execute("select number, document from removals order by number, document").fetchall()
+    if not _sound(state, tail, files, removals):
+        raise CorruptIndexError(f"{folder / NAME} is damaged: rows are not what was written; restore the folder from a copy")
+    removed: dict[int, list[int]] = {}
+    for number, document in removals:
+        removed.setdefault(number, []).append(document)
+    return Snapshot([TailRow(*row) for row in tail], [File(*row) for row in files], removed)
+
+
+def read_parameters(folder: Path) -> dict[str, Any]:
+    """The parameters of the index in a folder.
+
+    Raises
+    ------
+    CorruptIndexError
+        If its catalog cannot be read.
+    """
+    with explained(folder), _reading(folder) as database:
+        return dict(json.loads(_parameters(folder, database)))
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Errors of SQLite in words."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF or None
+        text = str(error)
+        if code == 13 or "full" in text:
+            raise OSError(28, f"No space left on device, nothing was changed; make room ({text})", str(folder)) from error
+        if code in (8, 14, 10) or "readonly" in text or "unable to open" in text:
+            raise OSError(f"{folder / NAME}: {text}; give write access to the folder, or open with mode='r'") from error
+        raise CorruptIndexError(f"{folder / NAME} is damaged: {text}; restore the folder from a copy") from error
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that only reads, in one transaction: a snapshot."""
+    uri = (folder / NAME).absolute().as_uri() + "?mode=ro"
+    if not os.access(folder, os.W_OK) and not (folder / f"{NAME}-wal").exists():
+        uri += "&immutable=1"  # nobody writes, and nothing can be made beside it
+    database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
+    try:
+        database.execute("begin")
+        yield database
+    finally:
+        database.close()
+
+
+def _parameters(folder: Path, database: sqlite3.Connection) -> bytes:
+    rows = database.execute("select text, sum from parameters").fetchall()
+    if len(rows) != 1 or not isinstance(rows[0][0], str) or _sum(rows[0][0].encode()) != rows[0][1]:
+        raise CorruptIndexError(f"{folder / NAME} is damaged: its parameters; restore the folder from a copy")
+    return str(rows[0][0]).encode()
+
+
+def _sum(*values: Any) -> int:
+    """A checksum of a row, as SQLite stores integers."""
+    hasher = xxhash.xxh3_64()
+    for value in values:
+        data = value if isinstance(value, bytes) else struct.pack("<q", value)
+        hasher.update(struct.pack("<q", len(data)) + data)
+    return int(hasher.intdigest()) - 2**63
+
+
+def _plus(total: int, sums: Iterable[int], sign: int = 1) -> int:
+    """A sum of checksums that does not overflow."""
+    return (total + sign * sum(sums) + 2**63) % 2**64 - 2**63
+
+
+def _sound(state: Any, tail: Sequence[tuple[Any, ...]], files: Sequence[tuple[Any, ...]], removals: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether rows, whose last value is their checksum, and removals are what was written, all of it and nothing else.
+
+    Numbers that are still to be given are higher than those that were: no file is ever written over another.
+    """
+    try:
+        rows = [*tail, *files]
+        sums = [row[-1] for row in rows] + [_sum(*row) for row in removals]
+        if state[1:] != (len(sums), _plus(0, sums)) or any(_sum(*row[:-1]) != row[-1] for row in rows):
+            return False
+        return bool(state[0] > max((0, *(row[0] for row in rows), *(row[1] for row in files))))
+    except (TypeError, struct.error):  # of another type than was written
+        return False
+
+
+class Catalog:
+    """A catalog that is written to, made where there is none. Changes are made within a :meth:`transaction`."""
+
+    def __init__(self, folder: Path, parameters: bytes) -> None:
+        self._folder = folder
+        new = not exists(folder)
+        with explained(folder):
+            self._database = sqlite3.connect(folder / NAME, isolation_level=None, check_same_thread=False, timeout=30)
+            self._database.execute("pragma journal_mode=wal")
+            self._database.execute("pragma synchronous=full")
+            if new or not self._database.execute("select 1 from sqlite_master where name = 'parameters'").fetchone():
+                with self.transaction():
+                    for statement in SCHEMA.split(";")[:-1]:
+                        self._database.execute(statement)
+                    self._database.execute("insert into parameters values (?, ?)", (parameters.decode(), _sum(parameters)))
+                    self._database.execute("insert into state values (1, 0, 0)")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One change: all of it or nothing."""
+        with explained(self._folder):
+            self._database.execute("begin immediate")
+            try:
+                yield
+                self._database.execute("commit")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._database.execute("rollback")
+                raise
+
+    def _count(self, new: Iterable[int], gone: Iterable[int] = ()) -> None:
+        """Keep the number of rows and the sum of their checksums."""
+        new, gone = list(new), list(gone)
+        rows, total = self._database.execute("select rows, sum from state").fetchone()
+        total = _plus(_plus(total, new), gone, -1)
+        self._database.execute("update state set rows = ?, sum = ?", (rows + len(new) - len(gone), total))
+
+    def _next(self, count: int = 1) -> int:
+        (first,) = self._database.execute("select next from state").fetchone()
+        self._database.execute("update state set next = ?", (first + count,))
+        return int(first)
+
+    def new_number(self) -> int:
+        """A number that no file had or will have."""
+        with self.transaction():
+            return self._next()
+
+    def numbers(self) -> list[int]:
+        """The numbers of the files."""
+        with explained(self._folder):
+            return [number for (number,) in self._database.execute("select number from files")]
+
+    def tail(self) -> list[TailRow]:
+        """The documents of the tail, in order of insertion."""
+        with explained(self._folder):
+            rows = self._database.execute("select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence")
+            return [TailRow(*row) for row in rows]
+
+    def removals(self, number: int) -> list[int]:
+        """The documents that were removed from a file, in order."""
+        with explained(self._folder):
+            rows = self._database.execute("select document from removals where number = ? order by document", (number,))
+            return [document for (document,) in rows]
+
+    def insert(self, documents: Sequence[tuple[bytes, bytes, int, bytes, bytes]]) -> None:
+        """Add documents to the tail: id, set hash, size, fingerprints and evidence of each."""
+        sequence, sums = self._next(len(documents)), []
+        for i, document in enumerate(documents):
+            sums.append(_sum(sequence + i, *document))
+            self._database.execute("insert into tail values (?, ?, ?, ?, ?, ?, ?)", (sequence + i, *document, sums[-1]))
+        self._count(sums)
+
+    def delete(self, id: bytes) -> None:
+        """Remove a document from the tail."""
+        (total,) = self._database.execute("select sum from tail where id = ?", (id,)).fetchone()
+        self._database.execute("delete from tail where id = ?", (id,))
+        self._count([], [total])
+
+    def remove(self, number: int, documents: Sequence[int]) -> None:
+        """Note that documents of a file were removed."""
+        self._database.executemany("insert into removals values (?, ?)", [(number, document) for document in documents])
+        self._count(_sum(number, document) for document in documents)
+
+    def fold(self, number: int, documents: int) -> File:
+        """Put a file, the last in order of insertion, in the place of the tail."""
+        gone = [total for (total,) in self._database.execute("select sum from tail")]
+        self._database.execute("delete from tail")
+        self._count([], gone)
+        return self._insert_file(self._next(), number, documents)
+
+    def merge(self, files: Sequence[File], number: int, documents: int) -> list[File]:
+        """Put a file in the place of others that follow one another, or nothing when it has no documents."""
+        for file in files:
+            gone = [_sum(file.number, document) for document in self.removals(file.number)]
+            self._database.execute("delete from files where number = ?", (file.number,))
+            self._database.execute("delete from removals where number = ?", (file.number,))
+            self._count([], [file.sum, *gone])
+        return [self._insert_file(files[0].sequence, number, documents)] if documents else []
+
+    def _insert_file(self, sequence: int, number: int, documents: int) -> File:
+        file = File(sequence, number, documents, _sum(sequence, number, documents))
+        self._database.execute("insert into files values (?, ?, ?, ?)", file)
+        self._count([file.sum])
+        return file
+
+    def check(self) -> None:
+        """Let SQLite look at every page.
+
+        Raises
+        ------
+        CorruptIndexError
+            If it finds something.
+        """
+        with explained(self._folder):
+            (said,) = self._database.execute("pragma integrity_check(1)").fetchone()
+        if said != "ok":
+            raise CorruptIndexError(f"{self._folder / NAME} is damaged: {said}; restore the folder from a copy")
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
