@@ -123,7 +123,7 @@ impl Band {
     pub fn insert(&mut self, fingerprint: u32, entry: u32, few: usize, priority: impl Fn(u32) -> u64) {
         // At most four fifths are taken.
         if 5 * self.taken >= 4 * SLOTS * self.buckets.len() {
-            self.rebuild(true, |_| true);
+            self.rebuild(self.grown(), |_| true);
         }
         let (mut at, mut found) = (self.home(fingerprint), 0);
         loop {
@@ -178,18 +178,28 @@ impl Band {
         self.crowds.push(crowd);
     }
 
-    /// Leave out what does not live; with a quarter more buckets where it is to grow.
-    #[cold]
-    pub fn rebuild(&mut self, grow: bool, lives: impl Fn(u32) -> bool) {
+    /// The number of buckets after growing by a quarter.
+    fn grown(&self) -> usize {
         let old = self.buckets.len();
         let more = (old + old / 4).max(old + 1);
-        let wanted = if !grow {
-            old
-        } else if old < 64 && more >= 64 {
+        if old < 64 && more >= 64 {
             self.stagger
         } else {
             more
-        };
+        }
+    }
+
+    /// Make room for so many more postings at once, where growing by a quarter would not.
+    pub fn reserve(&mut self, more: usize) {
+        let needed = (5 * (self.taken + more)).div_ceil(4 * SLOTS);
+        if needed > self.grown() {
+            self.rebuild(needed * self.stagger / 64, |_| true);
+        }
+    }
+
+    /// Put what lives in so many buckets.
+    #[cold]
+    fn rebuild(&mut self, wanted: usize, lives: impl Fn(u32) -> bool) {
         let buckets = std::mem::replace(&mut self.buckets, vec![VACANT; wanted]);
         // Read from here, not from the buckets just written to, which the processor would have to wait for.
         let mut lengths = vec![0u8; wanted];
@@ -212,6 +222,11 @@ impl Band {
                 }
             }
         }
+    }
+
+    /// Leave out what does not live.
+    pub fn compact(&mut self, lives: impl Fn(u32) -> bool) {
+        self.rebuild(self.buckets.len(), lives);
     }
 
     /// Every entry with its fingerprint.

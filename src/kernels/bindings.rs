@@ -1,7 +1,7 @@
 //! What Python sees: flat arrays in, flat arrays out, the GIL released in between.
 
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
-use crate::minhash::{band_keys as keys_of, lean_signature, row_order, Lattice};
+use crate::minhash::{band_keys as keys_of, lean_masks, lean_signature, row_order, Lattice};
 use crate::path::Path;
 use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe, Stage};
 use crate::table::fingerprint;
@@ -286,7 +286,7 @@ fn band_keys<'py>(
         let order = row_order(num_perm);
         let jobs = values.chunks(1024 * num_perm).zip(keys.chunks_mut(1024 * bands)).collect();
         on_threads(jobs, threads, |(values, keys): (&[u32], &mut [u64])| {
-            values.chunks_exact(num_perm).zip(keys.chunks_exact_mut(bands)).for_each(|(v, k)| keys_of(v, &order, rows, k))
+            keys_of(values, &order, bands, rows, keys);
         });
     });
     keys.into_pyarray(py).reshape([n, bands])
@@ -307,9 +307,10 @@ fn lean_signatures<'py>(py: Python<'py>, values: PyReadonlyArray2<'py, u32>, thr
     let values = values.as_slice()?;
     let mut words = vec![0; n * width];
     py.detach(|| {
+        let masks = lean_masks(num_perm);
         let jobs = values.chunks(1024 * num_perm).zip(words.chunks_mut(1024 * width)).collect();
         on_threads(jobs, threads, |(values, words): (&[u32], &mut [u32])| {
-            values.chunks_exact(num_perm).zip(words.chunks_exact_mut(width)).for_each(|(v, w)| lean_signature(v, w))
+            values.chunks_exact(num_perm).zip(words.chunks_exact_mut(width)).for_each(|(v, w)| lean_signature(v, &masks, w))
         });
     });
     words.into_pyarray(py).reshape([n, width])

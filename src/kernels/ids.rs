@@ -1,6 +1,7 @@
 //! The ids of documents, kept compactly: in order of insertion, found by hash, and linked to those of the same entry.
 
 use crate::table::push;
+use hashbrown::hash_table::Entry;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -91,11 +92,14 @@ impl Ids {
 
     /// A new document, which has no entry yet. None when its id is there already.
     pub fn insert(&mut self, id: &[u8]) -> Option<u32> {
-        if self.find(id).is_some() {
-            return None;
-        }
         let document = self.ends.len() as u32;
         assert!(document < REMOVED, "at most 2^32 - 2 documents");
+        let Ids { by_id, bytes, ends, seed, .. } = self;
+        let hash_of = |&d: &u32| xxh3_64_with_seed(id_of(bytes, ends, d), *seed);
+        match by_id.entry(xxh3_64_with_seed(id, *seed), |&d| id_of(bytes, ends, d) == id, hash_of) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(place) => place.insert(document),
+        };
         if self.bytes.capacity() - self.bytes.len() < id.len() {
             self.bytes.reserve_exact(self.bytes.len() / 4 + id.len());
         }
@@ -104,9 +108,13 @@ impl Ids {
         push(&mut self.entries, NONE);
         push(&mut self.next, NONE);
         push(&mut self.previous, NONE);
-        let Ids { by_id, bytes, ends, seed, .. } = self;
-        by_id.insert_unique(xxh3_64_with_seed(id, *seed), document, |&d| xxh3_64_with_seed(id_of(bytes, ends, d), *seed));
         Some(document)
+    }
+
+    /// Make room for so many more.
+    pub fn reserve(&mut self, more: usize) {
+        let Ids { by_id, bytes, ends, seed, .. } = self;
+        by_id.reserve(more, |&d| xxh3_64_with_seed(id_of(bytes, ends, d), *seed));
     }
 
     /// How many documents ever were; what `undo` takes back to.

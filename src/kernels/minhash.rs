@@ -351,20 +351,34 @@ pub fn row_order(num_perm: usize) -> Vec<usize> {
     order
 }
 
-/// One key a band: XXH3-64 of its rows' little-endian bytes, seeded with the band's number.
-pub fn band_keys(values: &[u32], order: &[usize], rows: usize, keys: &mut [u64]) {
-    let mut bytes = Vec::with_capacity(4 * rows);
-    for (band, key) in keys.iter_mut().enumerate() {
-        bytes.clear();
-        bytes.extend(order[band * rows..(band + 1) * rows].iter().flat_map(|&k| values[k].to_le_bytes()));
-        *key = xxh3_64_with_seed(&bytes, band as u64);
+/// One key a band of each of some signatures: XXH3-64 of its rows' little-endian bytes, seeded with the band's number.
+pub fn band_keys(values: &[u32], order: &[usize], bands: usize, rows: usize, keys: &mut [u64]) {
+    let mut ordered = vec![0u32; bands * rows];
+    for (values, keys) in values.chunks_exact(order.len()).zip(keys.chunks_exact_mut(bands)) {
+        for (place, &k) in ordered.iter_mut().zip(order) {
+            *place = values[k].to_le();
+        }
+        for (band, (key, rows)) in keys.iter_mut().zip(ordered.chunks_exact(rows)).enumerate() {
+            *key = xxh3_64_with_seed(bytemuck::cast_slice(rows), band as u64);
+        }
     }
 }
 
+/// What each slot of a lean signature is mixed with.
+pub fn lean_masks(num_perm: usize) -> Vec<u32> {
+    (0..num_perm).map(|slot| mix64(slot as u64) as u32).collect()
+}
+
 /// `lean_signature` of reference.py, four slots a word. Shortened through a mix: all slots of one shingle share low bits.
-pub fn lean_signature(values: &[u32], words: &mut [u32]) {
-    words.fill(0);
-    for (slot, &value) in values.iter().enumerate() {
-        words[slot / 4] |= mix32(value ^ mix64(slot as u64) as u32) >> 24 << (slot % 4 * 8);
+pub fn lean_signature(values: &[u32], masks: &[u32], words: &mut [u32]) {
+    let mut bytes = [0; 64];
+    for ((values, masks), words) in values.chunks(64).zip(masks.chunks(64)).zip(words.chunks_mut(16)) {
+        for ((byte, value), mask) in bytes.iter_mut().zip(values).zip(masks) {
+            *byte = (mix32(value ^ mask) >> 24) as u8;
+        }
+        bytes[values.len()..].fill(0);
+        for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+            *word = u32::from_le_bytes(bytes.try_into().unwrap());
+        }
     }
 }

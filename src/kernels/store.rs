@@ -16,6 +16,7 @@ impl Store {
     /// Add documents. The place of the first whose id is there already, and nothing is added.
     pub fn add(&mut self, ids: &[impl AsRef<[u8]>], rows: &[Row], threads: usize) -> Result<(), usize> {
         let mark = self.ids.mark();
+        self.ids.reserve(ids.len());
         for (i, id) in ids.iter().enumerate() {
             if self.ids.insert(id.as_ref()).is_none() {
                 self.ids.undo(mark);

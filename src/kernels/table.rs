@@ -185,7 +185,9 @@ impl Table {
 
     /// The entry of each shingle set, made when there is none. A document without shingles has none.
     pub fn insert(&mut self, rows: &[Row], threads: usize) -> Vec<Option<u32>> {
-        let mut new = Vec::new();
+        let (mut new, seed) = (Vec::new(), self.seed);
+        let set_hashes = &self.entries.set_hashes;
+        self.sets.reserve(rows.len(), |&e| mix64(set_hashes[e as usize] ^ seed));
         let entries = rows
             .iter()
             .map(|&row| {
@@ -202,6 +204,7 @@ impl Table {
         let (limit, known) = (self.limit, &self.entries);
         let threads = if new.len() < 64 { 1 } else { threads };
         on_threads(self.bands.iter_mut().enumerate().collect(), threads, |(number, band): (usize, &mut Band)| {
+            band.reserve(new.len());
             for (i, &(entry, fingerprints)) in new.iter().enumerate() {
                 if let Some((_, ahead)) = new.get(i + AHEAD) {
                     band.prefetch(ahead[number]);
@@ -252,7 +255,7 @@ impl Table {
     fn compact(&mut self) {
         let known = &mut self.entries;
         for band in &mut self.bands {
-            band.rebuild(false, |e| known.lives(e));
+            band.compact(|e| known.lives(e));
         }
         let mut pool = Pool::default();
         for entry in 0..known.sizes.len() as u32 {

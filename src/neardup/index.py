@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import combinations, islice, product
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
@@ -101,13 +102,20 @@ def check_id(id: object) -> Id:
 
 def check_ids(ids: Iterable[Id]) -> list[Id]:
     """The ids of a batch, all different."""
-    names = [check_id(id) for id in ids]
-    seen: set[Id] = set()
-    for id in names:
-        if id in seen:
-            raise DuplicateIdError(f"document {id!r} is given twice, nothing was added; ids are unique")
-        seen.add(id)
+    names = list(ids)
+    types = set(map(type, names))
+    if not types <= {int, str} or (int in types and not _fit(name for name in names if isinstance(name, int))):
+        names = [check_id(name) for name in names]
+    if len(set(names)) < len(names):
+        counts = Counter(names)
+        twice = next(name for name in names if counts[name] > 1)
+        raise DuplicateIdError(f"document {twice!r} is given twice, nothing was added; ids are unique")
     return names
+
+
+def _fit(numbers: Iterable[int]) -> bool:
+    low, high = itertools.tee(numbers)
+    return min(low) >= -(2**63) and max(high) < 2**63
 
 
 def id_order(id: Id) -> tuple[bool, Id]:
@@ -624,7 +632,7 @@ class Index:
         every_text = iter(texts.to_list() if isinstance(texts, Utf8) else texts)
         try:
             while True:
-                names, batch = list(islice(every_id, batch_size)), list(islice(every_text, batch_size))
+                names, batch = list(itertools.islice(every_id, batch_size)), list(itertools.islice(every_text, batch_size))
                 if not names and not batch:
                     return
                 self._add(check_ids(names), self._sign(batch, workers), workers, "text")
@@ -934,7 +942,7 @@ class Index:
             if len(rows) + count > max_pairs:
                 raise ParameterError(f"more than max_pairs={max_pairs} pairs; deduplicating lists copies as a star, or raise max_pairs")
             score = self._verification.similarity(found.agreement, found.n, found.m)
-            for pair in combinations(found.a, 2) if copies else product(found.a, found.b):
+            for pair in itertools.combinations(found.a, 2) if copies else itertools.product(found.a, found.b):
                 a, b = sorted(pair, key=id_order)
                 rows.append((a, b, score))
         rows.sort(key=lambda row: (id_order(row[0]), id_order(row[1])))

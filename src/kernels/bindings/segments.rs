@@ -1,6 +1,6 @@
 //! An index on disk: its segments, and what is made of arrays to write them.
 
-use super::tables::{id_bytes, Batch, IdList, RowArrays, Rows};
+use super::tables::{id_bytes, Batch, IdList, PackedIds, RowArrays, Rows};
 use super::{cut, Array1};
 use crate::mapped::{self, Checked, Column, Damage, Mapped};
 use crate::segment::{id_fingerprint, sorted_run as sort, DocumentColumns, Removed, Run, SegmentColumns};
@@ -28,12 +28,8 @@ pub(super) fn block_checksums<'py>(py: Python<'py>, data: PyReadonlyArray1<'py, 
 
 /// Ids as they are stored: their bytes one after another, and where each ends.
 #[pyfunction]
-pub(super) fn pack_ids<'py>(py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<(Array1<'py, u8>, Array1<'py, u64>)> {
-    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-    for id in ids.try_iter()? {
-        bytes.extend(id_bytes(&id?)?);
-        ends.push(bytes.len() as u64);
-    }
+pub(super) fn pack_ids<'py>(py: Python<'py>, ids: &Bound<'py, PyList>) -> PyResult<(Array1<'py, u8>, Array1<'py, u64>)> {
+    let PackedIds { bytes, ends } = PackedIds::of(ids)?;
     Ok((bytes.into_pyarray(py), ends.into_pyarray(py)))
 }
 
@@ -235,8 +231,9 @@ impl SegmentTable {
     }
 
     /// The place of the first of some ids that is there.
-    fn first_found<'py>(&self, py: Python<'py>, ids: Vec<Bound<'py, PyAny>>) -> PyResult<Option<usize>> {
-        let ids = ids.iter().map(id_bytes).collect::<PyResult<Vec<_>>>()?;
+    fn first_found<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyList>) -> PyResult<Option<usize>> {
+        let ids = PackedIds::of(ids)?;
+        let ids = ids.slices();
         py.detach(|| {
             let index = self.index.read().unwrap();
             for (i, id) in ids.iter().enumerate() {
@@ -250,12 +247,13 @@ impl SegmentTable {
     }
 
     /// Add documents, none of which is there, to the tail.
-    fn add<'py>(&self, py: Python<'py>, ids: Vec<Bound<'py, PyAny>>, batch: Batch<'py>) -> PyResult<()> {
+    fn add<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyList>, batch: Batch<'py>) -> PyResult<()> {
         let rows = batch.rows(self.bands, self.slots)?;
+        let ids = PackedIds::of(ids)?;
+        let ids = ids.slices();
         if ids.len() != rows.len() {
             return Err(PyValueError::new_err(format!("{} ids and {} documents", ids.len(), rows.len())));
         }
-        let ids = ids.iter().map(id_bytes).collect::<PyResult<Vec<_>>>()?;
         py.detach(|| self.index.write().unwrap().tail.add(&ids, &rows, 1))
             .map_err(|place| PyValueError::new_err(format!("document {place} is in the tail already")))
     }
@@ -356,8 +354,9 @@ impl SegmentTable {
     }
 
     /// The rows of some documents; or the place of the first id that is not there.
-    fn stored<'py>(&self, py: Python<'py>, ids: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        let ids = ids.iter().map(id_bytes).collect::<PyResult<Vec<_>>>()?;
+    fn stored<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyList>) -> PyResult<Bound<'py, PyAny>> {
+        let ids = PackedIds::of(ids)?;
+        let ids = ids.slices();
         let taken = py
             .detach(|| {
                 let index = self.index.read().unwrap();

@@ -166,14 +166,44 @@ impl BucketTable {
 
 /// An id as the table keeps it: the UTF-8 of a string; of an integer, after a byte that UTF-8 has not, as few as there may be.
 pub(super) fn id_bytes(id: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    push_id(id, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn push_id(id: &Bound<'_, PyAny>, bytes: &mut Vec<u8>) -> PyResult<()> {
     if let Ok(text) = id.cast::<PyString>() {
-        return Ok(Utf8::new(text)?.bytes()?.to_vec());
+        bytes.extend_from_slice(Utf8::new(text)?.bytes()?);
+        return Ok(());
     }
     let number: i64 = id.extract()?;
     let folded = ((number << 1) ^ (number >> 63)) as u64;
-    let mut bytes = vec![INTEGER];
-    bytes.extend(&folded.to_le_bytes()[..8 - folded.leading_zeros() as usize / 8]);
-    Ok(bytes)
+    bytes.push(INTEGER);
+    bytes.extend_from_slice(&folded.to_le_bytes()[..8 - folded.leading_zeros() as usize / 8]);
+    Ok(())
+}
+
+/// Ids one after another, and where each ends.
+#[derive(Default)]
+pub(super) struct PackedIds {
+    pub(super) bytes: Vec<u8>,
+    pub(super) ends: Vec<u64>,
+}
+
+impl PackedIds {
+    pub(super) fn of(ids: &Bound<'_, PyList>) -> PyResult<Self> {
+        let mut packed = PackedIds { bytes: Vec::with_capacity(8 * ids.len()), ends: Vec::with_capacity(ids.len()) };
+        for id in ids {
+            push_id(&id, &mut packed.bytes)?;
+            packed.ends.push(packed.bytes.len() as u64);
+        }
+        Ok(packed)
+    }
+
+    pub(super) fn slices(&self) -> Vec<&[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(|&end| &self.bytes[std::mem::replace(&mut start, end as usize)..end as usize]).collect()
+    }
 }
 
 const INTEGER: u8 = 0xFF;
@@ -286,12 +316,13 @@ impl DocumentTable {
     }
 
     /// Add documents; or the place of the first whose id is there already, and nothing was added.
-    fn add<'py>(&self, py: Python<'py>, ids: Vec<Bound<'py, PyAny>>, batch: Batch<'py>, threads: usize) -> PyResult<Option<usize>> {
+    fn add<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyList>, batch: Batch<'py>, threads: usize) -> PyResult<Option<usize>> {
         let rows = batch.rows(self.bands, self.slots)?;
+        let ids = PackedIds::of(ids)?;
+        let ids = ids.slices();
         if ids.len() != rows.len() {
             return Err(PyValueError::new_err(format!("{} ids and {} documents", ids.len(), rows.len())));
         }
-        let ids = ids.iter().map(id_bytes).collect::<PyResult<Vec<_>>>()?;
         Ok(py.detach(|| self.store.write().unwrap().add(&ids, &rows, threads)).err())
     }
 

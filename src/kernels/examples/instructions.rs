@@ -53,7 +53,7 @@ fn main() {
     }
     let order = row_order(128);
     let mut keys = vec![0; BANDS * texts.len()];
-    values.chunks(128).zip(keys.chunks_mut(BANDS)).for_each(|(v, k)| band_keys(v, &order, ROWS, k));
+    band_keys(&values, &order, BANDS, ROWS, &mut keys);
     let fingerprints: Vec<_> = keys.iter().map(|&key| fingerprint(key)).collect();
     let rows: Vec<_> = (0..texts.len())
         .map(|i| {

@@ -140,7 +140,7 @@ class Store(Protocol):
     def ids(self) -> list[Id]:
         """All ids, in order of insertion; a document that was replaced comes last."""
 
-    def add(self, ids: Sequence[Id], batch: StoreBatch, threads: int = 1) -> None:
+    def add(self, ids: list[Id], batch: StoreBatch, threads: int = 1) -> None:
         """Add documents. DuplicateIdError, and nothing added, when an id is there already."""
 
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:

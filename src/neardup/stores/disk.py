@@ -263,7 +263,7 @@ class DiskStore:
                         self.refresh()
 
     @staticmethod
-    def _insert(to: catalog.Catalog, ids: Sequence[Id], batch: StoreBatch) -> None:
+    def _insert(to: catalog.Catalog, ids: list[Id], batch: StoreBatch) -> None:
         columns = (batch.set_hashes, batch.fingerprints, batch.offsets[:-1].tolist(), batch.offsets[1:].tolist(), batch.sizes.tolist())
         to.insert(
             [
@@ -281,7 +281,7 @@ class DiskStore:
         else:
             to.remove(self._files[place].number, [document])
 
-    def add(self, ids: Sequence[Id], batch: StoreBatch, threads: int = 1) -> None:
+    def add(self, ids: list[Id], batch: StoreBatch, threads: int = 1) -> None:
         with self._change() as to:
             with layout.damage(self._folder):
                 place = self._table.first_found(ids)
@@ -335,7 +335,7 @@ class DiskStore:
         if documents >= TAIL or self._table.tail_words() >= TAIL_WORDS:
             self._fold(to, [], None, threads)
 
-    def _fold(self, to: catalog.Catalog, ids: Sequence[Id], batch: StoreBatch | None, threads: int) -> None:
+    def _fold(self, to: catalog.Catalog, ids: list[Id], batch: StoreBatch | None, threads: int) -> None:
         """Write the tail, and a batch after it, to files."""
         tail = to.tail()
         names = [*_ids(tail), *ids]

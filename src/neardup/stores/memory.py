@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ class MemoryStore:
     def ids(self) -> list[Id]:
         return self._table.ids()
 
-    def add(self, ids: Sequence[Id], batch: StoreBatch, threads: int = 1) -> None:
+    def add(self, ids: list[Id], batch: StoreBatch, threads: int = 1) -> None:
         place = self._table.add(ids, batch, threads)
         if place is not None:
             raise duplicate(ids[place])

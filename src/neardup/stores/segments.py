@@ -93,7 +93,7 @@ def mapped(home: Home, number: int, *, mend: bool) -> Source:
 # ---- documents -----------------------------------------------------------------------------------------------------------
 
 
-def columns_of(home: Home, ids: Sequence[Id], batch: StoreBatch) -> list[Column]:
+def columns_of(home: Home, ids: list[Id], batch: StoreBatch) -> list[Column]:
     """The columns of a file of documents."""
     shingled = np.flatnonzero(batch.sizes)
 
