@@ -72,7 +72,7 @@ def tokens_of(texts: list[str]) -> int:
 
 def recipe(path: str | None = None, floor: str | None = None, *, hashes: bool = False) -> dict[str, Any]:
     """How the kernels sign; ``floor`` names the last stage that is done."""
-    return {**neardup.MinHash()._recipe(hashes), "path": path, "floor": floor}
+    return {**neardup.MinHash().recipe(hashes), "path": path, "floor": floor}
 
 
 def test_reading(measure: Measure, pages: list[str]) -> None:

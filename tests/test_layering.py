@@ -17,7 +17,7 @@ DATA = {
     "shingling": {"HashArray", "Shingling", "Token", "check_text", "sorted_distinct"},
     "minhash": {"MinHash", "Signature", "Signatures", "ValueArray"},
     "banding": {"Banding"},
-    "stores": {"Answer", "Hit", "Id", "PairBatch", "Store", "StoreBatch"},
+    "stores": {"Answer", "Hit", "Id", "PairBatch", "Prepared", "Store", "StoreBatch", "preparation"},
     "verify": {"Match"},
 }
 

@@ -12,6 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyString};
 
+mod prepared;
 mod segments;
 mod tables;
 
@@ -367,6 +368,8 @@ fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(segments::id_fingerprints, m)?)?;
     m.add_function(wrap_pyfunction!(segments::sorted_run, m)?)?;
     m.add("DamageError", m.py().get_type::<segments::DamageError>())?;
+    m.add_class::<prepared::Prepared>()?;
+    m.add_class::<prepared::Preparation>()?;
     m.add_class::<tables::BucketTable>()?;
     m.add_class::<tables::DocumentTable>()?;
     m.add_class::<segments::Segment>()?;

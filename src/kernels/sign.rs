@@ -309,6 +309,23 @@ unsafe fn floor<P: Instructions>(recipe: &Recipe, document: Document, stage: Sta
     checksum
 }
 
+/// What signs documents one after another, with working memory that it keeps.
+#[derive(Default)]
+pub struct Signer {
+    scratch: Scratch,
+    counter: DistinctCounter,
+}
+
+impl Signer {
+    /// Sign one document into `values`. The count of distinct shingles, and the verification hashes where they are wanted.
+    pub fn sign(&mut self, recipe: &Recipe, document: Document, path: Path, values: &mut [u32]) -> (u64, Vec<u32>) {
+        assert!(values.len() == recipe.lattice.num_perm(), "a slot for each permutation");
+        let (mut count, mut size) = ([0], [0]);
+        let hashes = Run { documents: &[document], values, counts: &mut count, sizes: &mut size }.sign(recipe, path, self);
+        (count[0], hashes)
+    }
+}
+
 /// A run of documents and where their signatures go.
 struct Run<'a> {
     documents: &'a [Document<'a>],
@@ -323,17 +340,17 @@ impl Run<'_> {
     /// # Safety
     /// The processor has the instructions of path `P`.
     #[inline(always)]
-    unsafe fn sign_by<P: Instructions>(self, recipe: &Recipe) -> Vec<u32> {
-        let (mut scratch, mut counter, mut out) = (Scratch::default(), DistinctCounter::default(), Vec::new());
+    unsafe fn sign_by<P: Instructions>(self, recipe: &Recipe, signer: &mut Signer) -> Vec<u32> {
+        let (Signer { scratch, counter }, mut out) = (signer, Vec::new());
         let rows = self.values.chunks_exact_mut(recipe.lattice.num_perm());
         for ((&document, row), (count, size)) in self.documents.iter().zip(rows).zip(self.counts.iter_mut().zip(self.sizes)) {
             let start = out.len();
             // SAFETY: as the caller promised.
             *count = unsafe {
                 match recipe.product {
-                    Product::Signature => sign_document::<P, false>(recipe, document, &mut scratch, &mut counter, row, &mut out),
-                    Product::SignatureAndHashes => sign_document::<P, true>(recipe, document, &mut scratch, &mut counter, row, &mut out),
-                    Product::Floor(stage) => floor::<P>(recipe, document, stage, &mut scratch),
+                    Product::Signature => sign_document::<P, false>(recipe, document, scratch, counter, row, &mut out),
+                    Product::SignatureAndHashes => sign_document::<P, true>(recipe, document, scratch, counter, row, &mut out),
+                    Product::Floor(stage) => floor::<P>(recipe, document, stage, scratch),
                 }
             };
             *size = (out.len() - start) as u64;
@@ -341,30 +358,30 @@ impl Run<'_> {
         out
     }
 
-    fn sign(self, recipe: &Recipe, path: Path) -> Vec<u32> {
+    fn sign(self, recipe: &Recipe, path: Path, signer: &mut Signer) -> Vec<u32> {
         #[cfg(target_arch = "x86_64")]
         {
             #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-            fn avx2(run: Run, recipe: &Recipe) -> Vec<u32> {
+            fn avx2(run: Run, recipe: &Recipe, signer: &mut Signer) -> Vec<u32> {
                 // SAFETY: these are the instructions of the path.
-                unsafe { run.sign_by::<Avx2>(recipe) }
+                unsafe { run.sign_by::<Avx2>(recipe, signer) }
             }
             #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
-            fn avx512(run: Run, recipe: &Recipe) -> Vec<u32> {
+            fn avx512(run: Run, recipe: &Recipe, signer: &mut Signer) -> Vec<u32> {
                 // SAFETY: these are the instructions of the path.
-                unsafe { run.sign_by::<Avx512>(recipe) }
+                unsafe { run.sign_by::<Avx512>(recipe, signer) }
             }
             assert!(Path::available().contains(&path), "this processor has no {}", path.name());
             match path {
                 Path::Portable => {}
                 // SAFETY: the path is available.
-                Path::Avx2 => return unsafe { avx2(self, recipe) },
+                Path::Avx2 => return unsafe { avx2(self, recipe, signer) },
                 // SAFETY: the path is available.
-                Path::Avx512 => return unsafe { avx512(self, recipe) },
+                Path::Avx512 => return unsafe { avx512(self, recipe, signer) },
             }
         }
         // SAFETY: the portable path needs nothing of the processor.
-        unsafe { self.sign_by::<Portable>(recipe) }
+        unsafe { self.sign_by::<Portable>(recipe, signer) }
     }
 }
 
@@ -432,7 +449,7 @@ pub fn sign_many(recipe: &Recipe, documents: &[Document], threads: usize, path: 
     }
     // The heaviest first: none is left to one thread at the end, while the others have nothing to do.
     runs.sort_by_key(|(_, run)| Reverse(run.documents.iter().map(Document::weight).sum::<usize>()));
-    let mut parts = on_threads(runs, threads, |(place, run)| (place, run.sign(recipe, path)));
+    let mut parts = on_threads(runs, threads, |(place, run)| (place, run.sign(recipe, path, &mut Signer::default())));
     parts.sort_unstable_by_key(|&(place, _)| place);
     let mut parts: Vec<_> = parts.into_iter().map(|(_, hashes)| hashes).collect();
     let hashes = if parts.len() == 1 { parts.pop().unwrap() } else { parts.concat() };

@@ -337,7 +337,13 @@ impl Table {
 
     /// The entries that match a document, in order of entry.
     pub fn query(&self, row: Row, threshold: f64) -> Answer {
+        self.prefetch(&row);
         self.answer(row, Bar::new(threshold, self.slots), &mut Vec::new())
+    }
+
+    /// Ask for all buckets of a document, which are wanted soon.
+    fn prefetch(&self, row: &Row) {
+        self.bands.iter().zip(row.fingerprints).for_each(|(band, &f)| band.prefetch(f));
     }
 
     fn answer(&self, row: Row, bar: Bar, candidates: &mut Vec<u32>) -> Answer {
@@ -354,12 +360,11 @@ impl Table {
     /// Look many documents up.
     pub fn query_many(&self, rows: &[Row], threshold: f64, threads: usize) -> Vec<Answer> {
         let bar = Bar::new(threshold, self.slots);
-        let prefetch = |row: &Row| self.bands.iter().zip(row.fingerprints).for_each(|(band, &f)| band.prefetch(f));
         let work = |run: &[Row]| {
             let mut candidates = Vec::new();
-            run.first().into_iter().for_each(prefetch);
+            run.first().into_iter().for_each(|row| self.prefetch(row));
             let answer_one = |(i, &row): (usize, &Row)| {
-                run.get(i + 1).into_iter().for_each(prefetch);
+                run.get(i + 1).into_iter().for_each(|row| self.prefetch(row));
                 self.answer(row, bar, &mut candidates)
             };
             run.iter().enumerate().map(answer_one).collect::<Vec<_>>()

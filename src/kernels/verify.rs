@@ -56,7 +56,10 @@ pub fn intersection(a: &[u32], b: &[u32], least: usize) -> Option<usize> {
 /// The least number of equal slots, of `slots`, at which the similarity estimated from lean signatures reaches the
 /// threshold, or `slots` + 1 where none does.
 pub fn least_equal_slots(slots: usize, threshold: f64) -> usize {
-    (0..=slots).find(|&equal| estimated_similarity(equal, slots) >= threshold).unwrap_or(slots + 1)
+    // The predicate decides, monotone in `equal`; the product only says where to begin.
+    let begin = ((threshold * slots as f64) as usize).saturating_sub(2).min(slots);
+    let begin = if estimated_similarity(begin, slots) >= threshold { 0 } else { begin };
+    (begin..=slots).find(|&equal| estimated_similarity(equal, slots) >= threshold).unwrap_or(slots + 1)
 }
 
 /// The similarity of which `equal` of so many 8-bit slots speak: 1 of 256 others agrees by chance.

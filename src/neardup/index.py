@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
@@ -27,7 +28,7 @@ from neardup.errors import (
 )
 from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.shingling import Shingling, check_text
-from neardup.stores import Answer, Hit, Id, Store, StoreBatch
+from neardup.stores import Answer, Id, Prepared, Store, StoreBatch, preparation
 from neardup.stores.memory import MemoryStore
 from neardup.verify import Match, Passage, Verification, shared_passages
 
@@ -209,6 +210,8 @@ class Index:
         self.verify = verify
         self.bucket_limit = bucket_limit
         self._verification = Verification(self.minhash.num_perm if verify == "estimate" else 0)
+        self._asked_by_default = Asked(None, self.threshold, "similarity")
+        self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
         self._store: Store = MemoryStore(self.banding.bands, bucket_limit, self._verification.slots)
 
     @classmethod
@@ -470,7 +473,7 @@ class Index:
             check_integer("top", top, 1, 2**31, "; without it all come")
         batch = self._store.stored(id)
         (answer,) = self._store.query(batch, asked.threshold if measure == "similarity" else ANY, 1)
-        every = self._matches(batch, 0, answer, asked)
+        every = self._matches(int(batch.sizes[0]), answer, asked)
         matches = Matches([match for match in every if match.id != id][:top])
         matches.truncated = every.truncated
         return matches
@@ -552,6 +555,8 @@ class Index:
         return StoreBatch.of(signatures, self.banding, threads, lean=not self._verification.exact)
 
     def _asked(self, top: int | None, threshold: float | None, measure: Measure) -> Asked:
+        if top is threshold is None and one_of(measure, "similarity"):
+            return self._asked_by_default
         if top is not None:
             check_integer("top", top, 1, 2**31, "; without it all come")
         if not one_of(measure, "similarity", "containment"):
@@ -568,9 +573,21 @@ class Index:
             )
         return Asked(top, float(threshold), measure)
 
-    def _one(self, text: str) -> StoreBatch:
+    def _prepared(self, text: str) -> Prepared:
         check_text(text)
-        return self._batch(self._sign([text], threads=1), threads=1)
+        if callable(self.minhash.shingling.tokens):
+            return self._first(self._sign([text], threads=1))
+        return self._preparation.text(text)
+
+    def _first(self, signatures: Signatures) -> Prepared:
+        """The first of some signatures."""
+        if not self._verification.exact:
+            return self._preparation.signature(signatures.values, signatures.counts, None)
+        start, stop = signatures.offsets[:2].tolist()
+        return self._preparation.signature(signatures.values, signatures.counts, signatures.require_hashes()[start:stop])
+
+    def _one(self, text: str) -> StoreBatch:
+        return StoreBatch(*self._prepared(text).arrays())
 
     def add(self, id: Id, text: str) -> None:
         """Add a document.
@@ -704,7 +721,7 @@ class Index:
         id = check_id(id)
         batch = self._one(text)
         hits = self._store.add_unless_match(id, batch, self.threshold)
-        return self._matches(batch, 0, Answer(hits, truncated=False), self._asked(1, None, "similarity"))[0] if hits else None
+        return self._matches(int(batch.sizes[0]), Answer(hits, truncated=False), self._asked(1, None, "similarity"))[0] if hits else None
 
     def remove(self, id: Id) -> None:
         """Remove a document.
@@ -742,20 +759,21 @@ class Index:
         """
         self._store.replace(check_id(id), self._one(text))
 
-    def _matches(self, batch: StoreBatch, i: int, answer: Answer, asked: Asked) -> Matches:
-        n, checked, contained = int(batch.sizes[i]), self._verification, asked.measure == "containment"
-
-        def match(hit: Hit) -> Match:
-            found = hit.agreement, n, hit.size
-            return Match(hit.id, checked.similarity(*found), checked.containment(*found), checked.exact)
-
-        def rank(m: Match) -> tuple[float, float, bool, Id]:
-            first, second = (m.containment, m.similarity) if contained else (m.similarity, m.containment)
-            return (-first, -second, *id_order(m.id))
-
-        found = [m for m in map(match, answer.hits) if not contained or m.containment >= asked.threshold]
-        matches = Matches(sorted(found, key=rank)[: asked.top])
-        matches.truncated = answer.truncated
+    def _matches(self, n: int, answer: Answer, asked: Asked) -> Matches:
+        """The hits of a document of ``n`` shingles, as people see them."""
+        if not answer.hits and not answer.truncated:
+            return Matches()
+        match, contained = self._verification.match, asked.measure == "containment"
+        found = [match(id, agreement, n, size) for id, agreement, size in answer.hits]
+        if contained:
+            found = [match for match in found if match.containment >= asked.threshold]
+        if len(found) > 1:
+            measures = attrgetter("containment", "similarity") if contained else attrgetter("similarity", "containment")
+            found.sort(key=lambda match: id_order(match.id))
+            found.sort(key=measures, reverse=True)
+        matches = Matches(found[: asked.top])
+        if answer.truncated:
+            matches.truncated = True
         return matches
 
     def query(self, text: str, *, top: int | None = None, threshold: float | None = None, measure: Measure = "similarity") -> Matches:
@@ -802,8 +820,11 @@ class Index:
         [Match(id='a', similarity=1.0, containment=1.0, exact=True)]
         """
         asked = self._asked(top, threshold, measure)
-        check_text(text)
-        return self._found(self._sign([text], threads=1), 1, asked)[0]
+        return self._look_up(self._prepared(text), asked)
+
+    def _look_up(self, document: Prepared, asked: Asked) -> Matches:
+        least = asked.threshold if asked.measure == "similarity" else ANY
+        return self._matches(document.size, self._store.look_up(document, least), asked)
 
     def query_many(
         self,
@@ -870,16 +891,19 @@ class Index:
         >>> [[match.id for match in matches] for matches in index.query_signatures(signatures)]
         [[], ['a']]
         """
-        workers, asked = number_of_threads(threads), self._asked(top, threshold, measure)
-        return self._found(self._checked(signatures), workers, asked)
+        asked = self._asked(top, threshold, measure)
+        self._checked(signatures)
+        if threads is None and len(signatures) == 1:
+            return [self._look_up(self._first(signatures), asked)]
+        return self._found(signatures, number_of_threads(threads), asked)
 
     def _found(self, signatures: Signatures, threads: int, asked: Asked) -> list[Matches]:
         batch = self._batch(signatures, threads)
         least = asked.threshold if asked.measure == "similarity" else ANY
         answers: list[Answer] = []
         for start in range(0, batch.documents, SLICE):
-            answers += self._store.query(batch.take(np.arange(start, min(start + SLICE, batch.documents))), least, threads)
-        return [self._matches(batch, i, answer, asked) for i, answer in enumerate(answers)]
+            answers += self._store.query(batch.part(start, start + SLICE), least, threads)
+        return [self._matches(n, answer, asked) for n, answer in zip(batch.sizes.tolist(), answers, strict=True)]
 
     def explain(self, id: Id, text: str) -> list[Passage]:
         """The passages of a text that a stored document has too, longest first.

@@ -100,7 +100,8 @@ class MinHash:
         if not one_of(self.scheme, "lattice-v1"):
             raise ParameterError(f"scheme is {self.scheme!r}; 'lattice-v1' is the one there is")
 
-    def _recipe(self, hashes: bool) -> dict[str, Any]:
+    def recipe(self, hashes: bool) -> dict[str, Any]:
+        """How the kernels sign; with or without the verification hashes."""
         shingling = self.shingling
         return {
             "chars": shingling.chars,
@@ -135,7 +136,7 @@ class MinHash:
         check_text(text)
         if callable(self.shingling.tokens):
             return self.sign_tokens(self.shingling.tokens(text), hashes=hashes)
-        values, counts, _, verification = _kernels.sign_texts([text], self._recipe(hashes), 1)
+        values, counts, _, verification = _kernels.sign_texts([text], self.recipe(hashes), 1)
         return Signature(values[0], int(counts[0]), self, verification if hashes else None)
 
     def sign_many(self, texts: Iterable[str] | Utf8, threads: int | None = None, hashes: bool = False) -> Signatures:
@@ -174,8 +175,8 @@ class MinHash:
             return self.sign_tokens_many(map(self.shingling.tokens, strings), threads=workers, hashes=hashes)
         ready = as_texts(texts)
         if isinstance(ready, Utf8):
-            return Signatures._of(self, _kernels.sign_spans(*ready.spans, self._recipe(hashes), workers), hashes)
-        return Signatures._of(self, _kernels.sign_texts(ready, self._recipe(hashes), workers), hashes)
+            return Signatures._of(self, _kernels.sign_spans(*ready.spans, self.recipe(hashes), workers), hashes)
+        return Signatures._of(self, _kernels.sign_texts(ready, self.recipe(hashes), workers), hashes)
 
     def sign_tokens(self, tokens: Iterable[Token], *, hashes: bool = False) -> Signature:
         """Sign one document given as ready tokens, strings or integers, taken as they are.
@@ -205,7 +206,7 @@ class MinHash:
         offsets = np.zeros(len(token_hashes) + 1, np.uint64)
         np.cumsum([len(h) for h in token_hashes], out=offsets[1:])
         flat = np.concatenate(token_hashes) if token_hashes else np.empty(0, np.uint64)
-        return Signatures._of(self, _kernels.sign_token_hashes(flat, offsets, self._recipe(hashes), workers), hashes)
+        return Signatures._of(self, _kernels.sign_token_hashes(flat, offsets, self.recipe(hashes), workers), hashes)
 
     def sign_hashes_many(
         self, shingle_hashes: HashArray, offsets: HashArray, threads: int | None = None, hashes: bool = False
@@ -235,7 +236,7 @@ class MinHash:
         True
         """
         flat, places = np.ascontiguousarray(shingle_hashes, np.uint64), np.ascontiguousarray(offsets, np.uint64)
-        return Signatures._of(self, _kernels.sign_shingle_hashes(flat, places, self._recipe(hashes), number_of_threads(threads)), hashes)
+        return Signatures._of(self, _kernels.sign_shingle_hashes(flat, places, self.recipe(hashes), number_of_threads(threads)), hashes)
 
     def require_same(self, other: MinHash, what: str) -> None:
         """Refuse signatures made otherwise.
@@ -245,6 +246,8 @@ class MinHash:
         IncompatibleError
             Naming every parameter that differs, with both values.
         """
+        if other is self:
+            return
         differences = []
         for mine, theirs, names in ((self, other, fields(MinHash)), (self.shingling, other.shingling, fields(Shingling))):
             for name in (f.name for f in names if f.name != "shingling"):
@@ -361,6 +364,18 @@ class Signatures(Sequence[Signature]):
     def _of(cls, minhash: MinHash, arrays: tuple[ValueArray, HashArray, HashArray, ValueArray], hashes: bool) -> Signatures:
         values, counts, offsets, verification = arrays
         return cls(values, counts, minhash, offsets, verification if hashes else None)
+
+    def require_hashes(self) -> ValueArray:
+        """The verification hashes.
+
+        Raises
+        ------
+        IncompatibleError
+            If they were not asked for.
+        """
+        if self.hashes is None:
+            raise IncompatibleError("signatures without shingle hashes cannot be verified exactly; sign with hashes=True")
+        return self.hashes
 
     def __len__(self) -> int:
         return len(self.counts)

@@ -113,16 +113,22 @@ class Verification:
 
     def similarity(self, agreement: int, n: int, m: int) -> float:
         """The Jaccard similarity of documents of ``n`` and ``m`` shingles from what a :class:`~neardup.stores.Hit` says."""
-        if self.exact:
-            return float(similarity(agreement, n, m))
-        return min(max((agreement / self.slots - CHANCE) / (1 - CHANCE), 0.0), min(n, m) / max(n, m))
+        if not self.slots:
+            return agreement / (n + m - agreement)
+        estimate = (agreement / self.slots - CHANCE) / (1 - CHANCE)
+        most = n / m if n < m else m / n
+        return 0.0 if estimate < 0 else min(most, estimate)
 
     def containment(self, agreement: int, n: int, m: int) -> float:
         """The share of the first document's ``n`` shingles that the second has too."""
-        if self.exact:
-            return agreement / n
+        return self.match(None, agreement, n, m).containment
+
+    def match(self, id: Any, agreement: int, n: int, m: int) -> Match:
+        """A stored document of ``m`` shingles as the match of one of ``n``."""
+        if not self.slots:
+            return Match(id, agreement / (n + m - agreement), agreement / n)
         jaccard = self.similarity(agreement, n, m)
-        return min(jaccard * (n + m) / ((1 + jaccard) * n), m / n, 1.0)
+        return Match(id, jaccard, min(jaccard * (n + m) / ((1 + jaccard) * n), m / n, 1.0), exact=False)
 
 
 def _compared(a: str, b: str, shingling: Shingling | None) -> tuple[int, int, int]:

@@ -1,5 +1,6 @@
 //! An index on disk: its segments, and what is made of arrays to write them.
 
+use super::prepared::Prepared;
 use super::tables::{id_bytes, Batch, IdList, PackedIds, RowArrays, Rows};
 use super::{cut, Array1};
 use crate::mapped::{self, Checked, Column, Damage, Mapped};
@@ -277,6 +278,22 @@ impl SegmentTable {
             Ok(there)
         })
         .map_err(raised)
+    }
+
+    /// What one document matches, (id, agreement, size), and whether its look-up was truncated.
+    fn look_up<'py>(&self, py: Python<'py>, document: &Prepared, threshold: f64) -> PyResult<(Bound<'py, PyList>, bool)> {
+        let row = document.row(self.bands, self.slots)?;
+        let look_up = || {
+            let (index, mut hits) = (self.index.read().unwrap(), Hits::default());
+            let mut answers = index.query(&[row], threshold, 1)?;
+            let answer = answers.pop().expect("an answer a row");
+            for found in &answer.found {
+                hits.push(&index, found)?;
+            }
+            Ok((hits, answer.truncated))
+        };
+        let (hits, truncated) = py.detach(look_up).map_err(raised)?;
+        Ok((hits.tuples(py, 0..hits.columns.len())?, truncated))
     }
 
     /// What each document of the batch matches, (id, agreement, size), and whether its look-up was truncated.

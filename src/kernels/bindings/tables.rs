@@ -1,5 +1,6 @@
 //! The two tables in memory: one of entries, for whole-corpus jobs, and one of documents, for an index.
 
+use super::prepared::Prepared;
 use super::{cut, Array1, Array2, Utf8};
 use crate::store::Store;
 use crate::table::{Answer, Found, Row, Table};
@@ -358,6 +359,18 @@ impl DocumentTable {
         let [row] = rows[..] else { return Err(PyValueError::new_err(format!("one id and {} documents", rows.len()))) };
         let id = id_bytes(id)?;
         Ok(py.detach(|| self.store.write().unwrap().replace(&id, row)))
+    }
+
+    /// What one document matches, (id, agreement, size), and whether its look-up was truncated.
+    fn look_up<'py>(&self, py: Python<'py>, document: &Prepared, threshold: f64) -> PyResult<(Bound<'py, PyList>, bool)> {
+        let row = document.row(self.bands, self.slots)?;
+        let (hits, truncated) = py.detach(|| {
+            let (store, mut hits) = (self.store.read().unwrap(), Hits::default());
+            let answer = store.table.query(row, threshold);
+            answer.found.iter().for_each(|found| hits.push(&store, found));
+            (hits, answer.truncated)
+        });
+        Ok((hits.tuples(py, 0..hits.columns.len())?, truncated))
     }
 
     /// What each document of the batch matches, (id, agreement, size), and whether its look-up was truncated.

@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.banding import Banding
-from neardup.errors import DuplicateIdError, IncompatibleError, UnknownDocumentError
-from neardup.minhash import Signatures
+from neardup.errors import DuplicateIdError, UnknownDocumentError
+from neardup.minhash import MinHash, Signatures
 
 Id = str | int
+#: One document as :meth:`Store.look_up` takes it.
+Prepared = _kernels.Prepared
 
 
 class StoreBatch(NamedTuple):
@@ -40,21 +42,13 @@ class StoreBatch(NamedTuple):
 
     @classmethod
     def of(cls, signatures: Signatures, banding: Banding, threads: int = 1, *, lean: bool = False) -> StoreBatch:
-        """Signatures cut into bands, with their verification hashes or as lean signatures.
-
-        Raises
-        ------
-        IncompatibleError
-            If the signatures carry no verification hashes and should.
-        """
+        """Signatures cut into bands, with their verification hashes or as lean signatures."""
         if lean:
             words = _kernels.lean_signatures(signatures.values, threads)
             evidence, offsets = words.ravel(), np.arange(len(words) + 1, dtype=np.uint64) * np.uint64(words.shape[1])
             sizes = np.minimum(signatures.counts, 2**32 - 1).astype(np.uint32)
-        elif signatures.hashes is None:
-            raise IncompatibleError("signatures without shingle hashes cannot be verified exactly; sign with hashes=True")
         else:
-            evidence, offsets = signatures.hashes, signatures.offsets
+            evidence, offsets = signatures.require_hashes(), signatures.offsets
             sizes = np.diff(offsets).astype(np.uint32)
         keys = banding.keys(signatures.values, threads)
         return cls(_kernels.fingerprints(keys), _kernels.set_hashes(evidence, offsets, keys), sizes, evidence, offsets)
@@ -68,6 +62,11 @@ class StoreBatch(NamedTuple):
         """Whether two documents have the same size and evidence."""
         one, other = (self.evidence[int(self.offsets[i]) : int(self.offsets[i + 1])] for i in (a, b))
         return bool(self.sizes[a] == self.sizes[b]) and np.array_equal(one, other)
+
+    def part(self, start: int, stop: int) -> StoreBatch:
+        """The documents from one place to another, without copying them."""
+        rows = slice(start, stop)
+        return StoreBatch(self.fingerprints[rows], self.set_hashes[rows], self.sizes[rows], self.evidence, self.offsets[start : stop + 1])
 
     def take(self, places: npt.NDArray[np.int64]) -> StoreBatch:
         """The documents at these places, in this order."""
@@ -152,6 +151,9 @@ class Store(Protocol):
     def replace(self, id: Id, batch: StoreBatch) -> None:
         """Give a document another content. UnknownDocumentError when it is not there."""
 
+    def look_up(self, document: Prepared, threshold: float) -> Answer:
+        """What one document matches."""
+
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
         """What each document of the batch matches."""
 
@@ -184,6 +186,11 @@ class Store(Protocol):
 
     def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
         """All matching pairs: copies of one shingle set together, and sets of copies that match each other."""
+
+
+def preparation(minhash: MinHash, banding: Banding, *, lean: bool) -> _kernels.Preparation:
+    """What makes single documents ready to be looked up, as :meth:`StoreBatch.of` does many."""
+    return _kernels.Preparation(minhash.recipe(hashes=not lean), banding.bands, banding.rows)
 
 
 def duplicate(id: Id) -> DuplicateIdError:

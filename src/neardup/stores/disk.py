@@ -24,7 +24,7 @@ import xxhash
 
 from neardup import _kernels
 from neardup.errors import CorruptIndexError, ParameterError
-from neardup.stores import Answer, Hit, Id, PairBatch, StoreBatch, catalog, duplicate, layout, segments, unknown
+from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, StoreBatch, catalog, duplicate, layout, segments, unknown
 
 #: Documents of the tail, and their words of evidence, at which it is folded into files.
 TAIL, TAIL_WORDS = 4096, 1 << 22
@@ -461,10 +461,15 @@ class DiskStore:
             ids: list[Id] = self._table.ids()
             return ids
 
+    def look_up(self, document: Prepared, threshold: float) -> Answer:
+        with layout.damage(self._folder):
+            found, truncated = self._table.look_up(document, threshold)
+        return Answer(list(map(Hit._make, found)), truncated)
+
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
         with layout.damage(self._folder):
             answers = self._table.query(batch, threshold, threads)
-        return [Answer([Hit(*row) for row in found], truncated) for found, truncated in answers]
+        return [Answer(list(map(Hit._make, found)), truncated) for found, truncated in answers]
 
     def stored(self, id: Id) -> StoreBatch:
         with layout.damage(self._folder):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.stores import Answer, Hit, Id, PairBatch, StoreBatch, duplicate, unknown
+from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, StoreBatch, duplicate, unknown
 
 #: Entries paired before writers get a turn.
 SLICE = 1024
@@ -40,7 +40,7 @@ class MemoryStore:
         found = self._table.add_unless_match(id, batch, threshold)
         if found is None:
             raise duplicate(id)
-        return [Hit(*row) for row in found]
+        return list(map(Hit._make, found))
 
     def remove(self, id: Id) -> None:
         if not self._table.remove(id):
@@ -50,9 +50,13 @@ class MemoryStore:
         if not self._table.replace(id, batch):
             raise unknown(id)
 
+    def look_up(self, document: Prepared, threshold: float) -> Answer:
+        found, truncated = self._table.look_up(document, threshold)
+        return Answer(list(map(Hit._make, found)), truncated)
+
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
         answers = self._table.query(batch, threshold, threads)
-        return [Answer([Hit(*row) for row in found], truncated) for found, truncated in answers]
+        return [Answer(list(map(Hit._make, found)), truncated) for found, truncated in answers]
 
     def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
         evidence = self._table.evidence(id)

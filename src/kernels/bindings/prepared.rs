@@ -1,0 +1,123 @@
+//! One document on its way to be looked up, without arrays in between.
+
+use super::tables::{RowArrays, Rows};
+use super::{RecipeArgs, Utf8};
+use crate::minhash::{band_keys, lean_masks, lean_signature, row_order};
+use crate::path::Path;
+use crate::sign::{Document, Product, Recipe, Signer};
+use crate::table::{fingerprint, Row};
+use crate::verify::set_hash;
+use numpy::{PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use std::sync::Mutex;
+
+/// What a store takes of one document.
+#[pyclass(frozen, module = "neardup._kernels")]
+pub(super) struct Prepared {
+    fingerprints: Vec<u32>,
+    set_hash: u64,
+    /// Its distinct shingles.
+    #[pyo3(get)]
+    size: u32,
+    evidence: Vec<u32>,
+}
+
+impl Prepared {
+    pub(super) fn row(&self, bands: usize, slots: usize) -> PyResult<Row<'_>> {
+        let words = if slots == 0 { self.size as usize } else { slots.div_ceil(4) };
+        if (self.fingerprints.len(), self.evidence.len()) != (bands, words) {
+            return Err(PyValueError::new_err(format!(
+                "a document of {} fingerprints and {} words of evidence, the table has {bands} bands and {slots} slots",
+                self.fingerprints.len(),
+                self.evidence.len(),
+            )));
+        }
+        Ok(Row { fingerprints: &self.fingerprints, set_hash: self.set_hash, size: self.size, evidence: &self.evidence })
+    }
+}
+
+#[pymethods]
+impl Prepared {
+    /// The same as a batch of one.
+    fn arrays<'py>(&self, py: Python<'py>) -> PyResult<RowArrays<'py>> {
+        let mut rows = Rows::default();
+        rows.push((self.set_hash, self.size, &self.evidence), &self.fingerprints);
+        rows.arrays(py, self.fingerprints.len())
+    }
+}
+
+/// How documents are signed, cut into bands and shortened, with working memory for it.
+#[pyclass(frozen, module = "neardup._kernels")]
+pub(super) struct Preparation {
+    recipe: Recipe,
+    path: Path,
+    bands: usize,
+    rows: usize,
+    order: Vec<usize>,
+    /// Of lean signatures; empty where documents keep their verification hashes.
+    masks: Vec<u32>,
+    idle: Mutex<Vec<Signer>>,
+}
+
+impl Preparation {
+    fn prepared(&self, values: &[u32], size: u32, hashes: Vec<u32>) -> Prepared {
+        let mut keys = vec![0; self.bands];
+        band_keys(values, &self.order, self.bands, self.rows, &mut keys);
+        let mut evidence = hashes;
+        if !self.masks.is_empty() {
+            evidence = vec![0; values.len().div_ceil(4)];
+            lean_signature(values, &self.masks, &mut evidence);
+        }
+        let fingerprints = keys.iter().map(|&key| fingerprint(key)).collect();
+        Prepared { fingerprints, set_hash: set_hash(&evidence, &keys), size, evidence }
+    }
+}
+
+#[pymethods]
+impl Preparation {
+    #[new]
+    fn new(recipe: RecipeArgs, bands: usize, rows: usize) -> PyResult<Self> {
+        let (recipe, path) = recipe.recipe()?;
+        let num_perm = recipe.lattice.num_perm();
+        if bands * rows > num_perm {
+            return Err(PyValueError::new_err(format!("{bands} bands of {rows} rows need {} slots, there are {num_perm}", bands * rows)));
+        }
+        let masks = if recipe.product == Product::SignatureAndHashes { Vec::new() } else { lean_masks(num_perm) };
+        Ok(Preparation { order: row_order(num_perm), recipe, path, bands, rows, masks, idle: Mutex::default() })
+    }
+
+    /// A text.
+    fn text(&self, py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Prepared> {
+        let text = Utf8::new(text)?;
+        let bytes = text.bytes()?;
+        Ok(py.detach(|| {
+            let mut signer = self.idle.lock().unwrap().pop().unwrap_or_default();
+            let mut values = vec![0; self.order.len()];
+            let (count, hashes) = signer.sign(&self.recipe, Document::Text(bytes), self.path, &mut values);
+            self.idle.lock().unwrap().push(signer);
+            // As StoreBatch counts.
+            let size = if self.masks.is_empty() { hashes.len() as u32 } else { count.min(u32::MAX as u64) as u32 };
+            self.prepared(&values, size, hashes)
+        }))
+    }
+
+    /// The first of some signatures, with its count of distinct shingles and its verification hashes.
+    fn signature<'py>(
+        &self,
+        values: PyReadonlyArray2<'py, u32>,
+        counts: PyReadonlyArray1<'py, u64>,
+        hashes: Option<PyReadonlyArray1<'py, u32>>,
+    ) -> PyResult<Prepared> {
+        let (values, counts) = (values.as_slice()?, counts.as_slice()?);
+        let (Some(values), Some(&count)) = (values.get(..self.order.len()), counts.first()) else {
+            return Err(PyValueError::new_err(format!("{} slots of {} documents", values.len(), counts.len())));
+        };
+        if !self.masks.is_empty() {
+            return Ok(self.prepared(values, count.min(u32::MAX as u64) as u32, Vec::new()));
+        }
+        let hashes = hashes.as_ref().map_or(Ok(&[][..]), |hashes| hashes.as_slice())?.to_vec();
+        Ok(self.prepared(values, hashes.len() as u32, hashes))
+    }
+}
