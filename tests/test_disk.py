@@ -203,29 +203,40 @@ def test_a_refused_batch_changes_nothing(folder):
 # ---- what goes wrong -------------------------------------------------------------------------------------------------
 
 
+def kill(path, seed, rng):
+    """Kill a writer at some moment: what it acknowledged is there, what was under way wholly or not at all."""
+    with subprocess.Popen([sys.executable, WRITER, path, str(seed)], stdout=subprocess.PIPE, text=True) as process:
+        lines = [process.stdout.readline()]
+        deadline = time.monotonic() + rng.uniform(0, 0.6)
+        while time.monotonic() < deadline:
+            lines.append(process.stdout.readline())
+        process.kill()
+        lines += process.stdout.read().splitlines(keepends=True)
+    done = len([line for line in lines if line.endswith("\n")])
+    states = [texts for _, _, texts in islice(disk_writer.operations(seed), done - 1, done + 1)]
+    with Index.open(path) as index:
+        there = index.ids()
+        assert there in [list(texts) for texts in states], f"seed {seed}, {done} operations acknowledged"
+        assert index.pairs().to_pydict() in [in_memory(texts) for texts in states if list(texts) == there]
+        assert index.check() == []
+        index.add("after", "all is well")
+        assert "after" in index
+
+
 def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path):
-    """At seeded moments: what was acknowledged is there, what was under way wholly or not at all."""
+    """At ten seeded moments."""
     rng = random.Random(20261124)
-    for round in range(10):
-        path = tmp_path / str(round)
-        with subprocess.Popen([sys.executable, WRITER, path, str(round)], stdout=subprocess.PIPE, text=True) as process:
-            lines = [process.stdout.readline()]
-            deadline = time.monotonic() + rng.uniform(0, 0.6)
-            while time.monotonic() < deadline:
-                lines.append(process.stdout.readline())
-            process.kill()
-            lines += process.stdout.read().splitlines(keepends=True)
-        done = len([line for line in lines if line.endswith("\n")])
-        _, now = (texts for _, _, texts in islice(disk_writer.operations(round), done - 1, done + 1))
-        before = next(islice(disk_writer.operations(round), done - 1, None))[2]
-        with Index.open(path) as index:
-            there = index.ids()
-            assert there in (list(before), list(now)), f"round {round}, {done} operations acknowledged"
-            texts = [state for state in (before, now) if list(state) == there]
-            expected = [in_memory(state) for state in texts]
-            assert index.pairs().to_pydict() in expected
-            index.add("after", "all is well")
-            assert "after" in index
+    for seed in range(10):
+        kill(tmp_path / str(seed), seed, rng)
+
+
+@pytest.mark.prove
+def test_two_hundred_killed_writers(tmp_path):
+    """At two hundred others."""
+    rng = random.Random(20261125)
+    for seed in range(100, 300):
+        kill(tmp_path / "i", seed, rng)
+        shutil.rmtree(tmp_path / "i")
 
 
 def in_memory(texts):
@@ -503,15 +514,12 @@ def test_batches_say_how_far_they_came(tmp_path):
         assert len(index) == 20
 
 
-def test_readers_beside_a_writer(tmp_path):
-    """Four processes read while one writes, folds and merges: no error, and no document twice or half there."""
-    path = tmp_path / "i"
-    Index.open(path, 0.5).close()
-    code = f"""
+#: A process that reads an index for some seconds, while another writes to it.
+READER = """
 import sys, time
 from neardup import Index
-end, seen = time.monotonic() + 4, 0
-with Index.open({str(path)!r}, mode="r") as index:
+end, seen = time.monotonic() + float(sys.argv[2]), 0
+with Index.open(sys.argv[1], mode="r") as index:
     while time.monotonic() < end:
         index.refresh()
         ids = index.ids()
@@ -522,9 +530,58 @@ with Index.open({str(path)!r}, mode="r") as index:
         seen += 1
 assert seen > 5
 """
+
+
+def read_beside_a_writer(path, readers, seconds):
+    """No error, and no document twice or half there."""
+    Index.open(path, 0.5).close()
     with subprocess.Popen([sys.executable, WRITER, path, "99"], stdout=subprocess.DEVNULL) as writer:
-        readers = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)]
-        said = [reader.communicate()[1] for reader in readers]
+        command = [sys.executable, "-c", READER, path, str(seconds)]
+        processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(readers)]
+        said = [process.communicate()[1] for process in processes]
         assert writer.poll() is None
         writer.kill()
-    assert [reader.returncode for reader in readers] == [0] * 4, said
+    assert [process.returncode for process in processes] == [0] * readers, said
+
+
+def test_readers_beside_a_writer(tmp_path):
+    """Four processes read while one writes, folds and merges."""
+    read_beside_a_writer(tmp_path / "i", 4, 4)
+
+
+@pytest.mark.prove
+def test_ten_readers_beside_a_writer_for_a_minute(tmp_path):
+    """The same with ten, and longer."""
+    read_beside_a_writer(tmp_path / "i", 10, 60)
+
+
+@pytest.mark.parametrize("logged", [False, True])
+def test_a_folder_that_only_others_may_write(folder, logged):
+    """Where nothing can be made it is read, from its log too; who wants to write is told what to do."""
+    code = f"""
+import os, sys
+from neardup import Index
+from neardup.stores import disk  # another user may not be able to read all of Python
+os.setuid(65534)
+with Index.open({str(folder)!r}, mode="r") as index:
+    print(*index.ids())
+try:
+    Index.open({str(folder)!r})
+except PermissionError as error:
+    print(error)
+"""
+    if os.geteuid() != 0:
+        pytest.skip("another user is what root alone can become")
+    with contextlib.ExitStack() as stack:
+        if logged:
+            writer = stack.enter_context(Index.open(folder))
+            writer.add("lately", "some words of late")
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        for parent in folder.parents[:-2]:
+            parent.chmod(0o755)
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        there, said = run.stdout.splitlines()
+        assert there.split() == [str(i) for i in range(60) if i not in (3, 59)] + ["lately"] * logged
+        assert "give write access to the folder, or open with mode='r'" in said

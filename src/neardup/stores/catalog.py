@@ -93,8 +93,8 @@ def read(folder: Path, parameters: bytes) -> Snapshot:
     return Snapshot([TailRow(*row) for row in tail], [File(*row) for row in files], removed)
 
 
-def read_parameters(folder: Path) -> dict[str, Any]:
-    """The parameters of the index in a folder.
+def read_parameters(folder: Path) -> dict[str, Any] | None:
+    """The parameters of the index in a folder; None where its catalog was never finished.
 
     Raises
     ------
@@ -102,6 +102,8 @@ def read_parameters(folder: Path) -> dict[str, Any]:
         If its catalog cannot be read.
     """
     with explained(folder), _reading(folder) as database:
+        if not database.execute("select 1 from sqlite_master").fetchone():
+            return None
         return dict(json.loads(_parameters(folder, database)))
 
 
@@ -123,9 +125,12 @@ def explained(folder: Path) -> Iterator[None]:
 @contextmanager
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """A connection that only reads, in one transaction: a snapshot."""
-    uri = (folder / NAME).absolute().as_uri() + "?mode=ro"
-    if not os.access(folder, os.W_OK) and not (folder / f"{NAME}-wal").exists():
-        uri += "&immutable=1"  # nobody writes, and nothing can be made beside it
+    mode, writable = "ro", os.access(folder, os.W_OK)
+    if not writable and not (folder / f"{NAME}-wal").exists():
+        mode = "ro&immutable=1"  # nobody writes, and nothing can be made beside it
+    elif writable and (folder / f"{NAME}-journal").exists():
+        mode = "rw"  # the power was lost while the catalog was made: what it left is taken back
+    uri = f"{(folder / NAME).absolute().as_uri()}?mode={mode}"
     database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
     try:
         database.execute("begin")

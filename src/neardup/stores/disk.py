@@ -41,7 +41,11 @@ class _Lock:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "writer.lock"
-        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except PermissionError as error:
+            remedy = "give write access to the folder, or open with mode='r'"
+            raise PermissionError(error.errno, f"{error.strerror}; {remedy}", str(self.path)) from None
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -131,11 +135,11 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; an index is a folder, name another path")
-    if catalog.exists(folder):
-        return catalog.read_parameters(folder)
-    if folder.is_dir() and any((folder / kind).is_dir() for kind in layout.KINDS):
-        raise CorruptIndexError(f"{folder} has files of an index and no {catalog.NAME}; restore the folder from a copy")
-    return None
+    parameters = catalog.read_parameters(folder) if catalog.exists(folder) else None
+    # The catalog is made before the folders of files.
+    if parameters is None and folder.is_dir() and any((folder / kind).is_dir() for kind in layout.KINDS):
+        raise CorruptIndexError(f"{folder} has files of an index and no {catalog.NAME} of it; restore the folder from a copy")
+    return parameters
 
 
 class DiskStore:
@@ -189,11 +193,13 @@ class DiskStore:
 
     def _prepare(self) -> None:
         """Open the catalog for writing, made when it is new; remove files that no transaction knows of."""
+        self._catalog = catalog.Catalog(self._folder, self._home.parameters)
+        layout.sync_folder(self._folder)
         for kind in layout.KINDS:
             (self._folder / kind).mkdir(exist_ok=True)
-        self._catalog = catalog.Catalog(self._folder, self._home.parameters)
-        known = {f"{number:08}" for number in self._catalog.numbers()}
         layout.sync_folder(self._folder)
+        layout.sync_folder(self._folder.parent)
+        known = {f"{number:08}" for number in self._catalog.numbers()}
         for kind in layout.KINDS:
             for file in (self._folder / kind).iterdir():
                 if file.name[:8].isdigit() and file.name[8:] in ("", ".part") and file.name not in known:
