@@ -16,6 +16,16 @@ const CROWD: u32 = 1 << 31;
 /// Postings of one fingerprint in buckets; more are a crowd.
 const FEW: usize = SLOTS;
 
+/// Ask for the cache line in which something begins, which is wanted soon.
+#[inline(always)]
+pub fn prefetch<T>(wanted: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is there on every processor of this architecture, and a prefetch reads nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch(std::ptr::from_ref(wanted).cast(), std::arch::x86_64::_MM_HINT_T0);
+    }
+}
+
 #[derive(Clone)]
 #[repr(align(64))]
 struct Line([u32; SLOTS]);
@@ -82,16 +92,9 @@ impl Band {
     /// Ask for the home of a fingerprint, which is wanted soon.
     #[inline(always)]
     pub fn prefetch(&self, fingerprint: u32) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-            let bucket = &self.buckets[self.home(fingerprint)];
-            // SAFETY: SSE is there on every processor of this architecture, and a prefetch reads nothing.
-            unsafe {
-                _mm_prefetch(bucket.fingerprints.0.as_ptr().cast(), _MM_HINT_T0);
-                _mm_prefetch(bucket.postings.0.as_ptr().cast(), _MM_HINT_T0);
-            }
-        }
+        let bucket = &self.buckets[self.home(fingerprint)];
+        prefetch(&bucket.fingerprints);
+        prefetch(&bucket.postings);
     }
 
     /// Who has a fingerprint.

@@ -3,7 +3,7 @@
 //! Documents of one shingle set share one entry, so copies never fill a bucket. What one look-up reads of a bucket is
 //! bounded by its `limit` members lowest in mix64(set hash ^ band): a choice by content alone, different in every band.
 
-use crate::band::{Band, Members};
+use crate::band::{prefetch, Band, Members};
 use crate::hash::mix64;
 use crate::sign::on_threads;
 use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection};
@@ -138,6 +138,17 @@ impl Entries {
         let size = self.sizes[entry as usize] as usize;
         let width = if self.width > 0 && size > 0 { self.width } else { size };
         self.pool.get(self.places[entry as usize], width)
+    }
+
+    /// Ask for what is known of an entry, which is wanted soon.
+    fn prefetch(&self, entry: u32) {
+        prefetch(&self.sizes[entry as usize]);
+        prefetch(&self.places[entry as usize]);
+    }
+
+    /// Ask for the evidence of an entry, once what is known of it is there.
+    fn prefetch_evidence(&self, entry: u32) {
+        self.evidence(entry).chunks(16).take(4).for_each(|line| prefetch(&line[0]));
     }
 
     fn priority(&self, entry: u32, band: usize) -> u64 {
@@ -353,7 +364,12 @@ impl Table {
         let truncated = self.candidates(row.fingerprints.iter().copied(), self.limit, candidates);
         // A copy is found whatever a bounded look-up left out.
         candidates.extend(self.same_set(row).filter(|e| truncated && candidates.binary_search(e).is_err()));
-        let found = candidates.iter().filter_map(|&e| self.verify(row.size, row.evidence, e, bar)).collect();
+        let mut found = Vec::new();
+        for (i, &candidate) in candidates.iter().enumerate() {
+            candidates.get(i + 2 * AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch(ahead));
+            candidates.get(i + AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch_evidence(ahead));
+            found.extend(self.verify(row.size, row.evidence, candidate, bar));
+        }
         Answer { found, truncated }
     }
 

@@ -39,7 +39,7 @@ pub fn intersection(a: &[u32], b: &[u32], least: usize) -> Option<usize> {
     }
     while i < a.len() && j < b.len() {
         // A stretch without a check: then the rest must still be able to reach `least`.
-        let stretch = (a.len() - i).min(b.len() - j).min(64);
+        let stretch = (a.len() - i).min(b.len() - j).min(16);
         for _ in 0..stretch {
             let (x, y) = (a[i], b[j]);
             both += (x == y) as usize;
