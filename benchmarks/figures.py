@@ -108,6 +108,16 @@ class Figures:
         both = [measured.get(ours, {}), measured.get(name, {})]
         return times_as_fast(*both) if all("cpu" in one for one in both) else None
 
+    def index_times(self, task: str) -> Ratio | None:
+        """How many times as fast as rensa's index neardup's is at a task."""
+        rows = self.section("index").get("beside", {}).get("tasks", {}).get(task, {})
+        if any("missing" in row for row in rows.values()) or not rows:
+            return None
+        key = "wall" if task == "insert" else "p50"
+        rounds = [b[key] / a[key] for a, b in zip(rows["neardup"]["rounds"], rows["rensa"]["rounds"], strict=True)]
+        low, _, high = quantiles(rounds, n=4)
+        return Ratio(median(rounds), low, high)
+
     def jobs(self, corpus: str) -> list[Json]:
         """The whole jobs that were measured, the quickest first."""
         return sorted((row for row in self.section("jobs")["jobs"][corpus] if row["rounds"]), key=cpu)

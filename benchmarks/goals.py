@@ -34,6 +34,7 @@ def goals(figures: Figures) -> Iterator[Goal]:
         says = f"{least} x rensa's flat batch API from ready ascending hashes, {int(size):,} a document"
         yield at_least("5", says, figures.times("hashes", size, "rensa"), least)
     yield from threads_and_memory(figures)
+    yield from indexes(figures)
     for row in figures.hostile():
         says = f"at most 3 x the cost per byte of ordinary text in its scripts: {row.kind}, {row.shape}"
         english = "" if row.per_byte == row.per_byte_of_scripts else f"; {row.per_byte:.2f} x that of English text"
@@ -76,3 +77,37 @@ def threads_and_memory(figures: Figures) -> Iterator[Goal]:
         beside = (row["peak"] - row["before"] - row["result"]) / 1e6
         says = f"at most 64 MB beside a column of {row['bytes'] / 1e9:.2g} GB in {name} and the result"
         yield Goal("6", says, f"{beside:.0f} MB", beside <= 64)
+
+
+def indexes(figures: Figures) -> Iterator[Goal]:
+    for task, says, least in (
+        ("insert", "signatures added, 16 x 8 bands, estimates: 4 x rensa's insert_matrix", 4),
+        ("signature", "a look-up from a signature, estimates, scores sorted: as quick as rensa's of ids alone, median", 1),
+        ("text", "a look-up from a text of 3 KB, exact: 8 x rensa's, median", 8),
+    ):
+        yield at_least("8", says, figures.index_times(task), least)
+    growth = figures.section("index").get("growth", {})
+    for place, rows in growth.items():
+        for what in ("hit", "miss"):
+            most, least = (rows.get(n, {}).get(what) for n in ("10000000", "100000"))
+            ratio = most / least if most and least else None
+            says = f"a look-up among 10,000,000 at most 2 x one among 100,000, {place}, {'stored documents' if what == 'hit' else 'others'}"
+            yield at_most("9", says, ratio, 2, " x")
+    large = growth.get("disk", {}).get("10000000", {})
+    for key, says, most, unit, scale in (
+        ("load_peak", "10,000,000 loaded in bulk within 2 GB", 2000, " MB", 1e6),
+        ("compact_peak", "and merged into one segment", 2000, " MB", 1e6),
+        ("open", "opened, and the first look-up, within 50 ms", 50, " ms", 1e-3),
+        ("posting", "at most 12 bytes a posting beside the verification hashes", 12, "", 1),
+    ):
+        yield at_most("10", says, large[key] / scale if key in large else None, most, unit)
+    yield at_least("10", "1,000 durable additions a second, one by one", large.get("adds"), 1000, "")
+    seconds = figures.section("index").get("crowds", {}).get("seconds", {})
+    plain = seconds.get("none", {})
+    for name, row in seconds.items():
+        for task in ("add_many", "add_unless_duplicate") if not name.startswith("none") else ():
+            yield at_most("11", f"at most 1.5 x as many ordinary documents: {task}, {name}", row[task] / plain[task], 1.5, " x")
+
+
+def at_most(item: str, says: str, figure: float | None, most: float, unit: str) -> Goal:
+    return Goal(item, says, "not measured" if figure is None else f"{number(figure)}{unit}", None if figure is None else figure <= most)

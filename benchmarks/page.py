@@ -65,6 +65,35 @@ signing ordinary English text. Text of tiny tokens has more tokens and shingles 
 byte is inherently higher, and the cost per token says how it fares otherwise.
 """
 
+INDEXES = """\
+## Indexes
+
+Beside rensa, by turns, 16 bands of 8 rows, {documents:,} documents, one thread, wall time. Signatures are added to an empty index
+(neardup with estimates; rensa's insert_matrix). One document is looked up at a time among short ones and 1,000 of 3 KB, half of
+them stored with a word changed, half not there: from its signature (neardup by estimates, scores sorted; rensa gives ids alone, not
+verified), and from its text (neardup verifies exactly; rensa's shingles are made by str.split).
+
+"""
+
+GROWTH = """\
+The same by the number of documents: generated, {shingles} shingles each, 21 bands, exact; medians of {look_ups:,} look-ups from a
+signature, of stored documents and of others; on disk in one segment, its pages in memory. Bytes in memory and bytes a posting on disk
+are what the index counts; those of a posting are beside the verification hashes, ids and all else included.
+
+"""
+
+CROWDS = """\
+{documents:,} documents of 40 words, a fifth of them one text and a tenth a template filled in, shuffled, in memory; and as many
+ordinary ones. Seconds, one thread.
+
+"""
+
+BOUND = """\
+{documents:,} letters of one template of 60 words, up to three of them replaced: what a look-up reads of a bucket is bounded by
+`bucket_limit`. Recall is of the pairs at the threshold that 100 of them have.
+
+"""
+
 NOISE = """\
 ## How quiet the machine was
 
@@ -100,7 +129,7 @@ class Page:
 
     def write(self) -> str:
         parts = [self.opening(), self.goals(), self.losses(), *self.text(), self.ready_hashes(), *self.jobs(), *self.stages()]
-        parts += [*self.length(), *self.scripts(), self.hostile(), self.threads(), self.memory(), self.noise()]
+        parts += [*self.indexes(), *self.length(), *self.scripts(), self.hostile(), self.threads(), self.memory(), self.noise()]
         return "\n".join(part for part in parts if part)
 
     def plot(self, name: str, drawn: str) -> str:
@@ -271,6 +300,65 @@ class Page:
         yield "Ready shingle hashes to signatures, documents a second by hashes a document and slots:\n"
         cells = [[f"{n:,}", *(self.shown("ready hashes", f"{n} shingles", "documents", num_perm=k) for k in slots)] for n in sizes]
         yield table(["", *(f"{k:,} slots" for k in slots)], cells)
+
+    def indexes(self) -> Iterator[str]:
+        """Beside rensa, by size, in crowds."""
+        section = self.figures.section("index")
+        if not section:
+            return
+        yield INDEXES.format(documents=section["beside"]["documents"])
+        rows = []
+        for task, says in (("insert", "documents added a second"), ("signature", "from a signature"), ("text", "from a text of 3 KB")):
+            for key, what in (
+                [("wall", "")] if task == "insert" else [("p50", ", all"), ("p50_of_stored", ", stored"), ("p50_of_others", ", others")]
+            ):
+                cells = []
+                for library in ("neardup", "rensa"):
+                    row = section["beside"]["tasks"][task][library]
+                    value = median(r[key] for r in row["rounds"]) if "rounds" in row else None
+                    value = value and (section["beside"]["documents"] / value if task == "insert" else 1e6 * value)
+                    cells.append("not measured" if value is None else number(value))
+                rows.append([says if task == "insert" else f"microseconds of a look-up {says}{what}", *cells])
+        yield table(["", "neardup", "rensa"], rows)
+        yield absent((f"{task}, {name}", row) for task, both in section["beside"]["tasks"].items() for name, row in both.items())
+        yield from self.growth(section)
+        crowds, bound = section["crowds"], section["bound"]
+        if "seconds" in crowds:
+            yield CROWDS.format(documents=crowds["documents"])
+            cells = [
+                [name, f"{row['add_many']:.2f}", f"{row['add_unless_duplicate']:.2f}", f"{row['kept']:,}"]
+                for name, row in crowds["seconds"].items()
+            ]
+            yield table(["template", "add_many", "add_unless_duplicate", "kept"], cells)
+        if "documents" in bound:
+            yield BOUND.format(documents=bound["documents"])
+            cells = [
+                [limit if limit == "1000" else "none", f"{row['recall']:.4f}", f"{row['any']:.4f}", f"{row['matches']:,.0f}",
+                 percent(row["truncated"]), f"{1e3 * row['p50']:.2f}"]
+                for limit, row in bound.items() if limit != "documents"
+            ]  # fmt: skip
+            yield table(["bound", "recall", "any match found", "matches a document", "look-ups truncated", "median ms"], cells)
+
+    def growth(self, section: Json) -> Iterator[str]:
+        """By the number of documents."""
+        yield GROWTH.format(shingles=20, look_ups=4000)
+        series, cells = [], []
+        for place, rows in section["growth"].items():
+            there = [row for row in rows.values() if "hit" in row]
+            for what, says in (("hit", "stored"), ("miss", "others")):
+                series.append(plots.Series(f"{place}, {says}", [(row["documents"], 1e6 * row[what]) for row in there]))
+            for row in there:
+                load = f"{row['documents'] / row['load']:,.0f}"
+                more = [f"{row[key] * scale:{form}}" if key in row else "-" for key, scale, form in (
+                    ("bytes", 1, ",.0f"), ("posting", 1, ".2f"), ("load_peak", 1e-6, ",.0f"), ("compact", 1, ".1f"), ("compact_peak", 1e-6, ",.0f"),
+                    ("open", 1e3, ".1f"), ("adds", 1, ",.0f"),
+                )]  # fmt: skip
+                cells.append([place, f"{row['documents']:,}", f"{1e6 * row['hit']:.1f}", f"{1e6 * row['miss']:.1f}", load, *more])
+            yield absent(rows.items())
+        if series and series[0].points:
+            yield self.plot("growth", plots.chart("Look-ups by the size of the index", "documents", "microseconds, median", series))
+        head = ["place", "documents", "stored, us", "others, us", "loaded a second", "bytes a document", "bytes a posting", "load, peak MB"]
+        yield table([*head, "compact, s", "peak MB", "open, ms", "durable adds a second"], cells)
 
     def length(self) -> Iterator[str]:
         """By length and by slots."""

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ class Library:
         """Whole jobs, by the name of their settings."""
         return {}
 
+    #: Signed documents of ready hashes to what adds them all to an index of 16 bands of 8 rows.
+    insertion: Callable[[Any, Any], Callable[[], Any]] | None = None
+    #: Texts of an index of 16 bands of 8 rows, and texts to look up, to what looks up each one, signed ("signature") or not.
+    look_up: Callable[[list[str], list[str], str], tuple[Callable[[Any], Any], list[Any]]] | None = None
+
 
 class NearDup(Library):
     package = module = "neardup"
@@ -83,6 +89,21 @@ class NearDup(Library):
     def hashes(self, flat: Any, offsets: Any, num_perm: int) -> Callable[[], Any]:
         minhash = self.lib.MinHash(num_perm=num_perm)
         return lambda: minhash.sign_hashes_many(flat, offsets, threads=1)
+
+    def _index(self, verify: str) -> Any:
+        return self.lib.Index(THRESHOLD, minhash=self.lib.MinHash(num_perm=128), banding=self.lib.Banding(16, 8), verify=verify)
+
+    def insertion(self, flat: Any, offsets: Any) -> Callable[[], Any]:
+        signatures = self._index("estimate").minhash.sign_hashes_many(flat, offsets, threads=1)
+        return lambda: self._index("estimate").add_signatures(range(len(signatures)), signatures, threads=1)
+
+    def look_up(self, stored: list[str], asked: list[str], what: str) -> tuple[Callable[[Any], Any], list[Any]]:
+        index = self._index("estimate" if what == "signature" else "exact")
+        index.add_many(range(len(stored)), stored)
+        if what == "text":
+            return index.query, asked
+        signatures = index.minhash.sign_many(asked)
+        return index.query_signatures, [signatures[i : i + 1] for i in range(len(asked))]
 
     def jobs(self) -> dict[str, Job]:
         def pairs(bands: int | None = None, rows: int = 0) -> Job:
@@ -186,6 +207,26 @@ class Rensa(Library):
 
     def hashes(self, flat: Any, offsets: Any, num_perm: int) -> Callable[[], Any]:
         return lambda: self.lib.RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets, num_perm, SEED)
+
+    def _index(self) -> Any:
+        return self.lib.RMinHashLSH(THRESHOLD, 128, 16)
+
+    def insertion(self, flat: Any, offsets: Any) -> Callable[[], Any]:
+        signatures = self.hashes(flat, offsets, 128)()
+        return lambda: self._index().insert_matrix(signatures, 0)
+
+    def look_up(self, stored: list[str], asked: list[str], what: str) -> tuple[Callable[[Any], Any], list[Any]]:
+        index = self._index()
+        index.insert_matrix(self.sign(stored, 128), 0)
+
+        def signed(text: str) -> Any:
+            signature = self.lib.RMinHash(128, SEED)
+            signature.update(shingles(text))
+            return signature
+
+        if what == "text":
+            return lambda text: index.query(signed(text)), asked
+        return index.query, [signed(text) for text in asked]
 
     def jobs(self) -> dict[str, Job]:
         def candidates(bands: int, num_perm: int) -> Job:
@@ -417,6 +458,8 @@ def prepare(library: Any, request: dict[str, Any]) -> Work:
             return Work(lambda: library.sign(column, num_perm), documents, sum(len(text.encode()) for text in some))
 
         return calibrate(sign, len(texts), seconds)
+    if "index" in request:
+        return prepare_index(library, request["index"], request["documents"])
     import numpy as np
 
     size, most = request["hashes"], request["documents"]
@@ -429,8 +472,37 @@ def prepare(library: Any, request: dict[str, Any]) -> Work:
     return calibrate(sign_hashes, most, seconds)
 
 
+def prepare_index(library: Any, task: str, documents: int) -> Work:
+    """Adding signed documents, or looking up texts of 3 KB: half of them stored ones with a word changed, half others."""
+    import random
+
+    import numpy as np
+
+    rng = random.Random(3)
+    if task == "insert":
+        flat = np.sort(np.random.default_rng(3).integers(0, 2**64, (documents, 20), dtype=np.uint64)).ravel()
+        return Work(library.insertion(flat, np.arange(documents + 1, dtype=np.uint64) * np.uint64(20)), documents, 0)
+    known = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _ in range(20_000)]
+    stored = [" ".join(rng.choices(known, k=40)) for _ in range(documents)]
+    long = [rng.choices(known, k=470) for _ in range(1000)]
+    stored += map(" ".join, long)
+    changed = [" ".join([*text[:200], "changed", *text[201:]]) for text in long]
+    asked = [text for pair in zip(changed, (" ".join(rng.choices(known, k=470)) for _ in long), strict=True) for text in pair]
+    call, asked = library.look_up(stored, asked, task)
+
+    def run() -> dict[str, float]:
+        times = []
+        for one in asked:
+            start = time.perf_counter()
+            call(one)
+            times.append(time.perf_counter() - start)
+        return {"p50": median(times), "p50_of_stored": median(times[::2]), "p50_of_others": median(times[1::2])}
+
+    return Work(run, len(asked), 0)
+
+
 def serve(name: str) -> None:
-    """Answer requests: {"texts": file} or {"hashes": n}, each with num_perm and seconds, to prepare; {} for one round."""
+    """Answer requests: {"texts": file}, {"hashes": n} or {"index": task}, to prepare; {} for one round."""
     answers = sys.stdout
     sys.stdout = sys.stderr  # what a library prints is no answer
     library, hello = load(name)
@@ -444,8 +516,8 @@ def serve(name: str) -> None:
         else:
             with Clock() as clock:
                 for _ in range(work.repeat):
-                    work.run()
-            answer = {"cpu": clock.cpu / work.repeat, "wall": clock.wall / work.repeat}
+                    more = work.run()
+            answer = {"cpu": clock.cpu / work.repeat, "wall": clock.wall / work.repeat} | (more if isinstance(more, dict) else {})
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -1,6 +1,6 @@
 """Measure: `just bench`, all sections or some of them.
 
-    python benchmarks/run.py [--small] [--resume] [--peers PYTHON] [stages] [text] [hashes] [jobs] [memory] [threads]
+    python benchmarks/run.py [--small] [--resume] [--peers PYTHON] [stages] [text] [hashes] [jobs] [memory] [threads] [index]
 
 --small     little text and few rounds, into .benchmarks/small.json: to see that all works
 --resume    leave out sections that were measured at this commit
@@ -23,6 +23,7 @@ from typing import Any
 
 import compare
 import fresh
+import indexing
 import results
 
 
@@ -48,6 +49,7 @@ SECTIONS = {
     "threads": fresh.threads,
     "memory": fresh.column_memory,
     "jobs": fresh.jobs,
+    "index": indexing.section,
 }
 
 

@@ -38,6 +38,13 @@ pub fn intersection(a: &[u32], b: &[u32], least: usize) -> Option<usize> {
         return None;
     }
     while i < a.len() && j < b.len() {
+        // Copies have long runs in common.
+        while let (Some(x), Some(y)) = (a.get(i..i + 8), b.get(j..j + 8)) {
+            if x != y {
+                break;
+            }
+            (i, j, both) = (i + 8, j + 8, both + 8);
+        }
         // A stretch without a check: then the rest must still be able to reach `least`.
         let stretch = (a.len() - i).min(b.len() - j).min(16);
         for _ in 0..stretch {
