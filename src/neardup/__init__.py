@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from neardup.shingling import Shingling
     from neardup.verify import Match, containment, jaccard
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 _HOMES = {
     "banding": ["Banding"],
