@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import neardup
-from neardup import Banding, Index, MinHash, Shingling, containment, jaccard, reference
+from neardup import Banding, Index, MinHash, ParameterError, Shingling, containment, jaccard, reference
 from neardup.verify import Match, Passage, Verification, shared_passages, verification_hashes
 
 SHINGLINGS = st.builds(Shingling, st.sampled_from(["words", "chars"]), st.integers(1, 6))
@@ -210,6 +210,39 @@ def test_passages_of_a_long_text_take_linear_time():
     passages = shared_passages(" ".join(words), other, Shingling())
     assert len(passages) == 2001
     assert {p.stop - p.start for p in passages[:-2]} == {99}
+
+
+@given(st.text("abc ", max_size=60), st.text("abc ", max_size=60), st.integers(1, 4), st.sampled_from(["words", "chars"]))
+def test_passages_are_in_one_piece_in_both_texts(text, other, size, kind):
+    """Where both are given: the same tokens stand at both places, and every shared shingle is in a passage."""
+    shingling = Shingling(kind, size)
+    hashes = verification_hashes(shingling.hashes(other))
+    tokens, others = shingling.tokenize(text), shingling.tokenize(other)
+    passages = shared_passages(text, hashes, shingling, other)
+    for passage in passages:
+        length = passage.stop - passage.start
+        assert tokens[passage.start : passage.stop] == others[passage.stored_start : passage.stored_start + length]
+
+    def covered(passages):
+        width = min(size, len(tokens))
+        return {place for passage in passages for place in range(passage.start, passage.stop - width + 1)}
+
+    assert covered(passages) == covered(shared_passages(text, hashes, shingling))
+
+
+def test_a_passage_is_cut_where_the_other_text_goes_another_way():
+    """Shingles that follow each other here but not there are two passages; each is found at its longest."""
+    shingling = Shingling(size=2)
+    passages = shared_passages("a b c d e", verification_hashes(shingling.hashes("a b x b c d y d e")), shingling, "a b x b c d y d e")
+    assert [(p.text, p.start, p.stored_start) for p in passages] == [("b c d", 1, 3), ("a b", 0, 0), ("d e", 3, 7)]
+
+
+def test_the_stored_text_must_be_that_of_the_document():
+    """Another one would give places in nothing."""
+    index = Index()
+    index.add("a", "one two three four five six")
+    with pytest.raises(ParameterError, match="the text given as that of document 'a' is another one; give the text that was added"):
+        index.explain("a", "one two three four five", stored="one two three four five")
 
 
 # ---- estimates -------------------------------------------------------------------------------------------------------

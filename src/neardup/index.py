@@ -30,7 +30,7 @@ from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.shingling import Shingling, check_text
 from neardup.stores import Answer, Id, Prepared, Store, StoreBatch, preparation
 from neardup.stores.memory import MemoryStore
-from neardup.verify import Match, Passage, Verification, shared_passages
+from neardup.verify import Match, Passage, Verification, shared_passages, verification_hashes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -905,13 +905,25 @@ class Index:
             answers += self._store.query(batch.part(start, start + SLICE), least, threads)
         return [self._matches(n, answer, asked) for n, answer in zip(batch.sizes.tolist(), answers, strict=True)]
 
-    def explain(self, id: Id, text: str) -> list[Passage]:
+    def explain(self, id: Id, text: str, stored: str | None = None) -> list[Passage]:
         """The passages of a text that a stored document has too, longest first.
+
+        Parameters
+        ----------
+        id
+            The stored document.
+        text
+            The text to look through.
+        stored
+            The stored document's text, which an index does not keep. With it each passage is in one piece in both texts, and its
+            ``stored_start`` is its place there.
 
         Raises
         ------
         UnknownDocumentError
             If there is no document of this id.
+        ParameterError
+            If ``stored`` is not the text of that document.
         IncompatibleError
             If the index keeps no shingle hashes: ``verify="estimate"``.
 
@@ -921,12 +933,18 @@ class Index:
         >>> index.add("a", "he said that the meeting was a great success for all of us")
         >>> [passage.text for passage in index.explain("a", "They said that the meeting was a success for all")]
         ['said that the meeting was a']
+        >>> index.explain("a", "Was a great success for all", stored="He said that the meeting was a great success for all of us.")
+        [Passage(start=0, stop=6, text='was a great success for all', stored_start=5)]
         """
         check_text(text)
         hashes = self._store.evidence(check_id(id))
         if not self._verification.exact:
             raise IncompatibleError("an index of verify='estimate' keeps no shingles to show; make it with verify='exact'")
-        return shared_passages(text, hashes, self.minhash.shingling)
+        if stored is not None:
+            check_text(stored)
+            if not np.array_equal(verification_hashes(self.minhash.shingling.hashes(stored)), hashes):
+                raise ParameterError(f"the text given as that of document {id!r} is another one; give the text that was added")
+        return shared_passages(text, hashes, self.minhash.shingling, stored)
 
     def pairs(self, *, max_pairs: int = 10_000_000, threads: int | None = None) -> pa.Table:
         """All matching pairs of documents in the index.

@@ -7,6 +7,7 @@ documents.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.shingling import HashArray, Shingling, sorted_distinct
+from neardup.shingling import HashArray, Shingling, Token, sorted_distinct
 
 ValueArray = npt.NDArray[np.uint32]
 
@@ -56,11 +57,14 @@ class Passage:
         Its tokens' places in the text: ``tokens[start:stop]``.
     text
         The tokens as neardup saw them.
+    stored_start
+        The place of its first token in the other text, where that was given.
     """
 
     start: int
     stop: int
     text: str
+    stored_start: int | None = None
 
 
 def verification_hashes(hashes: HashArray) -> ValueArray:
@@ -197,7 +201,7 @@ def containment(a: str, b: str, *, shingling: Shingling | None = None) -> float:
     return both / n if n else 0.0
 
 
-def shared_passages(text: str, hashes: ValueArray, shingling: Shingling) -> list[Passage]:
+def shared_passages(text: str, hashes: ValueArray, shingling: Shingling, stored: str | None = None) -> list[Passage]:
     """The passages of a text that a document has too, longest first.
 
     Parameters
@@ -208,6 +212,8 @@ def shared_passages(text: str, hashes: ValueArray, shingling: Shingling) -> list
         The other document's verification hashes, uint32, sorted.
     shingling
         How both were cut.
+    stored
+        The other document's text, if it is at hand: then each passage is in one piece there too, and says where.
 
     Examples
     --------
@@ -216,12 +222,46 @@ def shared_passages(text: str, hashes: ValueArray, shingling: Shingling) -> list
     >>> [passage.text for passage in shared_passages("A dog and the cat sat on the mat", other, shingling)]
     ['the cat sat on']
     """
-    tokens = shingling.tokenize(text)
-    windows = _kernels.window_hashes(shingling.token_hashes(tokens), shingling.size) >> np.uint64(32)
-    shared = np.concatenate(([False], np.isin(windows.astype(np.uint32), hashes), [False]))
+    tokens, windows = _windows(text, shingling)
+    shared = np.concatenate(([False], np.isin(windows, hashes), [False]))
     starts, stops = np.flatnonzero(np.diff(shared.astype(np.int8)) == 1), np.flatnonzero(np.diff(shared.astype(np.int8)) == -1)
+    runs: list[tuple[int, int, int | None]] = [(start, stop, None) for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+    if stored is not None:
+        runs = list(_in_one_piece(windows.tolist(), _windows(stored, shingling)[1].tolist(), runs))
     joint = "" if shingling.chars else " "
-    width = min(shingling.size, len(tokens))
-    spans = [(start, stop + width - 1) for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
-    spans.sort(key=lambda span: (span[0] - span[1], span[0]))
-    return [Passage(start, stop, joint.join(map(str, tokens[start:stop]))) for start, stop in spans]
+    width = min(shingling.size, len(tokens)) - 1
+    runs.sort(key=lambda run: (run[0] - run[1], run[0]))
+    return [Passage(start, stop + width, joint.join(map(str, tokens[start : stop + width])), there) for start, stop, there in runs]
+
+
+def _windows(text: str, shingling: Shingling) -> tuple[Sequence[Token], ValueArray]:
+    """The tokens of a text and the verification hashes of its shingles, in order."""
+    tokens = shingling.tokenize(text)
+    return tokens, (_kernels.window_hashes(shingling.token_hashes(tokens), shingling.size) >> np.uint64(32)).astype(np.uint32)
+
+
+#: Places of a shingle in a text that are tried.
+PLACES = 16
+
+
+def _in_one_piece(
+    windows: Sequence[int], others: Sequence[int], runs: Iterable[tuple[int, int, int | None]]
+) -> Iterator[tuple[int, int, int | None]]:
+    """Runs of shared shingles cut where they do not go on in the other text, with where each is there: the longest, the first of such."""
+    places: dict[int, list[int]] = {}
+    for place, hash in enumerate(others):
+        at = places.setdefault(hash, [])
+        if len(at) < PLACES:
+            at.append(place)
+    for begin, end, _ in runs:
+        start = begin
+        while start < end:
+            best, there = 0, -1
+            for place in places[windows[start]]:
+                length = 0
+                while start + length < end and place + length < len(others) and windows[start + length] == others[place + length]:
+                    length += 1
+                if length > best:
+                    best, there = length, place
+            yield start, start + best, there
+            start += best
