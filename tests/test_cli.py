@@ -1159,4 +1159,9 @@ def test_an_index_from_the_command_line(run, tmp_path):
     assert run("index", "add", tmp_path / "none", tmp_path / "nothing.jsonl").code == 2
     assert not (tmp_path / "none").exists()
     assert "0 documents added to" in again.err
+    assert "--skip-known leaves out the documents that are there" in again.err
+    given = ("--text", "text", "--id", "id", "--skip-known")
+    again = run("index", "add", index, corpus, *given)
+    assert (again.code, again.err) == (0, f"1 document added, 3 in {index}; 2 documents left out, being there already\n")
+    assert run("index", "add", index, corpus, *given).err == f"0 documents added, 3 in {index}; 3 documents left out, being there already\n"
     assert "threshold 0.7, not 0.9" in run("index", "add", index, corpus, "-t", "0.9").err

@@ -29,7 +29,7 @@ try:
     from rich.text import Text
 
     import neardup
-    from neardup.errors import InputError, NearDupError, ParameterError, check_fraction
+    from neardup.errors import DuplicateIdError, InputError, NearDupError, ParameterError, check_fraction
 except KeyboardInterrupt:  # Ctrl-C already; the commands load what is heavier
     sys.exit(130)
 
@@ -477,6 +477,9 @@ def index_add(
     text: TextOption = None,
     id: IdOption = None,
     glob: GlobOption = None,
+    skip_known: Annotated[
+        bool, typer.Option("--skip-known", help="Leave out documents whose id is there: to go on after an interruption.")
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Add documents to an index, which is made when it is not there. Of each batch of 65,536 all are added or none.
@@ -485,19 +488,29 @@ def index_add(
       neardup index add news.neardup january.jsonl february.jsonl
       neardup index add essays.neardup essays/ --threshold 0.5
     """
-    done = 0
+    from neardup.documents import strings
+
+    done = known = 0
     with progress(quiet=quiet) as tell:
         corpus = Job(inputs, text=text, id=id, glob=glob, quiet=quiet).read(inputs, tell)
         with neardup.Index.open(path, threshold) as index:
             try:
                 for batch in corpus.batches(65_536):
-                    index.add_many(batch.ids, batch.texts)
-                    done += len(batch.ids)
-                    tell("adding", done, corpus=corpus)
-            except BaseException:
+                    ids, texts = batch.ids, batch.texts
+                    if skip_known and any(id in index for id in ids):
+                        new = [(id, text) for id, text in zip(ids, strings(texts), strict=True) if id not in index]
+                        ids, texts = [id for id, _ in new], [text for _, text in new]
+                    index.add_many(ids, texts)
+                    done, known = done + len(ids), known + len(batch.ids) - len(ids)
+                    tell("adding", done + known, corpus=corpus)
+            except BaseException as error:
                 note(f"{count(done, 'document')} added to {path}, and then this:", quiet=quiet)
+                if isinstance(error, DuplicateIdError):
+                    note("--skip-known leaves out the documents that are there", quiet=quiet)
                 raise
             said = f"{count(done, 'document')} added, {len(index):,} in {path}"
+            if known:
+                said += f"; {count(known, 'document')} left out, being there already"
     note(said, quiet=quiet)
 
 
