@@ -341,20 +341,22 @@ impl Run<'_> {
     /// The processor has the instructions of path `P`.
     #[inline(always)]
     unsafe fn sign_by<P: Instructions>(self, recipe: &Recipe, signer: &mut Signer) -> Vec<u32> {
-        let (Signer { scratch, counter }, mut out) = (signer, Vec::new());
+        // Working memory of this function's own while it lasts: what is behind a reference is kept in registers less.
+        let (Signer { mut scratch, mut counter }, mut out) = (std::mem::take(signer), Vec::new());
         let rows = self.values.chunks_exact_mut(recipe.lattice.num_perm());
         for ((&document, row), (count, size)) in self.documents.iter().zip(rows).zip(self.counts.iter_mut().zip(self.sizes)) {
             let start = out.len();
             // SAFETY: as the caller promised.
             *count = unsafe {
                 match recipe.product {
-                    Product::Signature => sign_document::<P, false>(recipe, document, scratch, counter, row, &mut out),
-                    Product::SignatureAndHashes => sign_document::<P, true>(recipe, document, scratch, counter, row, &mut out),
-                    Product::Floor(stage) => floor::<P>(recipe, document, stage, scratch),
+                    Product::Signature => sign_document::<P, false>(recipe, document, &mut scratch, &mut counter, row, &mut out),
+                    Product::SignatureAndHashes => sign_document::<P, true>(recipe, document, &mut scratch, &mut counter, row, &mut out),
+                    Product::Floor(stage) => floor::<P>(recipe, document, stage, &mut scratch),
                 }
             };
             *size = (out.len() - start) as u64;
         }
+        *signer = Signer { scratch, counter };
         out
     }
 
