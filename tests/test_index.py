@@ -1435,3 +1435,15 @@ def test_queries_among_many_copies_cost_what_they_return():
     queries = [f"{i} another thing {i} altogether {i} than what was said" for i in range(2000)]
     empty, full = Index(), filled([text] * 50_000)
     assert seconds(lambda: full.query_many(queries, threads=1)) < 5 * seconds(lambda: empty.query_many(queries, threads=1)) + 0.05
+
+
+@pytest.mark.parametrize("ids", [range(2**63 - 1, 2**63 + 1), range(-(2**63) - 1, -(2**63) + 1), range(2**63, 2**63 - 2, -1)])
+def test_a_range_of_ids_that_do_not_fit(ids):
+    """A range is looked at by its ends; one that leaves 64 bits is refused like any id."""
+    index = Index()
+    with pytest.raises(ParameterError, match="does not fit in 64 signed bits; give it as a string"):
+        index.add_many(ids, ["one two three", "four five six"])
+    assert len(index) == 0
+    index.add_many(range(0), [])
+    index.add_many(range(7, 5, -1), ["one two three", "four five six"])
+    assert index.ids() == [7, 6]

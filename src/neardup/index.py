@@ -104,6 +104,8 @@ def check_id(id: object) -> Id:
 def check_ids(ids: Iterable[Id]) -> list[Id]:
     """The ids of a batch, all different."""
     names = list(ids)
+    if isinstance(ids, range) and _fit(names[:1] + names[-1:]):
+        return names
     types = set(map(type, names))
     if not types <= {int, str} or (int in types and not _fit(name for name in names if isinstance(name, int))):
         names = [check_id(name) for name in names]
@@ -116,7 +118,7 @@ def check_ids(ids: Iterable[Id]) -> list[Id]:
 
 def _fit(numbers: Iterable[int]) -> bool:
     low, high = itertools.tee(numbers)
-    return min(low) >= -(2**63) and max(high) < 2**63
+    return min(low, default=0) >= -(2**63) and max(high, default=0) < 2**63
 
 
 def id_order(id: Id) -> tuple[bool, Id]:
