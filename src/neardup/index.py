@@ -104,7 +104,7 @@ def check_id(id: object) -> Id:
 def check_ids(ids: Iterable[Id]) -> list[Id]:
     """The ids of a batch, all different."""
     names = list(ids)
-    if isinstance(ids, range) and _fit(names[:1] + names[-1:]):
+    if isinstance(ids, range) and _fit((*ids[:1], *ids[-1:])):
         return names
     types = set(map(type, names))
     if not types <= {int, str} or (int in types and not _fit(name for name in names if isinstance(name, int))):
