@@ -6,9 +6,6 @@ import sys
 from neardup import Index
 from neardup.stores import disk
 
-#: So small that a short run folds and merges many times.
-disk.TAIL, disk.BULK, disk.SEGMENTS = 8, 6, 3
-
 WORDS = [f"word{i}" for i in range(20)]
 
 
@@ -48,6 +45,8 @@ def operations(seed):
 
 
 if __name__ == "__main__":
+    # So small that a short run folds and merges many times.
+    disk.TAIL, disk.BULK, disk.SEGMENTS = 8, 6, 3
     index = Index.open(sys.argv[1], threshold=0.5)
     for done, (kind, given, _) in enumerate(operations(int(sys.argv[2])), 1):
         getattr(index, kind)(*given)

@@ -22,7 +22,7 @@ TEXTS += ["", "...", "κατά τὸν δαίμονα ἑαυτοῦ", "船は�
 
 def make(path: Path, verify: str) -> None:
     """An index with all that a folder can hold: files, a merged one, a tail, removals from both, copies, ids of both kinds."""
-    small = mock.patch.multiple(disk, TAIL=8, BULK=6)
+    small = mock.patch.multiple(disk, TAIL=8, BULK=6, SEGMENTS=8)
     drawn = mock.patch.object(secrets, "randbits", return_value=20261124)
     with small, drawn, Index.open(path, 0.5, shingling=Shingling(secret=7), verify=verify, bucket_limit=20) as index:
         for start in (0, 6, 12):
