@@ -477,6 +477,23 @@ def test_what_fails_while_segments_are_merged(tmp_path, small, monkeypatch):
         assert index.ids() == list(range(24))
 
 
+def test_nothing_is_left_of_what_could_not_be_written(folder, monkeypatch):
+    """Neither by a batch nor by merging: a disk that is full would be fuller each time."""
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with Index.open(folder) as index:
+        before = {file.name for file in (folder / "documents").iterdir()}
+        with monkeypatch.context() as patched:
+            patched.setattr(disk.segments, "derive", full)
+            for change in (lambda: index.add_many(range(100, 120), TEXTS[:20]), index.compact):
+                with pytest.raises(OSError, match="No space left on device"):
+                    change()
+                assert {file.name for file in (folder / "documents").iterdir()} <= before
+        assert answers(index) == truth()
+
+
 def test_an_index_that_is_not_closed_ends(tmp_path):
     """A program that ends while segments are merged does not wait for it, and loses nothing."""
     code = f"""

@@ -765,8 +765,8 @@ class Index:
         """The hits of a document of ``n`` shingles, as people see them."""
         if not answer.hits and not answer.truncated:
             return Matches()
-        match, contained = self._verification.match, asked.measure == "containment"
-        found = [match(id, agreement, n, size) for id, agreement, size in answer.hits]
+        as_match, contained = self._verification.match, asked.measure == "containment"
+        found = [as_match(id, agreement, n, size) for id, agreement, size in answer.hits]
         if contained:
             found = [match for match in found if match.containment >= asked.threshold]
         if len(found) > 1:

@@ -13,6 +13,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::sync::Mutex;
 
+/// Bytes of a text whose working memory is not kept.
+const LARGE: usize = 1 << 20;
+
 /// What a store takes of one document.
 #[pyclass(frozen, module = "neardup._kernels")]
 pub(super) struct Prepared {
@@ -96,7 +99,10 @@ impl Preparation {
             let mut signer = self.idle.lock().unwrap().pop().unwrap_or_default();
             let mut values = vec![0; self.order.len()];
             let (count, hashes) = signer.sign(&self.recipe, Document::Text(bytes), self.path, &mut values);
-            self.idle.lock().unwrap().push(signer);
+            // What a large document needed is given back.
+            if bytes.len() <= LARGE {
+                self.idle.lock().unwrap().push(signer);
+            }
             // As StoreBatch counts.
             let size = if self.masks.is_empty() { hashes.len() as u32 } else { count.min(u32::MAX as u64) as u32 };
             self.prepared(&values, size, hashes)

@@ -42,7 +42,13 @@ class StoreBatch(NamedTuple):
 
     @classmethod
     def of(cls, signatures: Signatures, banding: Banding, threads: int = 1, *, lean: bool = False) -> StoreBatch:
-        """Signatures cut into bands, with their verification hashes or as lean signatures."""
+        """Signatures cut into bands, with their verification hashes or as lean signatures.
+
+        Raises
+        ------
+        IncompatibleError
+            If the signatures carry no verification hashes and should.
+        """
         if lean:
             words = _kernels.lean_signatures(signatures.values, threads)
             evidence, offsets = words.ravel(), np.arange(len(words) + 1, dtype=np.uint64) * np.uint64(words.shape[1])

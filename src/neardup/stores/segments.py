@@ -64,7 +64,11 @@ class Source(NamedTuple):
 def write(home: Home, number: int, columns: Sequence[Column], threads: int = 1, *, proceed: Callable[[], None] = lambda: None) -> None:
     """Write a file of documents, and its segment. ``proceed`` is called now and then, and may raise to stop."""
     layout.write(home.folder, "documents", number, home.parameters, _watched(columns, proceed))
-    derive(home, number, layout.read(home.folder, "documents", number, home.parameters), threads, proceed=proceed)
+    try:
+        derive(home, number, layout.read(home.folder, "documents", number, home.parameters), threads, proceed=proceed)
+    except BaseException:  # nobody knows of the file; on a full disk it would stay in the way
+        layout.file_name(home.folder, "documents", number).unlink(missing_ok=True)
+        raise
 
 
 def _watched(columns: Iterable[Column], proceed: Callable[[], None]) -> list[Column]:
