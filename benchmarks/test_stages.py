@@ -20,6 +20,7 @@ from peers import NearDup
 
 import neardup
 from neardup import _kernels, dedup
+from neardup.joins import Join, Sets
 from neardup.stores import StoreBatch
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, disable_gc=True)
@@ -166,13 +167,15 @@ def test_band_keys(measure: Measure, text: Text) -> None:
 
 def test_insert(measure: Measure, batch: StoreBatch) -> None:
     """Signed documents into an empty table."""
-    measure(lambda: _kernels.BucketTable(BANDING.bands, 1000, 0).insert(batch, 1), "after signing", "insert", documents=batch.documents)
+    ids = list(range(batch.documents))
+    work = lambda: _kernels.DocumentTable(BANDING.bands, 1000, 0).add(ids, batch, 1)  # noqa: E731
+    measure(work, "after signing", "insert", documents=batch.documents)
 
 
 def test_query(measure: Measure, batch: StoreBatch) -> None:
     """Signed documents looked up in a table of all of them, and verified."""
-    table = _kernels.BucketTable(BANDING.bands, 1000, 0)
-    table.insert(batch, 1)
+    table = _kernels.DocumentTable(BANDING.bands, 1000, 0)
+    table.add(list(range(batch.documents)), batch, 1)
     measure(lambda: table.query(batch, 0.8, 1), "after signing", "query, a batch", documents=batch.documents)
 
 
@@ -191,11 +194,16 @@ def test_verify(measure: Measure, batch: StoreBatch) -> None:
     measure(work, "after signing", "verify, a pair a call", documents=len(sets) - 1)
 
 
-def test_decide(measure: Measure, batch: StoreBatch) -> None:
-    """Signed documents scanned by rank: kept, or removed with a witness."""
-    order = np.arange(batch.documents)
-    work = lambda: dedup._decide(batch, order, BANDING, 0.8, 1, lambda *_: None)  # noqa: E731
-    measure(work, "after signing", "decide", documents=batch.documents)
+def test_join(measure: Measure, batch: StoreBatch) -> None:
+    """Signed documents sorted into buckets, and all that match in one found."""
+    work = lambda: dedup._all_edges(Join(Sets.of(batch, np.arange(batch.documents), 1), batch, 0.8, 1), lambda *_: None)  # noqa: E731
+    measure(work, "after signing", "join by buckets", documents=batch.documents)
+
+
+def test_exact_join(measure: Measure, batch: StoreBatch) -> None:
+    """All that match found by rare shingles."""
+    work = lambda: dedup._all_edges(Join(Sets.of(batch, np.arange(batch.documents), 1), None, 0.8, 1), lambda *_: None)  # noqa: E731
+    measure(work, "after signing", "exact join", documents=batch.documents)
 
 
 def test_deduplicate(measure: Measure, text: Text) -> None:

@@ -260,7 +260,7 @@ def test_the_shell_completes_commands_and_options():
         (["pears"], "No such command 'pears'. Did you mean"),
         (["pairs"], "Missing argument 'IN"),
         (["pairs", "--treshold", "1", "x"], "No such option"),
-        (["dedup", "--keep", "shortest", "x"], "Invalid value for '--keep'"),
+        (["dedup", "--clusters", "all", "x"], "Invalid value for '--clusters'"),
         (["pairs", "-t", "high", "x"], "Invalid value for '--threshold'"),
     ],
 )
@@ -799,7 +799,7 @@ def test_bars_on_a_terminal(many, suffix):
     put(f"many.jsonl{suffix}", gzip.compress(many.encode(), 1) if suffix else many)
     done = on_terminal("dedup", f"many.jsonl{suffix}", "-o", "out.jsonl", "--num-perm", "4096", "--threads", "1", columns=100)
     shown = bars(done.out)
-    assert {"opening", "signing", "deciding", "writing"} <= {stage.strip() for stage, *_ in shown}
+    assert {"opening", "signing", "pairing", "writing"} <= {stage.strip() for stage, *_ in shown}
     assert [count for stage, count, *_ in shown if stage.strip() == "signing"][-1] == "12,000"
     rates = [rate for stage, _, rate, left in shown if stage.strip() == "signing" and re.fullmatch(r"\d:\d\d:\d\d", left)]
     assert any(rates)
@@ -874,7 +874,7 @@ def interrupt(monkeypatch):
 
 @pytest.mark.parametrize(
     ("command", "moment"),
-    [("dedup", moment) for moment in ("opening", "signing", "deciding", "finding witnesses", "writing", "fsync", "fsync and unlink")]
+    [("dedup", moment) for moment in ("opening", "signing", "pairing", "writing", "fsync", "fsync and unlink")]
     + [("pairs", moment) for moment in ("opening", "reading", "pairing", "fsync")]
     + [("query", moment) for moment in ("reading", "looking up", "fsync")],
 )
@@ -900,6 +900,46 @@ def test_ctrl_c_on_a_terminal(many):
     assert done.code == 130
     assert screen(done.out)[-1:] == [INTERRUPTED.rstrip()]
     assert done.out.rindex("\x1b[?25h") > done.out.rindex("\x1b[?25l")
+
+
+def test_dedup_by_a_column_annotated_with_its_evidence(run):
+    """--keep by a column or a list of its values, --order, --annotate and --evidence; the rows are as they came, with more."""
+    texts = [
+        {"id": i, "text": "one two three" + "!" * i, "source": source, "n": n}
+        for i, (source, n) in enumerate([("x", 2), ("y", 1), ("z", 3)])
+    ]
+    put("in.jsonl", jsonl(*texts))
+    for options, kept in (
+        (["--keep", "n"], 1),
+        (["--keep=-n"], 2),
+        (["--keep", "source=z,y"], 2),
+        (["--order", "n"], 1),
+        (["--keep", "last", "--order", "n"], 2),
+        (["--exact"], 0),
+        (["--clusters", "components"], 0),
+    ):
+        assert {row["witness"] for row in rows(run("dedup", "in.jsonl", *options))} == {kept}, options
+    done = run("dedup", "in.jsonl", "-o", "out.jsonl", "--annotate", "--evidence", "pairs.parquet", "--keep", "n")
+    assert done.code == 0
+    written = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    assert [row["kept"] for row in written] == [False, True, False]
+    assert written[0] == {**texts[0], "cluster": 1, "kept": False, "witness": 1, "similarity": 1.0}
+    assert pq.read_table("pairs.parquet").to_pylist() == [{"a": 0, "b": 1, "similarity": 1.0}, {"a": 1, "b": 2, "similarity": 1.0}]
+
+
+def test_dedup_refuses_options_that_mean_nothing(run):
+    """--annotate without an output, evidence over an input or in no known format, a column that is not there."""
+    put("in.jsonl", jsonl({"text": "one two"}))
+    for arguments, words in (
+        (["--annotate"], "--annotate says what is written, and there is no output; name one: -o marked.jsonl"),
+        (["--evidence", "in.jsonl"], "in.jsonl is one of the inputs; write to another name"),
+        (["--evidence", "pairs.txt"], "pairs.txt: not a format to write"),
+        (["--keep", "shortest"], "no column 'shortest'; the columns are 'text'"),
+        (["--exact", "-t", "0.3"], "threshold is 0.3; exact=True is for 0.5 and above"),
+    ):
+        done = run("dedup", "in.jsonl", *arguments)
+        assert (done.code, done.out) == (2, "")
+        assert words in done.err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])

@@ -6,7 +6,9 @@ import truth
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from neardup.clusters import Decisions, choose_witnesses, rank_order
+from neardup.clusters import Decisions, choose_witnesses
+from neardup.joins import Edges
+from neardup.ranking import Ranking
 
 SMALL_SETS = st.lists(st.frozensets(st.integers(0, 12), max_size=9), max_size=14)
 
@@ -58,7 +60,11 @@ def test_a_chain_of_resemblance_loses_nothing():
 @given(st.lists(st.integers(0, 5), max_size=40), st.sampled_from(["first", "last", "longest"]))
 def test_rank_is_the_policy_and_then_the_place(lengths, keep):
     """Each policy orders all places: by place, backwards, or by length and then by place."""
-    order = rank_order(keep, np.array(lengths, np.int64))
+    ranking = Ranking(keep)
+    half = len(lengths) // 2
+    for part in (lengths[:half], lengths[half:]):
+        ranking.add([], list, np.array(part, np.int64), [])
+    order = ranking.places([])
     assert order.dtype == np.int64
     assert order.tolist() == truth.RANKED[keep]([" " * length for length in lengths])
 
@@ -67,22 +73,21 @@ def test_rank_is_the_policy_and_then_the_place(lengths, keep):
 
 
 @given(
-    st.lists(
-        st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from([0.8, 0.85, 0.9, 1.0])), max_size=6, unique_by=lambda m: m[0]),
-        max_size=10,
-    )
+    st.dictionaries(
+        st.tuples(st.integers(0, 11), st.integers(0, 11)).filter(lambda e: e[0] < e[1]), st.sampled_from([0.8, 0.85, 0.9, 1.0]), max_size=30
+    ),
+    st.lists(st.booleans(), min_size=12, max_size=12),
 )
-def test_the_witness_is_the_most_similar_and_of_equals_the_first_in_rank(matches):
-    """For each document the chosen match has the highest similarity, and of those the lowest rank; -1 without any."""
-    flat = [match for group in matches for match in group]
-    offsets = np.cumsum([0, *map(len, matches)], dtype=np.int64)
-    chosen = choose_witnesses(
-        offsets, np.array([r for r, _ in flat], np.int64), np.array([score for _, score in flat], np.float64)
-    ).tolist()
-    for i, group in enumerate(matches):
-        expected = min(group, key=lambda m: (-m[1], m[0])) if group else None
-        assert (flat[chosen[i]] if chosen[i] >= 0 else None) == expected
-        assert chosen[i] < 0 or offsets[i] <= chosen[i] < offsets[i + 1]
+def test_the_witness_is_the_most_similar_and_of_equals_the_first_in_rank(matches, kept):
+    """Among kept sets, for each removed one: the highest similarity, and of those the lowest number; -1 without any."""
+    a, b = (np.array([pair[side] for pair in matches], np.uint32) for side in (0, 1))
+    witness, scores = choose_witnesses(np.array(kept), Edges(a, b, np.array(list(matches.values()), np.float64)))
+    for place in range(12):
+        rivals = [
+            (-matches[min(p), max(p)], p[1]) for p in ((place, other) for other in range(12)) if (min(p), max(p)) in matches and kept[p[1]]
+        ]
+        best = min(rivals) if rivals and not kept[place] else (0.0, -1)
+        assert (-scores[place], witness[place]) == best
 
 
 # ---- groups ----------------------------------------------------------------------------------------------------------

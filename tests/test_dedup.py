@@ -15,6 +15,8 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.feather
+import pyarrow.json
 import pyarrow.parquet as pq
 import pytest
 import truth
@@ -31,8 +33,10 @@ from neardup import (
     ParameterError,
     Removed,
     Shingling,
+    dedup,
     deduplicate,
     jaccard,
+    joins,
 )
 
 KEEP = ["first", "last", "longest"]
@@ -177,6 +181,172 @@ def test_a_corpus_with_planted_copies(keep, threshold):
     assert [document.id for document in result.removed] == list(removed)
 
 
+# ---- ways to the same decisions ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("crowded", "heavy"), [(0, 2**30), (0, 1), (1, 8)])
+@given(texts=truth.corpora(), keep=st.sampled_from(KEEP), threshold=THRESHOLDS)
+@settings(max_examples=60)
+def test_crowds_are_decided_alike(crowded, heavy, texts, keep, threshold):
+    """Sets decided ahead of the rest, buckets joined by rare shingles: the decisions and the pairs are the same."""
+    plain = deduplicate(texts, threshold, keep=keep, **GENEROUS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dedup, "CROWDED", crowded)
+        patch.setattr(joins, "HEAVY", heavy)
+        other = deduplicate(texts, threshold, keep=keep, **GENEROUS)
+    assert decided(other) == decided(plain)
+    assert other.pairs == plain.pairs
+
+
+@given(truth.corpora(), st.sampled_from(KEEP), st.sampled_from([0.5, 0.6, 0.8, 1.0]))
+@settings(max_examples=100)
+def test_exact_finds_every_pair(texts, keep, threshold):
+    """exact=True: the decisions of brute force over all pairs, whatever the bands would have found."""
+    result = deduplicate(texts, threshold, keep=keep, exact=True, pairs="all", **SELECTIVE)
+    sets = truth.shingle_sets(texts, SINGLE_WORDS)
+    every = truth.with_copies(truth.join_of_all(sets, threshold), sets)
+    assert truth.with_copies({(a, b): score for a, b, score in rows(result.pairs)}, sets) == every
+    assert decided(result) == truth.decide(truth.RANKED[keep](texts), every)
+    assert result.summary()["recall"] == 1.0
+
+
+def test_exact_below_a_half_is_refused():
+    """There prefixes are most of a document."""
+    with pytest.raises(ParameterError, match=r"threshold is 0.4; exact=True is for 0.5 and above"):
+        deduplicate(["a"], 0.4, exact=True)
+
+
+@given(truth.corpora(), st.sampled_from(KEEP), st.sampled_from([(0.5, 0.5), (0.5, 0.75), (0.6, 1.0)]), st.booleans())
+@settings(max_examples=100)
+def test_rethreshold_decides_as_a_new_run_would(texts, keep, thresholds, components):
+    """From all pairs at the lower threshold, the same result at the higher one, but for the banding's own recall."""
+    low, high = thresholds
+    clusters = "components" if components else "witness"
+    again = deduplicate(texts, low, keep=keep, pairs="all", clusters=clusters, **GENEROUS).rethreshold(high)
+    assert everything(again) == everything(deduplicate(texts, high, keep=keep, pairs="all", clusters=clusters, **GENEROUS))
+
+
+def test_rethreshold_refuses_what_it_cannot_know():
+    """Lower thresholds, and results that hold only the pairs that decided."""
+    with pytest.raises(ParameterError, match=r"threshold is 0.6, and below 0.7 no pairs were looked for; deduplicate again"):
+        deduplicate(CORPUS, 0.7, pairs="all").rethreshold(0.6)
+    with pytest.raises(ParameterError, match=r"those that decided; deduplicate with pairs='all' to try other thresholds"):
+        deduplicate(CORPUS, 0.7).rethreshold(0.8)
+    with pytest.raises(ParameterError, match="threshold is 2"):
+        deduplicate(CORPUS, 0.7, pairs="all").rethreshold(2)
+
+
+@given(truth.corpora(), st.sampled_from(KEEP), THRESHOLDS)
+@settings(max_examples=100)
+def test_components_keep_one_of_all_that_matches_connect(texts, keep, threshold):
+    """Of every connected group the first by rank; the similarity to it is that of the texts, even below the threshold."""
+    result = deduplicate(texts, threshold, keep=keep, clusters="components", **GENEROUS)
+    label = list(range(len(texts)))
+    for _ in texts:
+        for i, j in truth.pairs_found(texts, threshold, **GENEROUS):
+            label[i] = label[j] = min(label[i], label[j])
+    groups = {}
+    for place in truth.RANKED[keep](texts):
+        groups.setdefault(label[place], []).append(place)
+    assert result.kept == sorted(group[0] for group in groups.values())
+    scores = [removed.similarity for removed in result.removed]
+    for removed in result.removed:
+        assert removed.witness == groups[label[removed.id]][0]
+        assert removed.similarity == jaccard(texts[removed.id], texts[removed.witness], shingling=SINGLE_WORDS)
+    assert result.summary()["weakest"] == (min(scores) if scores else None)
+
+
+def test_a_chain_is_one_component():
+    """0 ~ 1 ~ 2 ~ 3: one document stays, and the summary says how unlike it the least similar of the others is."""
+    result = deduplicate(CHAIN, 0.8, clusters="components", **GENEROUS)
+    assert result.kept == [0]
+    assert result.summary()["weakest"] == jaccard(CHAIN[0], CHAIN[3], shingling=SINGLE_WORDS) < 0.8
+    assert len(rows(result.pairs)) == 3
+
+
+def test_too_many_pairs_are_refused():
+    """More than max_pairs is an error with both numbers."""
+    with pytest.raises(ParameterError, match=r"3 pairs, more than max_pairs=2; raise the threshold or max_pairs"):
+        deduplicate(["a b"] * 4, pairs="all", max_pairs=2)
+    assert deduplicate(["a b"] * 4, pairs="all", max_pairs=3).pairs.num_rows == 3
+
+
+# ---- who is preferred ----------------------------------------------------------------------------------------------------
+
+
+PREFERRED = {
+    "the least in a column": ({"keep": "date"}, 2),
+    "the greatest": ({"keep": "-date"}, 1),
+    "a missing value is last": ({"keep": "score"}, 3),
+    "and last of the greatest too": ({"keep": "-score"}, 2),
+    "a list of sources": ({"keep": {"source": ["b", "a"]}}, 1),
+    "what the list leaves out is last": ({"keep": {"source": ["c"]}}, 3),
+    "a function of id and text": ({"keep": lambda name, text: -name if text else 0}, 3),
+    "an order": ({"order": "date"}, 2),
+    "the last of an order": ({"keep": "last", "order": "date"}, 1),
+    "the longest, then an order": ({"keep": "longest", "order": "date"}, 2),
+}
+
+
+@pytest.mark.parametrize(("options", "kept"), PREFERRED.values(), ids=PREFERRED)
+@pytest.mark.parametrize("table", [pa.table, pd.DataFrame, pl.DataFrame], ids=["arrow", "pandas", "polars"])
+def test_a_column_or_function_says_who_is_kept(options, kept, table):
+    """The least, the greatest, a list's first, a function's least, the first in an order; ties go to the first."""
+    data = table(
+        {
+            "text": ["one two", "One, two", "one two!", "ONE two"],
+            "date": ["2024-03-01", "2024-05-01", "2024-01-01", "2024-04-01"],
+            "score": [None, 3.5, 4.5, -1.0],
+            "source": ["a", "b", "a", "c"],
+        }
+    )
+    assert deduplicate(data, **options).kept == [kept]
+
+
+def test_a_column_of_lines_says_who_is_kept(tmp_path):
+    """From JSONL too, where a number may be whole in one line and not in the next."""
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"text": "one two", "rank": {rank}}}\n' for rank in ("2", "1.5", "null", "3")))
+    assert deduplicate(path, keep="rank").kept == [1]
+    assert deduplicate(path, keep="-rank").kept == [3]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep": ""}, "keep is ''"),
+        ({"keep": "-"}, "keep is '-'; it is 'first', 'last', 'longest', the name of a column, or a function"),
+        ({"keep": 3}, "keep is 3"),
+        ({"keep": {"a": "xy"}}, "name one column and its values, the preferred first"),
+        ({"keep": {}}, "name one column"),
+        ({"order": 3}, "order is 3; it is the name of a column"),
+        ({"clusters": "x"}, "clusters is 'x'; it is one of 'witness', 'components'"),
+        ({"max_pairs": 0}, "max_pairs is 0"),
+    ],
+)
+def test_a_preference_that_means_nothing_is_refused(options, message):
+    """What keep= and order= may be is said."""
+    with pytest.raises(ParameterError, match=message):
+        deduplicate(["a"], **options)
+
+
+def test_a_preference_that_is_not_there_is_refused(tmp_path):
+    """No such column; no columns at all; values without a common order."""
+    with pytest.raises(InputError, match=r"no column 'date'; the columns are"):
+        deduplicate(pa.table({"text": ["a"]}), keep="date")
+    with pytest.raises(ParameterError, match=r"column 'date' is to rank the documents, but a list of 1 texts has no columns"):
+        deduplicate(["a"], keep="date")
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(ParameterError, match=r"a text file has no columns; give a table or a data file"):
+        deduplicate(tmp_path, order="date")
+    path = tmp_path / "b.jsonl"
+    path.write_text('{"text": "a", "d": 1}\n{"text": "b", "d": "x"}\n')
+    with pytest.raises(InputError, match=r"column 'd' cannot be put in order, .*; make them all of one type"):
+        deduplicate(path, keep="d")
+    with pytest.raises(InputError, match=r"the values of keep cannot be put in order"):
+        deduplicate(["a", "b"], keep=lambda name, _: name or "x")
+
+
 # ---- which is kept, by example ---------------------------------------------------------------------------------------
 
 
@@ -288,7 +458,10 @@ def test_a_result_counts_what_it_did():
         "without_shingles": 1,
         "short": 0,
         "clusters": 2,
+        "heavy_buckets": 0,
+        "weakest": jaccard(CORPUS[1], CORPUS[5]),
         "threshold": 0.7,
+        "exact": False,
         "recall": banding.probability(0.7),
         "bands": banding.bands,
         "rows": banding.rows,
@@ -334,6 +507,66 @@ def test_an_empty_corpus(source):
     assert (result.kept, result.removed, result.clusters, result.pairs.num_rows) == ([], [], [], 0)
     assert (result.summary()["documents"], result.summary()["kept"]) == (0, 0)
     assert repr(result) == "<Result: 0 documents, 0 kept, 0 removed at threshold 0.8>"
+
+
+ANNOTATED = ["cluster", "kept", "witness", "similarity"]
+
+
+def test_annotations_say_what_became_of_every_document():
+    """A row each, in input order: the cluster's kept document, and the witness and similarity of what was removed."""
+    near = jaccard(CORPUS[1], CORPUS[5])
+    table = deduplicate(CORPUS, 0.7).annotations()
+    assert table.column_names == ["id", *ANNOTATED]
+    assert list(zip(*table.to_pydict().values(), strict=True)) == [
+        (0, 0, True, None, None),
+        (1, 1, True, None, None),
+        (2, 0, False, 0, 1.0),
+        (3, 3, True, None, None),
+        (4, 4, True, None, None),
+        (5, 1, False, 1, near),
+        (6, 1, False, 1, 1.0),
+    ]
+    assert deduplicate([]).annotations().num_rows == 0
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet", "out.csv", "out.arrow"])
+@pytest.mark.parametrize("source", ["list", "corpus.jsonl", "corpus.parquet", "corpus.csv"])
+def test_all_documents_are_written_with_their_annotations(source, name, tmp_path):
+    """annotate=True keeps every row and all columns, and adds four."""
+    if source == "list":
+        result = deduplicate(CORPUS, 0.7)
+    else:
+        FILES[source](tmp_path / source)
+        result = deduplicate(tmp_path / source, 0.7)
+    path = tmp_path / name
+    result.write(path, annotate=True)
+    readers = {"jsonl": pyarrow.json.read_json, "parquet": pq.read_table, "csv": pyarrow.csv.read_csv, "arrow": pa.feather.read_table}
+    written = readers[name.rpartition(".")[2]](path)
+    assert written.num_rows == len(CORPUS)
+    assert written.column_names[-4:] == ANNOTATED
+    assert written["kept"].to_pylist() == result.annotations()["kept"].to_pylist()
+    assert written["witness"].to_pylist() == result.annotations()["witness"].to_pylist()
+
+
+def test_an_annotation_does_not_hide_a_column(tmp_path):
+    """A column of that name that is there already is an error, and nothing is written."""
+    result = deduplicate(pa.table({"text": ["a", "b"], "kept": [1, 2]}))
+    with pytest.raises(
+        ParameterError, match=r"the documents have a column 'kept' already; rename it, so that 'cluster', 'kept', 'witness'"
+    ):
+        result.write(tmp_path / "out.parquet", annotate=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_heavy_buckets_are_listed_with_an_example():
+    """More than 128 different texts that agree in a band: the band, how many, and the first of them."""
+    boilerplate = " ".join(f"t{i}" for i in range(60))
+    texts = [f"{boilerplate} own{n}" for n in range(200)]
+    result = deduplicate(["something else", *texts], 1.0, minhash=MinHash(num_perm=2, shingling=SINGLE_WORDS), banding=Banding(2, 1))
+    assert result.summary()["heavy_buckets"] == len(result.heavy_buckets) >= 1
+    assert result.heavy_buckets[0].members > 128
+    assert result.heavy_buckets[0].example in range(1, 201)
+    assert result.removed == []
 
 
 # ---- what a corpus may come as ---------------------------------------------------------------------------------------
@@ -483,10 +716,10 @@ def test_threads_do_not_change_the_answer(keep):
 @pytest.mark.parametrize("size", [1, 7, 64])
 @pytest.mark.parametrize("pairs", ["decisions", "all"])
 def test_slices_do_not_change_the_answer(monkeypatch, size, pairs):
-    """Documents decided one at a time, a few or all at once, read in batches of any size: one result."""
+    """Pairs compared one at a time, a few or all at once, documents read in batches of any size: one result."""
     texts = truth.planted(700, seed=12)
     expected = everything(deduplicate(texts, 0.6, keep="longest", pairs=pairs))
-    monkeypatch.setattr("neardup.dedup.SLICE", size)
+    monkeypatch.setattr("neardup.joins.PAIRS", size)
     monkeypatch.setattr("neardup.documents.BATCH_BYTES", 50 * size)
     assert everything(deduplicate(texts, 0.6, keep="longest", pairs=pairs)) == expected
 
@@ -497,7 +730,7 @@ def test_slices_of_any_corpus(texts, size, keep, pairs):
     """The same for corpora in which nearly everything resembles something."""
     expected = everything(deduplicate(texts, 0.6, keep=keep, pairs=pairs, **SELECTIVE))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("neardup.dedup.SLICE", size)
+        patch.setattr("neardup.joins.PAIRS", size)
         assert everything(deduplicate(texts, 0.6, keep=keep, pairs=pairs, **SELECTIVE)) == expected
 
 
@@ -579,13 +812,13 @@ def test_many_copies_of_many_look_alikes_cost_linear_time():
 
 def test_progress_is_told(monkeypatch):
     """Each stage is told in turn, what is done grows up to the whole, and an error in the callback is the caller's."""
-    monkeypatch.setattr("neardup.dedup.SLICE", 20)
+    monkeypatch.setattr("neardup.joins.PAIRS", 20)
     monkeypatch.setattr("neardup.documents.BATCH_BYTES", 3000)
     texts = truth.planted(300, seed=15)
     told = []
     deduplicate(texts, pairs="all", progress=lambda *arguments: told.append(arguments))
     stages = list(dict.fromkeys(stage for stage, _, _ in told))
-    assert stages == ["signing", "deciding", "finding witnesses", "pairing"]
+    assert stages == ["signing", "pairing"]
     assert [stage for stage, _, _ in told] == sorted((stage for stage, _, _ in told), key=stages.index)
     for stage in stages:
         done = [d for s, d, _ in told if s == stage]
@@ -618,9 +851,9 @@ WRONG = {
     "recall 1": ({"recall": 1.0}, ParameterError, r"recall is 1\.0; it lies above 0 and below 1"),
     "recall nan": ({"recall": math.nan}, ParameterError, "recall is nan"),
     "recall x": ({"recall": "x"}, TypeError, "recall is 'x' of type str"),
-    "keep best": ({"keep": "best"}, ParameterError, "keep is 'best'; it is one of 'first', 'longest', 'last'"),
-    "keep None": ({"keep": None}, ParameterError, "keep is None; it is one of"),
-    "keep an array": ({"keep": np.array(["first", "last"])}, ParameterError, r"keep is array\(.*\); it is one of"),
+    "keep best": ({"keep": "best"}, ParameterError, "column 'best' is to rank .* no columns; give a table or a data file, or keep 'first'"),
+    "keep None": ({"keep": None}, ParameterError, "keep is None; it is 'first', 'last', 'longest', the name"),
+    "keep an array": ({"keep": np.array(["first", "last"])}, ParameterError, r"keep is array\(.*\); it is 'first'"),
     "pairs x": ({"pairs": "x"}, ParameterError, "pairs is 'x'; it is one of 'decisions', 'all'"),
     "threads 0": ({"threads": 0}, ParameterError, "threads is 0; it goes from 1 to 1024"),
     "threads x": ({"threads": "x"}, TypeError, "threads is 'x' of type str"),

@@ -18,7 +18,8 @@ DATA = {
     "minhash": {"MinHash", "Signature", "Signatures", "ValueArray"},
     "banding": {"Banding"},
     "stores": {"Answer", "Hit", "Id", "PairBatch", "Prepared", "Store", "StoreBatch", "preparation"},
-    "verify": {"Match"},
+    "verify": {"Match", "similarity"},
+    "joins": {"Edges", "Mask", "PlaceArray", "Sets"},
 }
 
 #: What each module may import of the project beside errors and _kernels. Data flows one way: a stage takes the data of
@@ -38,9 +39,11 @@ MAY_IMPORT = {
     "stores.segments": {"stores", "stores.layout"},
     "stores.disk": {"stores", "stores.layout", "stores.catalog", "stores.segments"},
     "verify": {"shingling"},  # scores two texts, shows what they share
-    "clusters": set(),  # flat arrays of pairs
+    "joins": {"stores", "verify"},  # batches of a store become scored pairs
+    "clusters": {"joins"},  # pairs become decisions
+    "ranking": set(),  # flat columns of what ranks documents
     "index": {"documents", "files", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify", "clusters"},
-    "dedup": {"documents", "files", "shingling", "minhash", "banding", "stores", "stores.memory", "verify", "clusters", "index"},
+    "dedup": {"documents", "files", "shingling", "minhash", "banding", "stores", "joins", "clusters", "ranking", "index"},
     "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
     "cli": {"documents", "files", "shingling", "minhash", "banding", "verify", "index", "dedup", "report", ""},
     "": {"banding", "dedup", "index", "minhash", "shingling", "verify"},  # the public names

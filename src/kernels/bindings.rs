@@ -12,6 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyString};
 
+mod joins;
 mod prepared;
 mod segments;
 mod tables;
@@ -367,10 +368,18 @@ fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(segments::unpack_ids, m)?)?;
     m.add_function(wrap_pyfunction!(segments::id_fingerprints, m)?)?;
     m.add_function(wrap_pyfunction!(segments::sorted_run, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::buckets, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::partners, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::bucket_join, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::heavy_join, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::prefix_join, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::preceded, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::first_independent_set, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::components, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::intersections, m)?)?;
     m.add("DamageError", m.py().get_type::<segments::DamageError>())?;
     m.add_class::<prepared::Prepared>()?;
     m.add_class::<prepared::Preparation>()?;
-    m.add_class::<tables::BucketTable>()?;
     m.add_class::<tables::DocumentTable>()?;
     m.add_class::<segments::Segment>()?;
     m.add_class::<segments::SegmentTable>()

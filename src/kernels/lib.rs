@@ -6,6 +6,7 @@
 pub mod band;
 pub mod hash;
 pub mod ids;
+pub mod join;
 pub mod mapped;
 pub mod minhash;
 pub mod normalize;

@@ -52,7 +52,7 @@ INPUTS_HELP = "Text, JSONL (also .gz, .zst), CSV, Parquet or Arrow files, folder
 OUTPUT_HELP = "Write the result here, in the format of its name: .jsonl, .csv, .parquet ..."
 MAX_PAIRS_HELP = "The most that may be listed; m copies of a text make m (m - 1) / 2 pairs."
 
-Keep = Enum("Keep", {"first": "first", "longest": "longest", "last": "last"}, type=str)
+Clusters = Enum("Clusters", {"witness": "witness", "components": "components"}, type=str)
 Tokens = Enum("Tokens", {"words": "words", "chars": "chars"}, type=str)
 ThresholdOption = Annotated[float, typer.Option("--threshold", "-t", help="Least Jaccard similarity of a match, above 0, at most 1.")]
 FailOption = Annotated[bool, typer.Option("--fail-on-duplicates", help="Exit with 1 when any are found.")]
@@ -293,8 +293,45 @@ def command(work: Callable[..., None]) -> Callable[..., None]:
 # ---- the commands --------------------------------------------------------------------------------------------------------
 
 
+KEEP_HELP = "first, last or longest; COLUMN for its least value, --keep=-COLUMN for the greatest; COLUMN=A,B for the value named first."
+KeepOption = Annotated[
+    str,
+    typer.Option(
+        "--keep",
+        metavar="WHICH",
+        help=f"Which of the documents that match is kept: {KEEP_HELP}",
+        autocompletion=lambda incomplete: [word for word in ("first", "longest", "last") if word.startswith(incomplete)],
+    ),
+]
+OrderOption = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Which document is first, instead of its position.", show_default=False)
+]
+ClustersOption = Annotated[
+    Clusters, typer.Option(help="components removes what chains of matches connect, though it match nothing kept.", rich_help_panel=FINE)
+]
+AnnotateOption = Annotated[bool, typer.Option("--annotate", help="Write all documents, with columns cluster, kept, witness, similarity.")]
+EvidenceOption = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Write the pairs that decided: a, b, similarity.", show_default=False)
+]
+ExactOption = Annotated[bool, typer.Option("--exact", help="Find all pairs, whatever --recall says: slower.", rich_help_panel=FINE)]
+
+
+def keeping(keep: str) -> Any:
+    """What --keep means to the library."""
+    column, _, preferred = keep.partition("=")
+    return {column: preferred.split(",")} if preferred else keep
+
+
 @command
-def dedup(job: Job, keep: Annotated[Keep, typer.Option(help="Which of the documents that match is kept.")] = Keep.first) -> None:
+def dedup(
+    job: Job,
+    keep: KeepOption = "first",
+    order: OrderOption = None,
+    annotate: AnnotateOption = False,
+    evidence: EvidenceOption = None,
+    clusters: ClustersOption = Clusters.witness,
+    exact: ExactOption = False,
+) -> None:
     """Keep one document of each group of near-duplicates; say of every other which kept one it duplicates.
 
     OUT gets the kept documents with all their columns; a new folder gets copies of the text files that are kept.
@@ -302,18 +339,37 @@ def dedup(job: Job, keep: Annotated[Keep, typer.Option(help="Which of the docume
     Examples:
       neardup dedup news.jsonl -o clean.jsonl
       neardup dedup jan.parquet feb.parquet -o clean.parquet --keep longest
+      neardup dedup news.jsonl -o marked.jsonl --annotate --evidence pairs.parquet
       zcat pages.jsonl.gz | neardup dedup - --threshold 0.9 > removed.jsonl
     """
+    from neardup import files
+
+    if annotate and job.output is None:
+        raise ParameterError("--annotate says what is written, and there is no output; name one: -o marked.jsonl")
     with progress(quiet=job.quiet) as tell:
-        job.check_output(folder=True)
+        job.check_output(folder=not annotate)
+        if evidence is not None:
+            files.check_output(evidence)
         minhash, corpus = job.minhash(), job.read(job.inputs, tell)
-        told = partial(tell, corpus=corpus)
+        if evidence is not None:
+            files.refuse_input(evidence, corpus.files)
         result = neardup.deduplicate(
-            corpus, job.threshold, keep=keep.value, recall=job.recall, minhash=minhash, threads=job.threads, progress=told
+            corpus,
+            job.threshold,
+            keep=keeping(keep),
+            order=order,
+            clusters=clusters.value,
+            exact=exact,
+            recall=job.recall,
+            minhash=minhash,
+            threads=job.threads,
+            progress=partial(tell, corpus=corpus),
         )
+        tell("writing")
+        if evidence is not None:
+            files.write_table(result.pairs, evidence)
         if job.output is not None:
-            tell("writing")
-            result.write(job.output)
+            result.write(job.output, annotate=annotate)
     columns = {name: [getattr(removed, name) for removed in result.removed] for name in ("id", "witness", "similarity")}
     job.finish(columns, "Removed, each with the kept document that it duplicates", account(result.summary()), written=True)
 
@@ -324,6 +380,10 @@ def account(counted: dict[str, Any]) -> Iterator[str]:
     yield f"{count(counted['documents'], 'document')}: {counted['kept']:,} kept, {counted['removed']:,} removed{copies}"
     if counted["without_shingles"]:
         yield f"{count(counted['without_shingles'], 'document')} without a single word: kept, since they duplicate nothing"
+    if counted["heavy_buckets"]:
+        yield f"{count(counted['heavy_buckets'], 'bucket')} that everyone falls into, by boilerplate or a template: joined by rare shingles"
+    if counted["weakest"] is not None and counted["weakest"] < counted["threshold"]:
+        yield f"the least similar of the removed resembles its kept document at {counted['weakest']:.3f}: --clusters components follows chains"
     if counted["short"]:
         yield f"{count(counted['short'], 'document')} of fewer than {2 * counted['size']} tokens: one edit can hide a copy; try a smaller --size"
 

@@ -12,29 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-PlaceArray = npt.NDArray[np.int64]
+from neardup import _kernels
+from neardup.joins import Edges, Mask, PlaceArray, Sets
+
 FloatArray = npt.NDArray[np.float64]
-
-
-def rank_order(keep: str, lengths: PlaceArray) -> PlaceArray:
-    """The places of documents in order of preference: int64[n] of their lengths, int64[n].
-
-    Parameters
-    ----------
-    keep
-        ``"first"``, ``"last"``, or ``"longest"`` (of equally long ones the first).
-    lengths
-        Characters of each document.
-
-    Examples
-    --------
-    >>> [rank_order(keep, np.array([3, 9, 9])).tolist() for keep in ("first", "last", "longest")]
-    [[0, 1, 2], [2, 1, 0], [1, 2, 0]]
-    """
-    places = np.arange(len(lengths), dtype=np.int64)
-    if keep == "longest":
-        return np.argsort(-lengths, kind="stable").astype(np.int64)
-    return places[::-1].copy() if keep == "last" else places
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +33,18 @@ class Decisions:
     witness: PlaceArray
     similarity: FloatArray
 
+    @classmethod
+    def of(cls, sets: Sets, witness: PlaceArray, similarity: FloatArray) -> Decisions:
+        """The decisions on documents from those on their shingle sets: the other documents of a kept set are its copies."""
+        founders = np.append(sets.place, -1)  # the last is that of documents without shingles
+        kept = np.append(witness < 0, True)[sets.number]
+        removed = kept & (founders[sets.number] != np.arange(len(sets.number))) & (sets.number >= 0)
+        places = np.where(kept, np.where(removed, founders[sets.number], -1), founders[np.append(witness, -1)[sets.number]])
+        scores = np.where(kept, removed.astype(np.float64), np.append(similarity, 0.0)[sets.number])
+        return cls(places, scores)
+
     @property
-    def kept(self) -> npt.NDArray[np.bool_]:
+    def kept(self) -> Mask:
         """Whether each document is kept, bool[n]."""
         return self.witness < 0
 
@@ -72,26 +63,44 @@ class Decisions:
         return [[int(k), *map(int, group)] for k, group in zip(kept, groups, strict=True)] if len(kept) else []
 
 
-def choose_witnesses(offsets: PlaceArray, kept_ranks: PlaceArray, similarities: FloatArray) -> PlaceArray:
-    """Of each document's matches the one of highest similarity, ties by rank: its place among the matches, or -1.
-
-    Parameters
-    ----------
-    offsets
-        The matches of document i are ``[offsets[i]:offsets[i + 1]]``, int64[n + 1].
-    kept_ranks
-        The rank of each matched document.
-    similarities
-        Its similarity.
+def first_kept(sets: int, edges: Edges) -> Mask:
+    """Which of some sets are kept, in order of number: bool[sets].
 
     Examples
     --------
-    >>> choose_witnesses(np.array([0, 2, 2, 3]), np.array([4, 1, 0]), np.array([0.9, 0.9, 0.8])).tolist()
-    [1, -1, 2]
+    >>> chain = Edges(np.array([0, 1, 2], np.uint32), np.array([1, 2, 3], np.uint32), np.array([0.8, 0.8, 0.8]))
+    >>> first_kept(4, chain).tolist()
+    [True, False, True, False]
     """
-    sizes = np.diff(offsets)
-    document = np.repeat(np.arange(len(sizes)), sizes)
-    order = np.lexsort((kept_ranks, -similarities, document))
-    best = np.full(len(sizes), -1, np.int64)
-    best[sizes > 0] = order[offsets[:-1][sizes > 0]]
-    return best
+    return _kernels.first_independent_set(sets, edges.earlier, edges.later)
+
+
+def choose_witnesses(kept: Mask, edges: Edges) -> tuple[PlaceArray, FloatArray]:
+    """Of each removed set's kept matches the one of highest similarity, of equal ones the first: its number, or -1, and the similarity.
+
+    Examples
+    --------
+    >>> edges = Edges(np.array([0, 1, 1], np.uint32), np.array([1, 2, 3], np.uint32), np.array([0.8, 0.9, 0.9]))
+    >>> [column.tolist() for column in choose_witnesses(np.array([True, False, True, True]), edges)]
+    [[-1, 2, -1, -1], [0.0, 0.9, 0.0, 0.0]]
+    """
+    deciding = edges.where(kept[edges.earlier] != kept[edges.later])
+    kept_first = kept[deciding.earlier]
+    keeper = np.where(kept_first, deciding.earlier, deciding.later)
+    removed = np.where(kept_first, deciding.later, deciding.earlier)
+    order = np.lexsort((keeper, -deciding.similarity, removed))
+    places, first = np.unique(removed[order], return_index=True)
+    witness, scores = np.full(len(kept), -1, np.int64), np.zeros(len(kept))
+    witness[places], scores[places] = keeper[order][first], deciding.similarity[order][first]
+    return witness, scores
+
+
+def component_witnesses(sets: Sets, edges: Edges, threads: int) -> tuple[PlaceArray, FloatArray]:
+    """The first set of each component for all others of it, and their similarity, which may be below the threshold."""
+    first = _kernels.components(len(sets), edges.earlier, edges.later)
+    numbers = np.arange(len(sets), dtype=np.uint32)
+    members = first != numbers
+    witness, scores = np.full(len(sets), -1, np.int64), np.zeros(len(sets))
+    witness[members] = first[members]
+    scores[members] = sets.similarities(first[members], numbers[members], threads)
+    return witness, scores

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from neardup import _kernels, documents
+from neardup import documents
 from neardup.banding import Banding
-from neardup.clusters import Decisions, choose_witnesses, rank_order
-from neardup.errors import ParameterError, one_of
-from neardup.index import id_column, resolve
+from neardup.clusters import Decisions, choose_witnesses, component_witnesses, first_kept
+from neardup.errors import ParameterError, check_fraction, check_integer, one_of
+from neardup.index import HeavyBucket, id_column, resolve
+from neardup.joins import Edges, Heavy, Join, Sets
 from neardup.minhash import MinHash, number_of_threads
+from neardup.ranking import Keep, Ranking
 from neardup.shingling import Shingling, sorted_distinct
 from neardup.stores import Id, StoreBatch
-from neardup.verify import similarity
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Keep = Literal["first", "longest", "last"]
 #: Told what is being done, how much of it is done, and of how much if that is known.
 Progress = Callable[[str, int, "int | None"], None]
 
-#: Documents decided at a time.
-SLICE = 4096
-#: What a table is given that reads its buckets whole.
-NO_LIMIT = 2**62
+#: Comparisons a set, on average, beyond which sets that no other precedes are decided before the rest.
+CROWDED = 64
+#: The most pairs that ``pairs="all"`` lists unless told otherwise.
+MAX_PAIRS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,12 @@ class Result:
     decisions: Decisions = field(repr=False)
     counters: dict[str, int] = field(repr=False)
     _documents: documents.Documents = field(repr=False)
-    _edges: tuple[Any, Any, Any] = field(repr=False)
+    _join: Join = field(repr=False)
+    _edges: Edges = field(repr=False)
+    _heavy: list[Heavy] = field(repr=False)
+    _exact: bool = field(repr=False)
+    _every: bool = field(repr=False)
+    _components: bool = field(repr=False)
 
     def __repr__(self) -> str:
         removed = self.counters["removed"]
@@ -112,11 +117,88 @@ class Result:
         """
         import pyarrow as pa
 
-        a, b, scores = self._edges
+        a, b, scores = self._every_pair() if self._every or self._components else self._deciding_pairs()
         first, second = np.minimum(a, b), np.maximum(a, b)
         order = np.lexsort((second, first))
         ids = id_column([self.ids[i] for column in (first, second) for i in column[order].tolist()])
         return pa.table({"a": ids[: len(order)], "b": ids[len(order) :], "similarity": pa.array(scores[order], pa.float64())})
+
+    def _every_pair(self) -> tuple[Any, Any, Any]:
+        number, edges = self._join.sets.number, self._edges
+        shingled = np.flatnonzero(number >= 0)
+        _, first = np.unique(number[shingled], return_index=True)
+        place = shingled[first]  # of each set's first document in the input
+        copies = np.setdiff1d(shingled, place)
+        a = np.concatenate((place[edges.earlier], place[number[copies]]))
+        return a, np.concatenate((place[edges.later], copies)), np.concatenate((edges.similarity, np.ones(len(copies))))
+
+    def _deciding_pairs(self) -> tuple[Any, Any, Any]:
+        number, place, edges = self._join.sets.number, self._join.sets.place, self._edges
+        kept = self.decisions.kept[place]
+        edges = edges.where(kept[edges.earlier] != kept[edges.later])
+        keeper = np.where(kept[edges.earlier], edges.earlier, edges.later)
+        removed = np.where(kept[edges.earlier], edges.later, edges.earlier)
+        members = np.argsort(number, kind="stable")
+        starts = np.searchsorted(number[members], np.arange(len(place) + 1))
+        many = np.diff(starts)[removed]  # every document of a removed set matches what the set matches
+        ends = np.cumsum(many)
+        documents = members[np.repeat(starts[removed] - ends + many, many) + np.arange(int(many.sum()))]
+        copies = np.flatnonzero((self.decisions.similarity == 1.0) & (self.decisions.witness >= 0))
+        columns = (documents, copies), (np.repeat(place[keeper], many), self.decisions.witness[copies])
+        scores = np.concatenate((np.repeat(edges.similarity, many), np.ones(len(copies))))
+        return np.concatenate(columns[0]), np.concatenate(columns[1]), scores
+
+    @cached_property
+    def heavy_buckets(self) -> list[HeavyBucket]:
+        """The buckets that more than 128 shingle sets fall into, the longest first: boilerplate, templates."""
+        place = self._join.sets.place
+        return [HeavyBucket(band, members, self.ids[place[example]]) for band, members, example in self._heavy]
+
+    def annotations(self) -> pa.Table:
+        """What became of every document, in input order: ``id``, ``cluster``, ``kept``, ``witness``, ``similarity``.
+
+        The cluster is named by its kept document; kept documents have no witness.
+
+        Examples
+        --------
+        >>> deduplicate(["one two", "One, two!", "three"]).annotations().to_pylist()[1]
+        {'id': 1, 'cluster': 0, 'kept': False, 'witness': 0, 'similarity': 1.0}
+        """
+        import pyarrow as pa
+
+        n, witness = len(self.ids), self.decisions.witness
+        kept = self.decisions.kept
+        ids = id_column(self.ids) if n else pa.array([], pa.int64())
+        none = pa.array(kept)
+        named = ids.take(pa.array(np.where(kept, np.arange(n), witness)))
+        columns = ids, named, none, pa.compute.if_else(none, None, named), pa.array(self.decisions.similarity, mask=kept)
+        return pa.table(dict(zip(("id", "cluster", "kept", "witness", "similarity"), columns, strict=True)))
+
+    def rethreshold(self, threshold: float) -> Result:
+        """Decide again at a higher threshold, from the pairs that were found, without reading anything.
+
+        Raises
+        ------
+        ParameterError
+            If the threshold is lower than that of this result, or not all pairs were asked for.
+
+        Examples
+        --------
+        >>> texts = ["a b c d e f g h i j", "a b c d e f g h i k", "a b c d e f g h i k"]
+        >>> result = deduplicate(texts, threshold=0.5, pairs="all")
+        >>> result.kept, result.rethreshold(0.9).kept
+        ([0], [0, 1])
+        """
+        check_fraction("threshold", threshold, one=True)
+        if threshold < self.threshold:
+            raise ParameterError(f"threshold is {threshold}, and below {self.threshold} no pairs were looked for; deduplicate again")
+        if not self._every:
+            raise ParameterError("the pairs of this result are those that decided; deduplicate with pairs='all' to try other thresholds")
+        edges = self._edges.where(self._edges.similarity >= threshold)
+        witnessed = _witnesses(self._join, edges, components=self._components)
+        decisions = Decisions.of(self._join.sets, *witnessed)
+        counters = {**self.counters, **_outcome(decisions)}
+        return replace(self, threshold=float(threshold), decisions=decisions, counters=counters, _edges=edges)
 
     def summary(self) -> dict[str, Any]:
         """What was counted, and with which parameters.
@@ -128,10 +210,13 @@ class Result:
         (3, 2, 1, 1, 1)
         """
         shingling = self.minhash.shingling
+        removed = self.decisions.similarity[self.decisions.witness >= 0]
         return {
             **self.counters,
+            "weakest": float(removed.min()) if len(removed) else None,
             "threshold": self.threshold,
-            "recall": float(self.banding.probability(self.threshold)),
+            "exact": self._exact,
+            "recall": 1.0 if self._exact else float(self.banding.probability(self.threshold)),
             "bands": self.banding.bands,
             "rows": self.banding.rows,
             "num_perm": self.minhash.num_perm,
@@ -140,15 +225,25 @@ class Result:
             "size": shingling.size,
         }
 
-    def write(self, path: str | os.PathLike[str]) -> None:
+    def write(self, path: str | os.PathLike[str], *, annotate: bool = False) -> None:
         """Write the kept documents, in input order with all their columns, in the format of the path's name.
+
+        Parameters
+        ----------
+        path
+            Where to.
+        annotate
+            Write all documents, with the columns ``cluster``, ``kept``, ``witness`` and ``similarity`` of :meth:`annotations`.
 
         Raises
         ------
         ParameterError
-            If the format is unknown, or the path is one of the inputs.
+            If the format is unknown, the path is one of the inputs, or a column of that name is there already.
         """
-        self._documents.write(path, self.decisions.kept)
+        if annotate:
+            self._documents.write(path, np.ones(len(self.ids), bool), self.annotations().drop_columns(["id"]))
+        else:
+            self._documents.write(path, self.decisions.kept)
 
 
 def deduplicate(
@@ -158,11 +253,15 @@ def deduplicate(
     text: str | None = None,
     id: str | None = None,
     keep: Keep = "first",
+    order: str | None = None,
+    clusters: Literal["witness", "components"] = "witness",
+    exact: bool = False,
     recall: float = 0.99,
     shingling: Shingling | None = None,
     minhash: MinHash | None = None,
     banding: Banding | None = None,
     pairs: Literal["decisions", "all"] = "decisions",
+    max_pairs: int = MAX_PAIRS,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -179,13 +278,26 @@ def deduplicate(
     text, id
         The names of the columns; guessed when obvious.
     keep
-        Which document of those that match is kept: the ``"first"``, the ``"last"``, or the ``"longest"`` in characters.
+        Which document of those that match is kept: the ``"first"``, the ``"last"``, or the ``"longest"`` in characters; that
+        of the least value in a column, ``"date"``, or of the greatest, ``"-score"``; that whose value comes first in a list,
+        ``{"source": ["Reuters", "AP"]}``; or that for which a function of id and text returns the least. Of equal ones the
+        first, and what has no value comes last. Files rank in the order in which they are given.
+    order
+        A column that says which document comes first, instead of its position.
+    clusters
+        ``"witness"`` removes what matches a kept document; ``"components"`` keeps one document of all that chains of matches
+        connect, so that a removed document may be less similar to its witness than the threshold.
+    exact
+        Find all pairs at or above the threshold, by a join of rare shingles instead of band keys: slower.
     recall
         The probability that a pair exactly at the threshold is found; more similar pairs are found with more.
     shingling, minhash, banding
         What counts as the same words, how documents are signed, bands and rows: as in :class:`neardup.Index`.
     pairs
-        What ``result.pairs`` lists: the pairs that decided, or ``"all"`` that are verified.
+        What ``result.pairs`` lists: the pairs that decided, or ``"all"`` that are verified, of which
+        :meth:`Result.rethreshold` can decide again.
+    max_pairs
+        The most that ``"all"`` may be.
     threads
         How many; by default the processors this process may use.
     progress
@@ -198,9 +310,9 @@ def deduplicate(
     Raises
     ------
     ParameterError
-        If a parameter is out of range.
+        If a parameter is out of range, or there are more than ``max_pairs`` pairs.
     InputError
-        If the source cannot be read.
+        If the source cannot be read, or what ranks documents has no order.
     TypeError
         If a text is not a string.
 
@@ -216,114 +328,104 @@ def deduplicate(
     [0, 2]
     """
     minhash, banding = resolve(shingling, minhash, banding, threshold, recall)
-    for name, value, known in (("keep", keep, ("first", "longest", "last")), ("pairs", pairs, ("decisions", "all"))):
+    choices = ("clusters", clusters, ("witness", "components")), ("pairs", pairs, ("decisions", "all"))
+    for name, value, known in choices:
         if not one_of(value, *known):
             raise ParameterError(f"{name} is {value!r}; it is one of {', '.join(map(repr, known))}")
+    check_integer("max_pairs", max_pairs, 1, 2**62)
+    if exact and threshold < 0.5:
+        raise ParameterError(f"threshold is {threshold}; exact=True is for 0.5 and above, below it use bands: Banding.for_threshold")
+    ranking = Ranking(keep, order)
     workers = number_of_threads(threads)
     tell = progress or (lambda _stage, _done, _total: None)
     corpus = documents.read(source, text=text, id=id)
-    signed = _sign(corpus, minhash, banding, workers, tell)
-    order = rank_order(keep, signed.lengths)
-    decisions, edges = _decide(signed.batch, order, banding, threshold, workers, tell)
-    if pairs == "all":
-        edges = _all_pairs(signed.batch, banding, threshold, workers, tell)
+    signed = _sign(corpus, minhash, banding, ranking, workers, tell)
+    sets = Sets.of(signed.batch, ranking.places(signed.ids), workers)
+    join = Join(sets, None if exact else signed.batch, threshold, workers)
+    every, components = pairs == "all", clusters == "components"
+    edges = _all_edges(join, tell) if every or components or exact else _deciding_edges(join, tell)
+    shingled = int((sets.number >= 0).sum())
+    if every and len(edges.later) + shingled - len(sets) > max_pairs:
+        found = len(edges.later) + shingled - len(sets)
+        raise ParameterError(f"{found:,} pairs, more than max_pairs={max_pairs:,}; raise the threshold or max_pairs")
+    decisions = Decisions.of(sets, *_witnesses(join, edges, components=components))
+    heavy = join.heavy()
     counters = {
         "documents": len(signed.ids),
-        "kept": int(decisions.kept.sum()),
-        "removed": int((~decisions.kept).sum()),
-        "copies": signed.copies(),
+        **_outcome(decisions),
+        "copies": shingled - len(sets),
         "without_shingles": int((signed.counts == 0).sum()),
         "short": int(((signed.counts > 0) & (signed.counts <= minhash.shingling.size)).sum()),
+        "heavy_buckets": len(heavy),
+    }
+    return Result(float(threshold), minhash, banding, signed.ids, decisions, counters, corpus, join, edges, heavy, exact, every, components)
+
+
+def _outcome(decisions: Decisions) -> dict[str, int]:
+    return {
+        "kept": int(decisions.kept.sum()),
+        "removed": int((~decisions.kept).sum()),
         "clusters": len(sorted_distinct(decisions.witness[decisions.witness >= 0])),
     }
-    return Result(float(threshold), minhash, banding, signed.ids, decisions, counters, corpus, edges)
 
 
 @dataclass(frozen=True, slots=True)
 class _Signed:
-    """A corpus ready to be decided."""
+    """A corpus ready to be joined."""
 
     ids: list[Id]
-    lengths: Any
     counts: Any
     batch: StoreBatch
 
-    def copies(self) -> int:
-        """Documents whose shingle set an earlier one has."""
-        named = self.batch.set_hashes[self.counts > 0]
-        return len(named) - len(sorted_distinct(named))
 
-
-def _sign(corpus: documents.Documents, minhash: MinHash, banding: Banding, threads: int, tell: Progress) -> _Signed:
+def _sign(corpus: documents.Documents, minhash: MinHash, banding: Banding, ranking: Ranking, threads: int, tell: Progress) -> _Signed:
     ids: list[Id] = []
-    lengths: list[Any] = [np.empty(0, np.int64)]
     counts: list[Any] = [np.empty(0, np.uint64)]
     batches: list[StoreBatch] = []
-    for batch in corpus.batches():
+    for batch in corpus.batches(columns=ranking.columns):
         signatures = minhash.sign_many(batch.texts, threads=threads, hashes=True)
         ids += batch.ids
-        lengths.append(batch.lengths)
+        ranking.add(batch.ids, lambda texts=batch.texts: documents.strings(texts), batch.lengths, batch.columns)  # type: ignore[misc]
         counts.append(signatures.counts)
         batches.append(StoreBatch.of(signatures, banding, threads))
         tell("signing", len(ids), corpus.total)
     if not batches:
         batches.append(StoreBatch.of(minhash.sign_many([], hashes=True), banding))
-    return _Signed(ids, np.concatenate(lengths), np.concatenate(counts), StoreBatch.concatenate(batches))
+    return _Signed(ids, np.concatenate(counts), StoreBatch.concatenate(batches))
 
 
-def _slices(n: int) -> Iterator[slice]:
-    return (slice(start, min(start + SLICE, n)) for start in range(0, n, SLICE))
+def _all_edges(join: Join, tell: Progress) -> Edges:
+    every = np.ones(len(join.sets), bool)
+    return join.edges(every, every, lambda done, total: tell("pairing", done, total))
 
 
-def _decide(
-    batch: StoreBatch, order: Any, banding: Banding, threshold: float, threads: int, tell: Progress
-) -> tuple[Decisions, tuple[Any, Any, Any]]:
-    """Scan by rank, compare with kept documents only; then find every removed document's witness among all that are kept."""
-    n = batch.documents
-    table = _kernels.BucketTable(banding.bands, NO_LIMIT, 0)
-    kept_at, removed_at = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for part in _slices(n):
-        places = order[part]
-        entries, (offsets, *_) = table.add_unless_match(batch.take(places), threshold)
-        kept_at.append(places[entries >= 0])
-        removed_at.append(places[np.diff(offsets) > 0])
-        tell("deciding", part.stop, n)
-    kept = np.concatenate(kept_at)  # the place of each entry; entries are made in order of rank
-    removed = np.concatenate(removed_at)
-    witness, score = np.full(n, -1, np.int64), np.zeros(n)
-    edges = []
-    for part in _slices(len(removed)):
-        places = removed[part]
-        rows = batch.take(places)
-        (offsets, found, both, sizes), _ = table.query(rows, threshold, threads)
-        ends = offsets.astype(np.int64)
-        own = np.repeat(np.diff(rows.offsets).astype(np.int64), np.diff(ends))
-        scores = similarity(both.astype(np.int64), own, sizes.astype(np.int64))
-        best = choose_witnesses(ends, found.astype(np.int64), scores)
-        witness[places], score[places] = kept[found[best]], scores[best]
-        edges.append((np.repeat(places, np.diff(ends)), kept[found], scores))
-        tell("finding witnesses", part.stop, len(removed))
-    return Decisions(witness, score), _joined(edges)
+def _deciding_edges(join: Join, tell: Progress) -> Edges:
+    """The matches that decide: those of all sets, or where sets crowd together only those of what is kept.
+
+    What shares no bucket with a set before it is kept; what matches such a one is not, and is compared with no more of
+    the crowd. That is done again with what is left, as long as it saves comparisons.
+    """
+    undecided = np.ones(len(join.sets), bool)
+    kept = np.zeros(len(join.sets), bool)
+    comparisons = join.comparisons(undecided)
+    if comparisons <= CROWDED * len(join.sets):
+        return _all_edges(join, tell)
+    saved = True
+    while saved:
+        ahead = undecided & ~join.preceded(undecided)
+        kept |= ahead
+        undecided &= ~ahead
+        found = join.edges(ahead, undecided, lambda done, total: tell("deciding crowds", done, total))
+        undecided[found.later] = False
+        left = join.comparisons(undecided)
+        saved = left < 0.9 * comparisons and left > CROWDED * int(undecided.sum())
+        comparisons = left
+    rest = join.edges(undecided, undecided, lambda done, total: tell("deciding", done, total))
+    kept |= undecided & first_kept(len(join.sets), rest)
+    return join.edges(kept, ~kept, lambda done, total: tell("finding witnesses", done, total))
 
 
-def _all_pairs(batch: StoreBatch, banding: Banding, threshold: float, threads: int, tell: Progress) -> tuple[Any, Any, Any]:
-    """Every verified pair of distinct shingle sets, and each copy with the first of its set."""
-    table = _kernels.BucketTable(banding.bands, NO_LIMIT, 0)
-    entries = table.insert(batch, threads)
-    shingled = np.flatnonzero(entries >= 0)
-    _, first = np.unique(entries[shingled], return_index=True)
-    place = shingled[first]  # of each entry's first document
-    copies = np.setdiff1d(shingled, place)
-    edges = [(place[entries[copies]], copies, np.ones(len(copies)))]
-    fingerprints = table.fingerprints(0, len(table), threads)
-    for part in _slices(len(table)):
-        later, earlier, *sizes = table.pairs(part.start, fingerprints[part], threshold, threads)
-        edges.append((place[earlier], place[later], similarity(*(column.astype(np.int64) for column in sizes))))
-        tell("pairing", part.stop, len(table))
-    return _joined(edges)
-
-
-def _joined(edges: list[tuple[Any, Any, Any]]) -> tuple[Any, Any, Any]:
-    empty = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    a, b, scores = zip(*(edges or [empty]), strict=True)
-    return np.concatenate(a), np.concatenate(b), np.concatenate(scores)
+def _witnesses(join: Join, edges: Edges, *, components: bool) -> tuple[Any, Any]:
+    if components:
+        return component_witnesses(join.sets, edges, join.threads)
+    return choose_witnesses(first_kept(len(join.sets), edges), edges)

@@ -225,11 +225,12 @@ def _view_spans(views: npt.NDArray[np.uint8], buffers: list[npt.NDArray[np.uint8
 
 
 class Batch(NamedTuple):
-    """Some documents: their ids, their texts, and the characters in each text."""
+    """Some documents: their ids, their texts, the characters in each text, and the columns that were asked for."""
 
     ids: list[Id]
     texts: list[str] | Utf8
     lengths: npt.NDArray[np.int64]
+    columns: Sequence[Any] = ()
 
     def parts(self) -> Iterator[Batch]:
         """Itself in parts of at most ``BATCH_BYTES`` of text, or one document."""
@@ -239,7 +240,8 @@ class Batch(NamedTuple):
         while start < len(ends):
             before = ends[start - 1] if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + BATCH_BYTES, "right")))
-            yield Batch(self.ids[start:stop], self.texts[start:stop], self.lengths[start:stop])
+            columns = [column[start:stop] for column in self.columns]
+            yield Batch(self.ids[start:stop], self.texts[start:stop], self.lengths[start:stop], columns)
             start = stop
 
 
@@ -272,8 +274,8 @@ class Documents(ABC):
         """Whether ids are positions, and so without repeats."""
         return True
 
-    def batches(self, size: int = 4096) -> Iterator[Batch]:
-        """The documents in order, at most ``size`` and about 32 MB of text at a time.
+    def batches(self, size: int = 4096, columns: Sequence[str] = ()) -> Iterator[Batch]:
+        """The documents in order, at most ``size`` and about 32 MB of text at a time, with the values in some columns.
 
         Raises
         ------
@@ -285,7 +287,7 @@ class Documents(ABC):
         check_integer("size", size, 1, 2**31 - 1)
         seen: set[Id] = set()
         n = 0
-        for batch in self.read(size):
+        for batch in self.read(size, columns):
             n += len(batch.ids)
             if not self.positional:
                 seen.update(batch.ids)
@@ -301,14 +303,14 @@ class Documents(ABC):
         return DuplicateIdError(f"id {id!r} is document {first[id]} and again document {i}; ids do not repeat: choose another column")
 
     @abstractmethod
-    def read(self, size: int) -> Iterator[Batch]:
+    def read(self, size: int, columns: Sequence[str] = ()) -> Iterator[Batch]:
         """The documents in order, ids unchecked."""
 
     @abstractmethod
     def chunks(self, take: Take) -> Iterator[Chunk]:
         """The documents that ``take`` says, with all their columns."""
 
-    def write(self, path: str | os.PathLike[str], kept: Mask) -> None:
+    def write(self, path: str | os.PathLike[str], kept: Mask, more: pa.Table | None = None) -> None:
         """Write the kept documents in order, with all their columns, in the format of the path's name.
 
         Parameters
@@ -318,17 +320,28 @@ class Documents(ABC):
             or a new folder, into which text files are copied. An existing file stays until the new one is complete.
         kept
             Whether each document is kept.
+        more
+            Columns that are added, a row for each document.
 
         Raises
         ------
         ParameterError
-            If the format is unknown, the path is one of the inputs, or ``kept`` does not fit.
+            If the format is unknown, the path is one of the inputs, ``kept`` does not fit, or a column is there already.
         InputError
             If the path cannot be written, or the documents do not fit its format.
         """
         from neardup import files
 
-        files.write(self, path, kept)
+        files.write(self, path, kept, more)
+
+
+def refuse_columns(columns: Sequence[str], description: str) -> None:
+    """Refuse the names of columns where there are none."""
+    if columns:
+        raise ParameterError(
+            f"column {columns[0]!r} is to rank the documents, but a {description} has no columns; "
+            "give a table or a data file, or keep 'first', 'last' or 'longest'"
+        )
 
 
 class Texts(Documents):
@@ -345,8 +358,9 @@ class Texts(Documents):
         self.total: int = len(self.column)
         self.description = f"{kind(texts)} of {self.total:,} texts"
 
-    def read(self, size: int) -> Iterator[Batch]:
+    def read(self, size: int, columns: Sequence[str] = ()) -> Iterator[Batch]:
         """The texts in order."""
+        refuse_columns(columns, self.description)
         for start in range(0, self.total, size):
             texts = as_texts(self.column[start : start + size])
             yield Batch(list(range(start, start + len(texts))), texts, text_lengths(texts))
@@ -431,9 +445,12 @@ class Rows(Documents):
                     raise InputError(f"{self.where}the id in {self.unit} {number} is {value!r}; an id is a string or an integer")
         return list(values)
 
-    def read(self, size: int) -> Iterator[Batch]:
+    def read(self, size: int, columns: Sequence[str] = ()) -> Iterator[Batch]:
         """The rows in order."""
-        names = list(dict.fromkeys((self.text, self.id or self.text)))
+        if self.columns:
+            for name in columns:
+                self.column_kind(name)
+        names = list(dict.fromkeys((self.text, self.id or self.text, *columns)))
         done = 0
         for numbers, rows in self.slices(names, size):
             texts = as_texts(rows[self.text])
@@ -442,7 +459,7 @@ class Rows(Documents):
                 ids = self._ids(rows[self.id], numbers)
             elif self.prefix is not None:
                 ids = [f"{self.prefix}:{number}" for number in numbers]
-            yield Batch(ids, texts, text_lengths(texts))
+            yield Batch(ids, texts, text_lengths(texts), [rows[name] for name in columns])
             done += len(texts)
 
     def chunks(self, take: Take) -> Iterator[Chunk]:

@@ -30,7 +30,21 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from neardup.documents import BATCH_BYTES, Batch, Chunk, Documents, Mask, Rows, Take, choose_ids, cut, kinds, numbered, text_lengths
+from neardup.documents import (
+    BATCH_BYTES,
+    Batch,
+    Chunk,
+    Documents,
+    Mask,
+    Rows,
+    Take,
+    choose_ids,
+    cut,
+    kinds,
+    numbered,
+    refuse_columns,
+    text_lengths,
+)
 from neardup.errors import InputError, ParameterError, kind, listed
 
 T = TypeVar("T")
@@ -240,8 +254,9 @@ class TextFiles(Documents):
             raise InputError(f"{file.name}: longer than {LONGEST:,} bytes, the most for a document; split it")
         return str(data.removeprefix(BYTE_ORDER_MARK), "utf-8", "surrogateescape")
 
-    def read(self, size: int) -> Iterator[Batch]:
+    def read(self, size: int, columns: Sequence[str] = ()) -> Iterator[Batch]:
         """The files in order."""
+        refuse_columns(columns, "text file")
         self.bytes_done = 0
         for files in grouped(self.files, size, lambda file: file.size):
             texts = [self.text(file) for file in files]
@@ -489,11 +504,11 @@ class FileDocuments(Documents):
         """Whether this is one data file without a column of ids."""
         return len(self.parts) == 1 and self.parts[0].positional
 
-    def read(self, size: int) -> Iterator[Batch]:
+    def read(self, size: int, columns: Sequence[str] = ()) -> Iterator[Batch]:
         """The documents, file by file."""
         before = self.bytes_done = 0
         for part in self.parts:
-            for batch in part.read(size):
+            for batch in part.read(size, columns):
                 self.bytes_done = before + part.bytes_done
                 yield batch
             before += sum(file.size for file in part.files) if isinstance(part, TextFiles) else part.file.size
@@ -617,19 +632,55 @@ def write_table(table: pa.Table | list[dict[str, Any]], path: StrPath) -> None:
     _write_chunks([table], lambda: _table(table).schema, os.fspath(path))
 
 
-def write(documents: Documents, path: StrPath, kept: Mask) -> None:
+def write(documents: Documents, path: StrPath, kept: Mask, more: pa.Table | None = None) -> None:
     """Write the kept documents: :meth:`neardup.documents.Documents.write`."""
     kept = np.asarray(kept, bool)
     if documents.total not in (None, len(kept)):
         raise ParameterError(f"kept has {len(kept):,} values and there are {documents.total:,} documents; give one for each")
     inputs = documents.files if isinstance(documents, FileDocuments) else []
     texts = isinstance(documents, FileDocuments) and all(isinstance(part, TextFiles) for part in documents.parts)
-    folder = check_output(path, texts=texts)
+    folder = check_output(path, texts=texts and more is None)
     refuse_input(path, inputs)
     if folder:
         _copy(inputs, path, kept)
-    else:
+    elif more is None:
         _write_chunks(_survivors(documents, kept), lambda: _schema(documents), os.fspath(path))
+    else:
+        added = more.filter(kept)
+        _write_chunks(_with_columns(_survivors(documents, kept), added), lambda: _widened(_schema(documents), added), os.fspath(path))
+
+
+def _with_columns(chunks: Iterable[Chunk], more: pa.Table) -> Iterator[Chunk]:
+    """Chunks with the next rows of some more columns."""
+    done = 0
+    for chunk in chunks:
+        rows = more.slice(done, len(chunk))
+        done += len(chunk)
+        if isinstance(chunk, pa.Table):
+            _refuse_twice(chunk.column_names, more)
+            for name in more.column_names:
+                chunk = chunk.append_column(name, rows[name])  # noqa: PLW2901  a chunk is this one, wider
+            yield chunk
+        else:
+            records: list[dict[str, Any]] = [json.loads(item) if isinstance(item, bytes) else item for item in chunk]
+            for record in records:
+                _refuse_twice(record, more)
+            yield [{**record, **extra} for record, extra in zip(records, rows.to_pylist(), strict=True)]
+
+
+def _widened(schema: pa.Schema, more: pa.Table) -> pa.Schema:
+    _refuse_twice(schema.names, more)
+    for column in more.schema:
+        schema = schema.append(column)
+    return schema
+
+
+def _refuse_twice(names: Iterable[str], more: pa.Table) -> None:
+    twice = [name for name in names if name in more.column_names]
+    if twice:
+        raise ParameterError(
+            f"the documents have a column {twice[0]!r} already; rename it, so that {listed(more.column_names)} can be added"
+        )
 
 
 def _survivors(documents: Documents, kept: Mask) -> Iterator[Chunk]:

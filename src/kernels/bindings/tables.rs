@@ -1,9 +1,9 @@
-//! The two tables in memory: one of entries, for whole-corpus jobs, and one of documents, for an index.
+//! The table in memory.
 
 use super::prepared::Prepared;
 use super::{cut, Array1, Array2, Utf8};
 use crate::store::Store;
-use crate::table::{Answer, Found, Row, Table};
+use crate::table::{Found, Row, Table};
 use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -11,20 +11,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use std::ops::Range;
 use std::sync::RwLock;
-
-/// Matches of a batch: offsets by document, then for each match its entry, agreement and size.
-type Matches<'py> = (Array1<'py, u64>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>);
-
-fn flat<'py>(py: Python<'py>, rows: impl Iterator<Item = Vec<Found>>) -> Matches<'py> {
-    let (mut offsets, mut entries, mut agreements, mut sizes) = (vec![0], vec![], vec![], vec![]);
-    for row in rows {
-        entries.extend(row.iter().map(|f| f.entry));
-        agreements.extend(row.iter().map(|f| f.agreement));
-        sizes.extend(row.iter().map(|f| f.size));
-        offsets.push(entries.len() as u64);
-    }
-    (offsets.into_pyarray(py), entries.into_pyarray(py), agreements.into_pyarray(py), sizes.into_pyarray(py))
-}
 
 /// A batch of documents for the table: fingerprints of their band keys, set hashes, sizes, and evidence by offsets.
 pub(super) struct Batch<'py> {
@@ -69,99 +55,6 @@ impl Batch<'_> {
         let fingerprints = self.fingerprints.as_slice()?.chunks_exact(bands);
         let rows = fingerprints.zip(set_hashes).zip(sizes).zip(evidence);
         Ok(rows.map(|(((fingerprints, &set_hash), &size), evidence)| Row { fingerprints, set_hash, size, evidence }).collect())
-    }
-}
-
-/// Buckets, and the evidence by which their members are checked. Safe to use from many threads.
-#[pyclass(frozen, module = "neardup._kernels")]
-pub(super) struct BucketTable {
-    table: RwLock<Table>,
-    bands: usize,
-    slots: usize,
-}
-
-#[pymethods]
-impl BucketTable {
-    #[new]
-    fn new(bands: usize, bucket_limit: usize, slots: usize) -> Self {
-        BucketTable { table: RwLock::new(Table::new(bands, bucket_limit, slots)), bands, slots }
-    }
-
-    fn __len__(&self, py: Python<'_>) -> usize {
-        py.detach(|| self.table.read().unwrap().len())
-    }
-
-    /// The entry of each document of the batch, -1 for those without shingles.
-    fn insert<'py>(&self, py: Python<'py>, batch: Batch<'py>, threads: usize) -> PyResult<Array1<'py, i64>> {
-        let rows = batch.rows(self.bands, self.slots)?;
-        let entries = py.detach(|| self.table.write().unwrap().insert(&rows, threads));
-        Ok(entries.into_iter().map(|entry| entry.map_or(-1, i64::from)).collect::<Vec<_>>().into_pyarray(py))
-    }
-
-    /// What each document of the batch matches, and whether its look-up was truncated.
-    fn query<'py>(
-        &self,
-        py: Python<'py>,
-        batch: Batch<'py>,
-        threshold: f64,
-        threads: usize,
-    ) -> PyResult<(Matches<'py>, Array1<'py, bool>)> {
-        let rows = batch.rows(self.bands, self.slots)?;
-        let answers = py.detach(|| self.table.read().unwrap().query_many(&rows, threshold, threads));
-        let truncated: Vec<_> = answers.iter().map(|a| a.truncated).collect();
-        Ok((flat(py, answers.into_iter().map(|a| a.found)), truncated.into_pyarray(py)))
-    }
-
-    /// In order, insert each document that matches none before it: its entry or -1, and what it matched.
-    fn add_unless_match<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64) -> PyResult<(Array1<'py, i64>, Matches<'py>)> {
-        let rows = batch.rows(self.bands, self.slots)?;
-        let results: Vec<Result<Option<u32>, Answer>> = py.detach(|| {
-            let mut table = self.table.write().unwrap();
-            rows.into_iter().map(|row| table.add_unless_match(row, threshold)).collect()
-        });
-        let entries: Vec<_> = results.iter().map(|r| r.as_ref().ok().copied().flatten().map_or(-1, i64::from)).collect();
-        Ok((entries.into_pyarray(py), flat(py, results.into_iter().map(|r| r.err().unwrap_or_default().found))))
-    }
-
-    /// The fingerprints of the entries from `start` to `stop`, a row each, for `pairs`.
-    fn fingerprints<'py>(&self, py: Python<'py>, start: u32, stop: u32, threads: usize) -> PyResult<Array2<'py, u32>> {
-        let rows = py.detach(|| self.table.read().unwrap().fingerprints(start..stop, threads));
-        rows.into_pyarray(py).reshape([(stop - start) as usize, self.bands])
-    }
-
-    /// All matching pairs of the entries from `start` on, whose fingerprints are given, with earlier ones: (entry, earlier,
-    /// agreement, their sizes).
-    #[allow(clippy::type_complexity)]
-    fn pairs<'py>(
-        &self,
-        py: Python<'py>,
-        start: u32,
-        fingerprints: PyReadonlyArray2<'py, u32>,
-        threshold: f64,
-        threads: usize,
-    ) -> PyResult<(Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>)> {
-        if fingerprints.shape()[1] != self.bands {
-            return Err(PyValueError::new_err(format!(
-                "{} fingerprints an entry, the table has {} bands",
-                fingerprints.shape()[1],
-                self.bands
-            )));
-        }
-        let fingerprints = fingerprints.as_slice()?;
-        let found: Vec<_> = py.detach(|| {
-            let table = self.table.read().unwrap();
-            let rows = table.pairs(start, fingerprints, threshold, threads);
-            rows.into_iter()
-                .flat_map(|(e, found)| found.into_iter().map(|f| (e, f.entry, f.agreement, table.size(e), f.size)).collect::<Vec<_>>())
-                .collect()
-        });
-        Ok((
-            found.iter().map(|f| f.0).collect::<Vec<_>>().into_pyarray(py),
-            found.iter().map(|f| f.1).collect::<Vec<_>>().into_pyarray(py),
-            found.iter().map(|f| f.2).collect::<Vec<_>>().into_pyarray(py),
-            found.iter().map(|f| f.3).collect::<Vec<_>>().into_pyarray(py),
-            found.iter().map(|f| f.4).collect::<Vec<_>>().into_pyarray(py),
-        ))
     }
 }
 

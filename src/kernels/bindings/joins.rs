@@ -1,0 +1,182 @@
+//! Joins of a whole corpus.
+
+use super::Array1;
+use crate::join::{self, Buckets, Edge, Sets};
+use numpy::{IntoPyArray, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::prelude::*;
+
+/// Pairs of sets by number, the earlier first, and how many hashes they share.
+type Edges<'py> = (Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>);
+/// The members and ends of the buckets of a band.
+type BucketArrays<'py> = (PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, u32>);
+
+fn columns<'py>(py: Python<'py>, edges: &[Edge]) -> Edges<'py> {
+    let column = |of: fn(&Edge) -> u32| edges.iter().map(of).collect::<Vec<_>>().into_pyarray(py);
+    (column(|e| e.earlier), column(|e| e.later), column(|e| e.both))
+}
+
+/// The verification hashes of sets: all of them, where those of each begin, and how many they are.
+#[derive(FromPyObject)]
+pub(super) struct SetArrays<'py>(PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, u64>, PyReadonlyArray1<'py, u32>);
+
+impl SetArrays<'_> {
+    fn sets(&self) -> PyResult<Sets<'_>> {
+        let (starts, sizes) = (self.1.as_slice()?, self.2.as_slice()?);
+        Sets::new(self.0.as_slice()?, starts, sizes)
+            .ok_or_else(|| PyIndexError::new_err("sets that are empty, or lie outside the verification hashes"))
+    }
+}
+
+fn all<'a>(bands: &'a [BucketArrays], sets: usize) -> PyResult<Vec<Buckets<'a>>> {
+    let fit = |(members, ends): &'a BucketArrays| {
+        Buckets::new(members.as_slice()?, ends.as_slice()?, sets)
+            .ok_or_else(|| PyIndexError::new_err(format!("buckets whose ends do not fit, or with members beyond {sets} sets")))
+    };
+    bands.iter().map(fit).collect()
+}
+
+/// The buckets of a band, of two or more sets: their members, ascending, and where each bucket ends.
+#[pyfunction]
+pub(super) fn buckets<'py>(
+    py: Python<'py>,
+    fingerprints: PyReadonlyArray2<'py, u32>,
+    places: PyReadonlyArray1<'py, i64>,
+    band: usize,
+) -> PyResult<(Array1<'py, u32>, Array1<'py, u32>)> {
+    let [documents, bands] = [fingerprints.shape()[0], fingerprints.shape()[1]];
+    let (data, places) = (fingerprints.as_slice()?, places.as_slice()?);
+    if band >= bands || places.iter().any(|&place| place < 0 || place as usize >= documents) {
+        return Err(PyIndexError::new_err(format!("band {band} of {bands}, or places beyond {documents} documents")));
+    }
+    let (members, ends) = py.detach(|| join::buckets(places.iter().map(|&place| data[place as usize * bands + band])));
+    Ok((members.into_pyarray(py), ends.into_pyarray(py)))
+}
+
+fn check_roles(roles: usize, sets: usize) -> PyResult<()> {
+    if roles == sets {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!("{roles} roles for {sets} sets")))
+}
+
+/// With how many later sets each shares a bucket of at most `most` comparisons.
+#[pyfunction]
+pub(super) fn partners<'py>(
+    py: Python<'py>,
+    bands: Vec<BucketArrays<'py>>,
+    roles: PyReadonlyArray1<'py, u8>,
+    most: u64,
+) -> PyResult<Array1<'py, u64>> {
+    let (bands, roles) = (all(&bands, roles.len())?, roles.as_slice()?);
+    Ok(py.detach(|| join::partners(&bands, roles, most)).into_pyarray(py))
+}
+
+/// The matches of sets that share a bucket of at most `most` comparisons, the earlier of them within `range`.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)]
+pub(super) fn bucket_join<'py>(
+    py: Python<'py>,
+    bands: Vec<BucketArrays<'py>>,
+    roles: PyReadonlyArray1<'py, u8>,
+    sets: SetArrays<'py>,
+    threshold: f64,
+    range: (u32, u32),
+    most: u64,
+    threads: usize,
+) -> PyResult<Edges<'py>> {
+    let (bands, sets, roles) = (all(&bands, roles.len())?, sets.sets()?, roles.as_slice()?);
+    check_roles(roles.len(), sets.len())?;
+    let edges = py.detach(|| join::bucket_join(&bands, roles, sets, threshold, range.0..range.1, most, threads));
+    Ok(columns(py, &edges))
+}
+
+/// The matches of sets that share a bucket of more than `most` comparisons.
+#[pyfunction]
+pub(super) fn heavy_join<'py>(
+    py: Python<'py>,
+    bands: Vec<BucketArrays<'py>>,
+    roles: PyReadonlyArray1<'py, u8>,
+    sets: SetArrays<'py>,
+    threshold: f64,
+    most: u64,
+    threads: usize,
+) -> PyResult<Edges<'py>> {
+    let (bands, sets, roles) = (all(&bands, roles.len())?, sets.sets()?, roles.as_slice()?);
+    check_roles(roles.len(), sets.len())?;
+    let edges = py.detach(|| join::heavy_join(&bands, roles, sets, threshold, most, threads));
+    Ok(columns(py, &edges))
+}
+
+/// All matches.
+#[pyfunction]
+pub(super) fn prefix_join<'py>(
+    py: Python<'py>,
+    roles: PyReadonlyArray1<'py, u8>,
+    sets: SetArrays<'py>,
+    threshold: f64,
+    threads: usize,
+) -> PyResult<Edges<'py>> {
+    let (sets, roles) = (sets.sets()?, roles.as_slice()?);
+    check_roles(roles.len(), sets.len())?;
+    let members: Vec<u32> = (0u32..).zip(roles).filter(|(_, &role)| role != 0).map(|(set, _)| set).collect();
+    let edges = py.detach(|| join::prefix_join(&members, roles, sets, threshold, threads));
+    Ok(columns(py, &edges))
+}
+
+/// Which of some sets share a bucket with an earlier one of them.
+#[pyfunction]
+pub(super) fn preceded<'py>(
+    py: Python<'py>,
+    bands: Vec<BucketArrays<'py>>,
+    among: PyReadonlyArray1<'py, bool>,
+) -> PyResult<Array1<'py, bool>> {
+    let (bands, among) = (all(&bands, among.len())?, among.as_slice()?);
+    Ok(py.detach(|| join::preceded(&bands, among)).into_pyarray(py))
+}
+
+fn no_such_set() -> PyErr {
+    PyIndexError::new_err("edges that name sets that there are not, or not the earlier first")
+}
+
+/// What is kept of `sets` sets between which there are edges.
+#[pyfunction]
+pub(super) fn first_independent_set<'py>(
+    py: Python<'py>,
+    sets: usize,
+    earlier: PyReadonlyArray1<'py, u32>,
+    later: PyReadonlyArray1<'py, u32>,
+) -> PyResult<Array1<'py, bool>> {
+    let (earlier, later) = (earlier.as_slice()?, later.as_slice()?);
+    let kept = py.detach(|| join::first_independent_set(sets, earlier, later));
+    Ok(kept.ok_or_else(no_such_set)?.into_pyarray(py))
+}
+
+/// The first set in the component of each.
+#[pyfunction]
+pub(super) fn components<'py>(
+    py: Python<'py>,
+    sets: usize,
+    a: PyReadonlyArray1<'py, u32>,
+    b: PyReadonlyArray1<'py, u32>,
+) -> PyResult<Array1<'py, u32>> {
+    let (a, b) = (a.as_slice()?, b.as_slice()?);
+    let labels = py.detach(|| join::components(sets, a, b));
+    Ok(labels.ok_or_else(no_such_set)?.into_pyarray(py))
+}
+
+/// How many verification hashes the sets of each pair share.
+#[pyfunction]
+pub(super) fn intersections<'py>(
+    py: Python<'py>,
+    sets: SetArrays<'py>,
+    a: PyReadonlyArray1<'py, u32>,
+    b: PyReadonlyArray1<'py, u32>,
+    threads: usize,
+) -> PyResult<Array1<'py, u32>> {
+    let (sets, a, b) = (sets.sets()?, a.as_slice()?, b.as_slice()?);
+    if a.len() != b.len() || a.iter().chain(b).any(|&set| set as usize >= sets.len()) {
+        return Err(no_such_set());
+    }
+    Ok(py.detach(|| join::intersections(sets, a, b, threads)).into_pyarray(py))
+}

@@ -1,0 +1,376 @@
+//! Joins of a whole corpus: the sets that share a bucket and match, and all sets that match.
+//!
+//! Sets are numbered by rank. Which of them are joined with which, `roles` says: a set on the left with one on the right.
+
+use crate::sign::on_threads;
+use crate::table::Bar;
+use std::ops::Range;
+
+/// A set that is joined with those of role `RIGHT`, or the other way round; it may have both roles, or none.
+pub const LEFT: u8 = 1;
+pub const RIGHT: u8 = 2;
+
+/// Pairs whose evidence is asked for ahead of the one that is compared.
+const AHEAD: usize = 4;
+
+#[inline(always)]
+fn joined(a: u8, b: u8) -> bool {
+    (a & LEFT != 0 && b & RIGHT != 0) || (a & RIGHT != 0 && b & LEFT != 0)
+}
+
+/// The verification hashes of each set: `evidence[starts[i]..][..sizes[i]]`.
+#[derive(Clone, Copy)]
+pub struct Sets<'a> {
+    evidence: &'a [u32],
+    starts: &'a [u64],
+    sizes: &'a [u32],
+}
+
+impl<'a> Sets<'a> {
+    /// None when a set lies outside the evidence, or has no shingle.
+    pub fn new(evidence: &'a [u32], starts: &'a [u64], sizes: &'a [u32]) -> Option<Self> {
+        let inside =
+            |(&start, &size): (&u64, &u32)| size > 0 && start.checked_add(size.into()).is_some_and(|stop| stop <= evidence.len() as u64);
+        (starts.len() == sizes.len() && starts.iter().zip(sizes).all(inside)).then_some(Sets { evidence, starts, sizes })
+    }
+
+    pub fn len(&self) -> usize {
+        self.sizes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.sizes.is_empty()
+    }
+
+    #[inline(always)]
+    pub fn get(&self, set: u32) -> &'a [u32] {
+        &self.evidence[self.starts[set as usize] as usize..][..self.sizes[set as usize] as usize]
+    }
+
+    #[inline]
+    fn prefetch(&self, set: u32) {
+        self.get(set).chunks(16).take(4).for_each(|line| crate::band::prefetch(&line[0]));
+    }
+
+    /// Two sets as a match, when they are one.
+    #[inline]
+    fn compare(&self, a: u32, b: u32, bar: Bar) -> Option<Edge> {
+        let (x, y) = (self.get(a), self.get(b));
+        let both = bar.agreement((x.len() as u32, x), (y.len() as u32, y))?;
+        Some(Edge { earlier: a.min(b), later: a.max(b), both })
+    }
+}
+
+/// Two sets that match, and how many hashes they share.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Edge {
+    pub earlier: u32,
+    pub later: u32,
+    pub both: u32,
+}
+
+/// The buckets of one band that two or more sets fall into: bucket i is `members[ends[i - 1]..ends[i]]`, ascending.
+#[derive(Clone, Copy)]
+pub struct Buckets<'a> {
+    members: &'a [u32],
+    ends: &'a [u32],
+}
+
+impl<'a> Buckets<'a> {
+    /// None when they do not fit together, or name a set that there is not.
+    pub fn new(members: &'a [u32], ends: &'a [u32], sets: usize) -> Option<Self> {
+        let fit = ends.is_sorted() && ends.last().copied().unwrap_or(0) as usize == members.len();
+        (fit && members.iter().all(|&set| (set as usize) < sets)).then_some(Buckets { members, ends })
+    }
+
+    fn each(self) -> impl Iterator<Item = &'a [u32]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(self.ends).map(move |(start, &end)| &self.members[start as usize..end as usize])
+    }
+}
+
+/// The buckets of one band from the fingerprint of each set: their members and ends.
+pub fn buckets(fingerprints: impl Iterator<Item = u32>) -> (Vec<u32>, Vec<u32>) {
+    let mut postings: Vec<u64> = fingerprints.zip(0u64..).map(|(f, set)| u64::from(f) << 32 | set).collect();
+    sort_by_high_half(&mut postings);
+    let (mut members, mut ends) = (Vec::new(), Vec::new());
+    for bucket in postings.chunk_by(|a, b| a >> 32 == b >> 32).filter(|bucket| bucket.len() > 1) {
+        members.extend(bucket.iter().map(|&posting| posting as u32));
+        ends.push(members.len() as u32);
+    }
+    (members, ends)
+}
+
+/// Sort by the high 32 bits, which are spread evenly; what is equal there stays in order.
+fn sort_by_high_half(values: &mut Vec<u64>) {
+    if values.len() < 1 << 10 {
+        values.sort_by_key(|v| v >> 32);
+        return;
+    }
+    let mut sorted = vec![0; values.len()];
+    for shift in [32, 43, 54] {
+        let mut ends = [0usize; 1 << 11];
+        let digit = |v: u64| (v >> shift) as usize & ((1 << 11) - 1);
+        values.iter().for_each(|&v| ends[digit(v)] += 1);
+        let mut start = 0;
+        for end in &mut ends {
+            start += std::mem::replace(end, start);
+        }
+        for &v in values.iter() {
+            let place = &mut ends[digit(v)];
+            sorted[*place] = v;
+            *place += 1;
+        }
+        std::mem::swap(values, &mut sorted);
+    }
+}
+
+/// Members of a bucket that have a role.
+fn active<'b>(bucket: &[u32], roles: &[u8], out: &'b mut Vec<u32>) -> &'b [u32] {
+    out.clear();
+    out.extend(bucket.iter().copied().filter(|&set| roles[set as usize] != 0));
+    out
+}
+
+/// How many pairs of some sets are joined.
+fn comparisons(members: &[u32], roles: &[u8]) -> u64 {
+    let mut many = [0u64; 4];
+    members.iter().for_each(|&set| many[(roles[set as usize] & (LEFT | RIGHT)) as usize] += 1);
+    let [_, left, right, both] = many;
+    left * right + both * (left + right) + both * both.saturating_sub(1) / 2
+}
+
+/// With how many sets of a later number each shares a bucket of at most `most` comparisons, counted once a bucket.
+pub fn partners(bands: &[Buckets], roles: &[u8], most: u64) -> Vec<u64> {
+    let mut counts = vec![0; roles.len()];
+    let mut scratch = Vec::new();
+    for bucket in bands.iter().flat_map(|band| band.each()) {
+        let members = active(bucket, roles, &mut scratch);
+        if comparisons(members, roles) > most {
+            continue;
+        }
+        let (mut left, mut right, mut any) = (0, 0, 0);
+        for &set in members.iter().rev() {
+            let role = roles[set as usize];
+            counts[set as usize] += match role {
+                LEFT => right,
+                RIGHT => left,
+                _ => any,
+            };
+            left += u64::from(role & LEFT != 0);
+            right += u64::from(role & RIGHT != 0);
+            any += 1;
+        }
+    }
+    counts
+}
+
+/// The matches of sets that share a bucket of at most `most` comparisons, the earlier of them in `range`; in order.
+pub fn bucket_join(bands: &[Buckets], roles: &[u8], sets: Sets, threshold: f64, range: Range<u32>, most: u64, threads: usize) -> Vec<Edge> {
+    let bar = Bar::new(threshold, 0);
+    let collected = on_threads(bands.to_vec(), threads, |band| {
+        let (mut pairs, mut scratch) = (Vec::new(), Vec::new());
+        for bucket in band.each() {
+            let members = active(bucket, roles, &mut scratch);
+            if comparisons(members, roles) > most {
+                continue;
+            }
+            for (i, &a) in members.iter().enumerate().filter(|(_, a)| range.contains(a)) {
+                for &b in &members[i + 1..] {
+                    let (size, other) = (sets.sizes[a as usize], sets.sizes[b as usize]);
+                    if joined(roles[a as usize], roles[b as usize]) && bar.least(size, other).is_some() {
+                        pairs.push(u64::from(a) << 32 | u64::from(b));
+                    }
+                }
+            }
+        }
+        pairs
+    });
+    let mut pairs = collected.concat();
+    pairs.sort_unstable();
+    pairs.dedup();
+    let compare = |run: &[u64]| {
+        let mut found = Vec::new();
+        for (i, &pair) in run.iter().enumerate() {
+            run.get(i + AHEAD).into_iter().for_each(|&ahead| sets.prefetch(ahead as u32));
+            found.extend(sets.compare((pair >> 32) as u32, pair as u32, bar));
+        }
+        found
+    };
+    on_threads(pairs.chunks(4096).collect(), threads, compare).concat()
+}
+
+/// The matches of sets that share a bucket of more than `most` comparisons; in order.
+pub fn heavy_join(bands: &[Buckets], roles: &[u8], sets: Sets, threshold: f64, most: u64, threads: usize) -> Vec<Edge> {
+    let mut scratch = Vec::new();
+    let mut heavy: Vec<Vec<u32>> = Vec::new();
+    for bucket in bands.iter().flat_map(|band| band.each()) {
+        let members = active(bucket, roles, &mut scratch);
+        if comparisons(members, roles) > most {
+            heavy.push(members.to_vec());
+        }
+    }
+    heavy.sort_unstable();
+    heavy.dedup(); // boilerplate fills the same bucket in many bands
+    let mut edges: Vec<Edge> = heavy.iter().flat_map(|members| prefix_join(members, roles, sets, threshold, threads)).collect();
+    edges.sort_unstable();
+    edges.dedup();
+    edges
+}
+
+/// The matches among some sets, all of them; in order.
+///
+/// A prefix-filter join (Bayardo, Ma and Srikant, "Scaling Up All Pairs Similarity Search", WWW 2007): sets that match share
+/// one of the rarest hashes of each. Any order of hashes finds all; that of rarity here is by counts that may be too high.
+pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, threshold: f64, threads: usize) -> Vec<Edge> {
+    let bar = Bar::new(threshold, 0);
+    let hashes: usize = members.iter().map(|&set| sets.get(set).len()).sum();
+    let bits = hashes.next_power_of_two().trailing_zeros().clamp(10, 27);
+    let mut counts = vec![0u16; 1 << bits];
+    let cell = |hash: u32| (hash >> (32 - bits)) as usize;
+    for &hash in members.iter().flat_map(|&set| sets.get(set)) {
+        counts[cell(hash)] = counts[cell(hash)].saturating_add(1);
+    }
+    // The prefix of each member, without hashes that no other has.
+    let (mut postings, mut ends, mut ordered) = (Vec::new(), Vec::with_capacity(members.len()), Vec::new());
+    for (i, &set) in members.iter().enumerate() {
+        let own = sets.get(set);
+        ordered.clear();
+        ordered.extend(own.iter().map(|&hash| u64::from(counts[cell(hash)]) << 32 | u64::from(hash)));
+        let prefix = own.len() + 1 - least_shared(own.len(), threshold);
+        if prefix < ordered.len() {
+            ordered.select_nth_unstable(prefix - 1);
+            ordered.truncate(prefix);
+        }
+        postings.extend(ordered.iter().filter(|&&hash| hash >> 32 > 1).map(|&hash| hash << 32 | i as u64));
+        ends.push(postings.len());
+    }
+    drop(counts);
+    postings.sort_unstable();
+    // Where each member stands in the lists of its prefix: those before it there are its candidates.
+    let mut lists = vec![(0, 0); postings.len()];
+    let mut free: Vec<usize> = std::iter::once(0).chain(ends.iter().copied()).take(members.len()).collect();
+    let mut start = 0;
+    for place in 0..postings.len() {
+        if postings[place] >> 32 != postings[start] >> 32 {
+            start = place;
+        }
+        let next = &mut free[postings[place] as u32 as usize];
+        lists[*next] = (start, place);
+        *next += 1;
+    }
+    let shares: Vec<Range<usize>> = (0..members.len()).step_by(1024).map(|first| first..(first + 1024).min(members.len())).collect();
+    let found = on_threads(shares, threads, |share| {
+        let (mut seen, mut edges) = (vec![u32::MAX; share.end], Vec::new());
+        for i in share {
+            let own = members[i];
+            let begin = if i > 0 { ends[i - 1] } else { 0 };
+            for &posting in lists[begin..ends[i]].iter().flat_map(|&(start, place)| &postings[start..place]) {
+                let other = posting as u32 as usize;
+                if std::mem::replace(&mut seen[other], i as u32) != i as u32 && joined(roles[own as usize], roles[members[other] as usize])
+                {
+                    edges.extend(sets.compare(members[other], own, bar));
+                }
+            }
+        }
+        edges
+    });
+    let mut edges = found.concat();
+    edges.sort_unstable();
+    edges
+}
+
+/// The fewest hashes that a set of `n` shares with any set that it matches: those of the smallest such set.
+fn least_shared(n: usize, threshold: f64) -> usize {
+    let mut least = ((threshold * n as f64) as usize).clamp(1, n);
+    while least > 1 && crate::verify::similarity(least - 1, n, least - 1) >= threshold {
+        least -= 1;
+    }
+    while least < n && crate::verify::similarity(least, n, least) < threshold {
+        least += 1;
+    }
+    least
+}
+
+/// Which of some sets share a bucket with one of a lower number among them.
+pub fn preceded(bands: &[Buckets], among: &[bool]) -> Vec<bool> {
+    let mut preceded = vec![false; among.len()];
+    for bucket in bands.iter().flat_map(|band| band.each()) {
+        let members = bucket.iter().filter(|&&set| among[set as usize]);
+        members.skip(1).for_each(|&set| preceded[set as usize] = true);
+    }
+    preceded
+}
+
+/// In order of number, whether each set matches none before it that does not itself match one such: what is kept.
+///
+/// The lexicographically first maximal independent set of a graph. None when an edge names a set that there is not.
+pub fn first_independent_set(sets: usize, earlier: &[u32], later: &[u32]) -> Option<Vec<bool>> {
+    let mut edges: Vec<u64> = earlier.iter().zip(later).map(|(&a, &b)| u64::from(b) << 32 | u64::from(a)).collect();
+    edges.sort_unstable();
+    let mut kept = vec![true; sets];
+    for edge in edges {
+        let (a, b) = (edge as u32 as usize, (edge >> 32) as usize);
+        if a >= b || b >= sets {
+            return None;
+        }
+        if kept[a] {
+            kept[b] = false;
+        }
+    }
+    Some(kept)
+}
+
+/// The lowest number in the component of each set. None when an edge names a set that there is not.
+pub fn components(sets: usize, a: &[u32], b: &[u32]) -> Option<Vec<u32>> {
+    let mut parents: Vec<u32> = (0..sets as u32).collect();
+    let mut root = |mut set: u32, joins: Option<u32>| {
+        while parents[set as usize] != set {
+            parents[set as usize] = parents[parents[set as usize] as usize];
+            set = parents[set as usize];
+        }
+        if let Some(joins) = joins {
+            parents[set as usize] = joins;
+        }
+        set
+    };
+    for (&a, &b) in a.iter().zip(b) {
+        if a.max(b) as usize >= sets {
+            return None;
+        }
+        let (a, b) = (root(a, None), root(b, None));
+        root(a.max(b), Some(a.min(b)));
+    }
+    Some((0..sets as u32).map(|set| root(set, None)).collect())
+}
+
+/// How many hashes the sets of each pair share.
+pub fn intersections(sets: Sets, a: &[u32], b: &[u32], threads: usize) -> Vec<u32> {
+    let pairs: Vec<(&[u32], &[u32])> = a.chunks(4096).zip(b.chunks(4096)).collect();
+    let count = |(&a, &b): (&u32, &u32)| crate::verify::intersection(sets.get(a), sets.get(b), 0).unwrap_or(0) as u32;
+    on_threads(pairs, threads, |(a, b)| a.iter().zip(b).map(count).collect::<Vec<_>>()).concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn postings_are_sorted_as_the_standard_library_sorts_them() {
+        let mut values: Vec<u64> = (0..5000u64).map(|i| crate::hash::mix64(i % 700) & !0xFFFF_FFFF | i).collect();
+        let mut expected = values.clone();
+        expected.sort_unstable();
+        sort_by_high_half(&mut values);
+        assert!(values == expected);
+    }
+
+    #[test]
+    fn a_prefix_is_as_short_as_the_predicate_allows() {
+        for threshold in [0.1, 0.5, 0.8, 28.0 / 35.0, 0.9, 1.0] {
+            for n in 1..=200 {
+                let least = (1..=n).filter(|&m| crate::verify::least_intersection(n, m, threshold) <= m).min();
+                assert!(Some(least_shared(n, threshold)) == least, "{n} at {threshold}");
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+"""Which document is preferred: ``keep=`` and ``order=`` as an order of rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup.errors import InputError, ParameterError, kind
+
+PlaceArray = npt.NDArray[np.int64]
+#: A word or the name of a column, a column's values in order of preference, or a function of an id and a text.
+Keep: TypeAlias = "str | Mapping[str, Sequence[Any]] | Callable[[Any, str], Any]"
+
+WORDS = ("first", "last", "longest")
+
+
+@dataclass
+class Ranking:
+    """Collects what ranks documents, batch by batch, and puts them in order.
+
+    Parameters
+    ----------
+    keep
+        What :func:`neardup.deduplicate` is given.
+    order
+        The column that says which document comes first, instead of its position.
+
+    Raises
+    ------
+    ParameterError
+        If ``keep`` is of another kind.
+
+    Examples
+    --------
+    >>> ranking = Ranking("longest")
+    >>> ranking.add(["a", "b", "c"], lambda: ["one", "three", "three"], np.array([3, 5, 5]), [])
+    >>> ranking.places(["a", "b", "c"]).tolist()
+    [1, 2, 0]
+    """
+
+    keep: Keep
+    order: str | None = None
+    _lengths: list[Any] = field(default_factory=list)
+    _columns: list[list[Any]] = field(default_factory=list)
+    _keys: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        keep: Any = self.keep
+        if isinstance(keep, Mapping):
+            if len(keep) != 1 or isinstance(next(iter(keep.values())), str):
+                raise ParameterError(f"keep is {keep!r}; name one column and its values, the preferred first: {{'source': ['a', 'b']}}")
+        elif not callable(keep) and (not isinstance(keep, str) or not keep.lstrip("-")):
+            raise ParameterError(f"keep is {keep!r}; it is 'first', 'last', 'longest', the name of a column, or a function of id and text")
+        if self.order is not None and not isinstance(self.order, str):
+            raise ParameterError(f"order is {self.order!r}; it is the name of a column")
+        self._columns = [[] for _ in self.columns]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are needed of every document: that of ``keep``, that of ``order``."""
+        named = next(iter(self.keep)) if isinstance(self.keep, Mapping) else self.keep
+        key = [named.removeprefix("-")] if isinstance(named, str) and named not in WORDS else []
+        return key + ([self.order] if self.order is not None else [])
+
+    def add(self, ids: Sequence[Any], texts: Callable[[], Sequence[str]], lengths: PlaceArray, columns: Sequence[Any]) -> None:
+        """Take some documents in: ids, what gives their texts, their characters, and the columns that are needed."""
+        self._lengths.append(lengths)
+        for collected, values in zip(self._columns, columns, strict=True):
+            collected.append(values)
+        if callable(self.keep):
+            self._keys += [self.keep(id, text) for id, text in zip(ids, texts(), strict=True)]
+
+    def places(self, ids: Any) -> PlaceArray:
+        """The places of all documents in order of rank, int64[n]; an id that is missing in a column ranks last.
+
+        Raises
+        ------
+        InputError
+            If the values of a column, or of the function, have no common order.
+        """
+        lengths = np.concatenate([np.empty(0, np.int64), *self._lengths])
+        n = len(lengths)
+        keep, position = self.keep, np.arange(n, dtype=np.int64)
+        if self.order is None and isinstance(keep, str) and keep in WORDS:
+            if keep == "longest":
+                return np.argsort(-lengths, kind="stable").astype(np.int64)
+            return position[::-1].copy() if keep == "last" else position
+        keys: list[tuple[Any, bool]] = []  # and whether the greatest comes first
+        columns = dict(zip(self.columns, self._columns, strict=True))
+        if callable(keep):
+            keys.append((_array("the values of keep", [self._keys]), False))
+        elif isinstance(keep, Mapping):
+            (name, preferred), *_ = keep.items()
+            keys.append((_preference(columns[name], preferred), False))
+        elif keep == "longest":
+            keys.append((lengths, True))
+        elif keep not in WORDS:
+            name = keep.removeprefix("-")
+            keys.append((_array(f"column {name!r}", columns[name]), keep != name))
+        if self.order is not None:
+            keys += [(_array(f"column {self.order!r}", columns[self.order]), keep == "last"), (_array("the ids", [ids]), keep == "last")]
+        return _sorted([*keys, (position, keep == "last")])
+
+
+def _array(what: str, parts: Sequence[Any]) -> Any:
+    import pyarrow as pa
+
+    try:
+        arrays = [part if isinstance(part, pa.Array | pa.ChunkedArray) else pa.array(part, from_pandas=True) for part in parts]
+        flat = [chunk for array in arrays for chunk in (array.chunks if isinstance(array, pa.ChunkedArray) else [array])]
+        types = {array.type for array in flat if array.type != pa.null()}
+        common = (
+            pa.unify_schemas([pa.schema([("v", type)]) for type in types], promote_options="permissive").field(0).type if types else None
+        )
+        return pa.chunked_array([array.cast(common) for array in flat] if common else flat, common or pa.null())
+    except (pa.ArrowException, OverflowError, TypeError, UnicodeError) as error:
+        raise InputError(f"{what} cannot be put in order, {ascii(str(error))[1:-1][:200]}; make them all of one type") from None
+
+
+def _preference(parts: Sequence[Any], preferred: Sequence[Any]) -> npt.NDArray[np.int64]:
+    """The place of each value among those preferred; what is not among them comes last."""
+    places = {value: i for i, value in reversed(list(enumerate(preferred)))}
+    found = [places.get(value, len(places)) for part in parts for value in (part.to_pylist() if hasattr(part, "to_pylist") else part)]
+    return np.array(found, np.int64)
+
+
+def _sorted(keys: list[tuple[Any, bool]]) -> PlaceArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = pa.table({str(i): column for i, (column, _) in enumerate(keys)})
+    sorting = [(str(i), "descending" if greatest else "ascending") for i, (_, greatest) in enumerate(keys)]
+    try:
+        order = pc.sort_indices(table, sort_keys=sorting)
+    except pa.ArrowException as error:
+        raise InputError(f"what ranks the documents is a {kind(table)} without an order, {error}; use numbers, dates or strings") from None
+    places: PlaceArray = order.to_numpy().astype(np.int64)
+    return places

@@ -1,0 +1,210 @@
+"""Joins of a whole corpus against comparing every two sets."""
+
+import numpy as np
+import pytest
+import truth
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from neardup import Shingling, _kernels, joins
+from neardup.banding import Banding
+from neardup.joins import Edges, Join, Sets
+from neardup.minhash import MinHash
+from neardup.stores import StoreBatch
+
+SETS = st.lists(st.frozensets(st.integers(0, 2**32 - 1) | st.integers(0, 9), min_size=1, max_size=12), min_size=1, max_size=24, unique=True)
+THRESHOLDS = st.sampled_from([0.3, 0.5, 2 / 3, 0.8, 28 / 35, 1.0])
+SILENT = lambda _done, _total: None  # noqa: E731
+
+
+def arrays(sets):
+    """Sets as a kernel takes them."""
+    flat = [np.array(sorted(hashes), np.uint32) for hashes in sets]
+    sizes = np.array([len(hashes) for hashes in sets], np.uint32)
+    return np.concatenate([*flat, np.empty(0, np.uint32)]), np.cumsum(sizes, dtype=np.uint64) - sizes, sizes
+
+
+def band(fingerprints):
+    """The buckets of one band."""
+    column = np.array(fingerprints, np.uint32).reshape(-1, 1)
+    return _kernels.buckets(column, np.arange(len(column)), 0)
+
+
+def listed(edges):
+    """Edges as (earlier, later, hashes shared)."""
+    return list(zip(*(column.tolist() for column in edges), strict=True))
+
+
+def expected(sets, threshold, roles, meet=lambda _i, _j: True):
+    """The edges by comparing every two."""
+    return [
+        (i, j, len(sets[i] & sets[j]))
+        for (i, j) in sorted(truth.join_of_all(sets, threshold))
+        if meet(i, j) and ((roles[i] & 1 and roles[j] & 2) or (roles[i] & 2 and roles[j] & 1))
+    ]
+
+
+@given(SETS, THRESHOLDS, st.data())
+@example([frozenset(range(28)), frozenset(range(35))], 0.8, None)
+def test_the_prefix_join_finds_every_match(sets, threshold, data):
+    """All sets that match, of those with roles that meet, whatever the number of threads."""
+    roles = data.draw(st.lists(st.integers(0, 3), min_size=len(sets), max_size=len(sets))) if data else [3] * len(sets)
+    for threads in (1, 3):
+        edges = _kernels.prefix_join(np.array(roles, np.uint8), arrays(sets), threshold, threads)
+        assert listed(edges) == expected(sets, threshold, roles)
+
+
+def test_the_prefix_join_by_shares():
+    """More sets than one thread takes at a time, most of them alike but for a few hashes."""
+    rng = np.random.default_rng(5)
+    shared = rng.integers(0, 2**32, 40)
+    sets = list({frozenset([*shared[rng.random(40) < 0.97].tolist(), *rng.integers(0, 300, 4).tolist()]) for _ in range(2600)})
+    evidence = arrays(sets)
+    found = _kernels.prefix_join(np.full(len(sets), 3, np.uint8), evidence, 0.85, 2)
+    columns = {hash: i for i, hash in enumerate(sorted({hash for hashes in sets for hash in hashes}))}
+    matrix = np.zeros((len(sets), len(columns)), np.float32)
+    for i, hashes in enumerate(sets):
+        matrix[i, [columns[hash] for hash in hashes]] = 1
+    both = matrix @ matrix.T
+    sizes = evidence[2].astype(np.float64)
+    a, b = np.nonzero(np.triu(both / (sizes[:, None] + sizes - both) >= 0.85, 1))
+    assert len(a) > 1000
+    assert [(a, b) for a, b, _ in listed(found)] == list(zip(a.tolist(), b.tolist(), strict=True))
+
+
+@given(SETS, THRESHOLDS, st.integers(0, 6), st.data())
+def test_the_bucket_joins_find_every_match_that_shares_a_bucket(sets, threshold, most, data):
+    """Light and heavy buckets together, in ranges: every match of sets that share a bucket and whose roles meet, once each."""
+    n = len(sets)
+    roles = data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n))
+    keys = [data.draw(st.lists(st.integers(0, 4), min_size=n, max_size=n)) for _ in range(3)]
+    cut = data.draw(st.integers(0, n))
+    bands, marks, evidence = [band(column) for column in keys], np.array(roles, np.uint8), arrays(sets)
+    shared = expected(sets, threshold, roles, lambda i, j: any(column[i] == column[j] for column in keys))
+    light = [_kernels.bucket_join(bands, marks, evidence, threshold, part, 2**40, 2) for part in ((0, cut), (cut, n))]
+    assert listed(light[0]) + listed(light[1]) == shared
+    some = listed(_kernels.bucket_join(bands, marks, evidence, threshold, (0, n), most, 1))
+    heavy = listed(_kernels.heavy_join(bands, marks, evidence, threshold, most, 2))
+    assert sorted({*some, *heavy}) == shared
+    assert len(set(some)) == len(some)
+    assert len(set(heavy)) == len(heavy)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=20), st.integers(0, 8))
+def test_partners_are_counted(members, most):
+    """With how many later sets each is joined, in buckets of few enough comparisons."""
+    roles, keys = [role for role, _ in members], [key for _, key in members]
+    pairs = [
+        (i, j)
+        for j in range(len(members))
+        for i in range(j)
+        if keys[i] == keys[j] and ((roles[i] & 1 and roles[j] & 2) or (roles[i] & 2 and roles[j] & 1))
+    ]
+    many = {key: sum(keys[i] == key for i, _ in pairs) for key in keys}
+    expected = [sum(1 for i, _ in pairs if i == place and many[keys[i]] <= most) for place in range(len(members))]
+    assert _kernels.partners([band(keys)], np.array(roles, np.uint8), most).tolist() == expected
+
+
+@given(st.lists(st.integers(0, 5), max_size=30), st.data())
+def test_who_is_preceded(keys, data):
+    """A set of some shares a bucket with an earlier one of them."""
+    among = data.draw(st.lists(st.booleans(), min_size=len(keys), max_size=len(keys)))
+    expected = [mine and any(among[i] and keys[i] == keys[place] for i in range(place)) for place, mine in enumerate(among)]
+    assert _kernels.preceded([band(keys)], np.array(among, bool)).tolist() == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15)).filter(lambda e: e[0] < e[1]), max_size=40))
+def test_what_is_kept_and_what_is_connected(edges):
+    """The first maximal independent set, and components, by the plainest loops."""
+    a, b = (np.array([edge[side] for edge in edges], np.uint32) for side in (0, 1))
+    kept: list[int] = []
+    for place in range(16):
+        if not any((other, place) in edges for other in kept):
+            kept.append(place)
+    assert np.flatnonzero(_kernels.first_independent_set(16, a, b)).tolist() == kept
+    label = list(range(16))
+    for _ in range(16):
+        for i, j in edges:
+            label[i] = label[j] = min(label[i], label[j])
+    assert _kernels.components(16, a, b).tolist() == label
+
+
+@given(st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 20), max_size=3000))
+def test_buckets_are_sets_of_one_fingerprint(fingerprints):
+    """Those of two or more, in order of fingerprint, members ascending."""
+    members, ends = band(fingerprints)
+    groups = {}
+    for place, fingerprint in enumerate(fingerprints):
+        groups.setdefault(fingerprint, []).append(place)
+    assert [group.tolist() for group in np.split(members, ends[:-1])] == ([g for _, g in sorted(groups.items()) if len(g) > 1] or [[]])
+
+
+WRONG = {
+    "places": lambda: _kernels.buckets(np.zeros((2, 1), np.uint32), np.array([2]), 0),
+    "band": lambda: _kernels.buckets(np.zeros((2, 1), np.uint32), np.array([0]), 1),
+    "members": lambda: _kernels.preceded([(np.array([7], np.uint32), np.array([1], np.uint32))], np.ones(2, bool)),
+    "ends": lambda: _kernels.preceded([(np.array([0], np.uint32), np.array([2], np.uint32))], np.ones(2, bool)),
+    "sets": lambda: _kernels.prefix_join(
+        np.ones(1, np.uint8), (np.zeros(1, np.uint32), np.array([1], np.uint64), np.ones(1, np.uint32)), 0.5, 1
+    ),
+    "empty": lambda: _kernels.prefix_join(
+        np.ones(1, np.uint8), (np.zeros(1, np.uint32), np.zeros(1, np.uint64), np.zeros(1, np.uint32)), 0.5, 1
+    ),
+    "roles": lambda: _kernels.prefix_join(np.ones(2, np.uint8), arrays([frozenset([1])]), 0.5, 1),
+    "edges": lambda: _kernels.first_independent_set(2, np.array([1], np.uint32), np.array([1], np.uint32)),
+    "components": lambda: _kernels.components(2, np.array([1], np.uint32), np.array([2], np.uint32)),
+    "pairs": lambda: _kernels.intersections(arrays([frozenset([1])]), np.array([0], np.uint32), np.array([1], np.uint32), 1),
+}
+
+
+@pytest.mark.parametrize("call", WRONG.values(), ids=WRONG)
+def test_what_does_not_fit_is_refused(call):
+    """Arrays that do not belong together are an error, never a read beyond them."""
+    with pytest.raises((IndexError, ValueError), match=r"beyond|fit|empty|roles|name sets"):
+        call()
+
+
+# ---- what Python makes of them -----------------------------------------------------------------------------------------
+
+
+def corpus(texts):
+    """Signed texts of single words, in many short bands."""
+    signatures = MinHash(shingling=Shingling(size=1)).sign_many(texts, hashes=True)
+    return StoreBatch.of(signatures, Banding(64, 2))
+
+
+@given(truth.corpora(), st.randoms(use_true_random=False))
+def test_sets_are_numbered_by_rank(texts, rng):
+    """Copies share a number; numbers follow the first of each in rank; without a shingle there is none."""
+    order = rng.sample(range(len(texts)), len(texts))
+    sets = Sets.of(corpus(texts), np.array(order, np.int64), 2)
+    hashes = truth.shingle_sets(texts, Shingling(size=1))
+    first = list(dict.fromkeys(hashes[place] for place in order if hashes[place]))
+    assert sets.number.tolist() == [first.index(own) if own else -1 for own in hashes]
+    assert sets.place.tolist() == [next(place for place in order if hashes[place] == own) for own in first]
+
+
+def test_a_set_hash_that_lies_makes_no_copies():
+    """Sets that are different stay so when their set hashes agree: hashes bring together, verification decides."""
+    batch = corpus(["a b c", "a b d", "a b c", "a b d"])
+    batch = batch._replace(set_hashes=np.full(4, 7, np.uint64))
+    sets = Sets.of(batch, np.arange(4), 1)
+    assert sets.number[0] == sets.number[2] == 0
+    assert sets.number[1] != 0
+
+
+@pytest.mark.parametrize("pairs", [1, 2**20])
+@pytest.mark.parametrize("heavy", [0, 3, 2**20])
+@given(texts=truth.corpora())
+def test_edges_do_not_depend_on_how_they_are_found(pairs, heavy, texts):
+    """Many comparisons at a time or one, light buckets or heavy: the same edges, in order."""
+    batch = corpus(texts)
+    sets = Sets.of(batch, np.arange(len(texts)), 1)
+    every = np.ones(len(sets), bool)
+    plain = Join(sets, batch, 0.6, 1).edges(every, every, SILENT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joins, "PAIRS", pairs)
+        patch.setattr(joins, "HEAVY", heavy)
+        other = Join(sets, batch, 0.6, 2).edges(every, every, SILENT)
+    assert all(np.array_equal(a, b) for a, b in zip(plain, other, strict=True))
+    assert isinstance(other, Edges)
