@@ -218,58 +218,51 @@ pub fn heavy_join(bands: &[Buckets], roles: &[u8], sets: Sets, threshold: f64, m
     edges
 }
 
+/// A hash of a set's prefix: which, whose, and its place among the set's hashes from the rarest on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Posting {
+    hash: u32,
+    member: u32,
+    place: u32,
+}
+
+/// Postings that one hash of a set meets, and the place of that hash among its own.
+struct Meeting {
+    place: u32,
+    postings: Range<usize>,
+}
+
 /// The matches among some sets, all of them; in order.
 ///
-/// A prefix-filter join (Bayardo, Ma and Srikant, "Scaling Up All Pairs Similarity Search", WWW 2007): sets that match share
-/// one of the rarest hashes of each. Any order of hashes finds all; that of rarity here is by counts that may be too high.
+/// A prefix-filter join (Bayardo, Ma and Srikant, "Scaling Up All Pairs Similarity Search", WWW 2007) with the positional
+/// filter of PPJoin (Xiao, Wang, Lin and Yu, "Efficient Similarity Joins for Near Duplicate Detection", WWW 2008): sets that
+/// match share one of the rarest hashes of each, and after the first of those there must be room for the rest. Any order of
+/// hashes finds all; that of rarity here is by counts that may be too high.
 pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, threshold: f64, threads: usize) -> Vec<Edge> {
     let bar = Bar::new(threshold, 0);
-    let hashes: usize = members.iter().map(|&set| sets.get(set).len()).sum();
-    let bits = hashes.next_power_of_two().trailing_zeros().clamp(10, 27);
-    let mut counts = vec![0u16; 1 << bits];
-    let cell = |hash: u32| (hash >> (32 - bits)) as usize;
-    for &hash in members.iter().flat_map(|&set| sets.get(set)) {
-        counts[cell(hash)] = counts[cell(hash)].saturating_add(1);
-    }
-    // The prefix of each member, without hashes that no other has.
-    let (mut postings, mut ends, mut ordered) = (Vec::new(), Vec::with_capacity(members.len()), Vec::new());
-    for (i, &set) in members.iter().enumerate() {
-        let own = sets.get(set);
-        ordered.clear();
-        ordered.extend(own.iter().map(|&hash| u64::from(counts[cell(hash)]) << 32 | u64::from(hash)));
-        let prefix = own.len() + 1 - least_shared(own.len(), threshold);
-        if prefix < ordered.len() {
-            ordered.select_nth_unstable(prefix - 1);
-            ordered.truncate(prefix);
-        }
-        postings.extend(ordered.iter().filter(|&&hash| hash >> 32 > 1).map(|&hash| hash << 32 | i as u64));
-        ends.push(postings.len());
-    }
-    drop(counts);
-    postings.sort_unstable();
-    // Where each member stands in the lists of its prefix: those before it there are its candidates.
-    let mut lists = vec![(0, 0); postings.len()];
-    let mut free: Vec<usize> = std::iter::once(0).chain(ends.iter().copied()).take(members.len()).collect();
-    let mut start = 0;
-    for place in 0..postings.len() {
-        if postings[place] >> 32 != postings[start] >> 32 {
-            start = place;
-        }
-        let next = &mut free[postings[place] as u32 as usize];
-        lists[*next] = (start, place);
-        *next += 1;
-    }
+    let mut members = members.to_vec();
+    members.sort_unstable_by_key(|&set| (sets.sizes[set as usize], set));
+    let (index, probes) = prefixes(&members, sets, threshold);
+    let (meetings, ends) = meetings(&index, &probes, members.len());
+    drop(probes);
     let shares: Vec<Range<usize>> = (0..members.len()).step_by(1024).map(|first| first..(first + 1024).min(members.len())).collect();
     let found = on_threads(shares, threads, |share| {
         let (mut seen, mut edges) = (vec![u32::MAX; share.end], Vec::new());
         for i in share {
             let own = members[i];
             let begin = if i > 0 { ends[i - 1] } else { 0 };
-            for &posting in lists[begin..ends[i]].iter().flat_map(|&(start, place)| &postings[start..place]) {
-                let other = posting as u32 as usize;
-                if std::mem::replace(&mut seen[other], i as u32) != i as u32 && joined(roles[own as usize], roles[members[other] as usize])
-                {
-                    edges.extend(sets.compare(members[other], own, bar));
+            for Meeting { place, postings } in &meetings[begin..ends[i]] {
+                for posting in &index[postings.clone()] {
+                    let other = members[posting.member as usize];
+                    let again = std::mem::replace(&mut seen[posting.member as usize], i as u32) == i as u32;
+                    if again || !joined(roles[own as usize], roles[other as usize]) {
+                        continue;
+                    }
+                    let (size, other_size) = (sets.sizes[own as usize], sets.sizes[other as usize]);
+                    let room = (size - place).min(other_size - posting.place) as usize;
+                    if bar.least(size, other_size).is_some_and(|least| least <= room) {
+                        edges.extend(sets.compare(other, own, bar));
+                    }
                 }
             }
         }
@@ -278,6 +271,67 @@ pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, threshold: f64, th
     let mut edges = found.concat();
     edges.sort_unstable();
     edges
+}
+
+/// What of the sets, in order of size, is looked up by and what it is looked up in: their rarest hashes that others may have.
+///
+/// A set is looked up among those that are no longer, so that fewer of its hashes need to be found by the longer ones.
+fn prefixes(members: &[u32], sets: Sets, threshold: f64) -> (Vec<Posting>, Vec<Posting>) {
+    let hashes: usize = members.iter().map(|&set| sets.get(set).len()).sum();
+    let bits = hashes.next_power_of_two().trailing_zeros().clamp(10, 27);
+    let mut counts = vec![0u16; 1 << bits];
+    let cell = |hash: u32| (hash >> (32 - bits)) as usize;
+    for &hash in members.iter().flat_map(|&set| sets.get(set)) {
+        counts[cell(hash)] = counts[cell(hash)].saturating_add(1);
+    }
+    let (mut index, mut probes, mut ordered) = (Vec::new(), Vec::new(), Vec::new());
+    for (member, &set) in (0..).zip(members) {
+        let own = sets.get(set);
+        ordered.clear();
+        ordered.extend(own.iter().map(|&hash| u64::from(counts[cell(hash)]) << 32 | u64::from(hash)));
+        let prefix = own.len() + 1 - least_shared(own.len(), threshold);
+        let indexed = own.len() + 1 - crate::verify::least_intersection(own.len(), own.len(), threshold);
+        if prefix < ordered.len() {
+            ordered.select_nth_unstable(prefix - 1);
+            ordered.truncate(prefix);
+        }
+        ordered.sort_unstable();
+        for (place, _) in (0..).zip(&ordered).filter(|(_, &hash)| hash >> 32 > 1) {
+            let posting = Posting { hash: ordered[place as usize] as u32, member, place };
+            probes.push(posting);
+            if (place as usize) < indexed {
+                index.push(posting);
+            }
+        }
+    }
+    index.sort_unstable();
+    probes.sort_unstable();
+    (index, probes)
+}
+
+/// For each member, by the ends of its part, what its hashes meet of earlier members, from its rarest hash on.
+fn meetings(index: &[Posting], probes: &[Posting], members: usize) -> (Vec<Meeting>, Vec<usize>) {
+    let (mut met, mut many) = (Vec::new(), vec![0; members]);
+    let (mut start, mut stop) = (0, 0);
+    for probe in probes {
+        while index.get(start).is_some_and(|posting| posting.hash < probe.hash) {
+            start += 1;
+        }
+        stop = stop.max(start);
+        while index.get(stop).is_some_and(|posting| (posting.hash, posting.member) < (probe.hash, probe.member)) {
+            stop += 1;
+        }
+        if start < stop {
+            met.push((probe.member, Meeting { place: probe.place, postings: start..stop }));
+            many[probe.member as usize] += 1;
+        }
+    }
+    met.sort_unstable_by_key(|(member, meeting)| (*member, meeting.place));
+    let ends = many.iter().scan(0, |sum, n| {
+        *sum += n;
+        Some(*sum)
+    });
+    (met.into_iter().map(|(_, meeting)| meeting).collect(), ends.collect())
 }
 
 /// The fewest hashes that a set of `n` shares with any set that it matches: those of the smallest such set.
