@@ -20,7 +20,7 @@ from peers import NearDup
 
 import neardup
 from neardup import _kernels, dedup
-from neardup.joins import Join, Sets
+from neardup.joins import Join, Sets, Signed
 from neardup.stores import StoreBatch
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, disable_gc=True)
@@ -194,16 +194,22 @@ def test_verify(measure: Measure, batch: StoreBatch) -> None:
     measure(work, "after signing", "verify, a pair a call", documents=len(sets) - 1)
 
 
+def joined(batch: StoreBatch, *, exact: bool) -> None:
+    """All that match in a signed corpus."""
+    signed = Signed(BANDING.bands, 2**40)
+    signed.append(batch)
+    signed.close()
+    dedup._all_edges(Join(Sets.of(signed, np.arange(batch.documents), 1), 0.8, 1, exact=exact), lambda *_: None)
+
+
 def test_join(measure: Measure, batch: StoreBatch) -> None:
     """Signed documents sorted into buckets, and all that match in one found."""
-    work = lambda: dedup._all_edges(Join(Sets.of(batch, np.arange(batch.documents), 1), batch, 0.8, 1), lambda *_: None)  # noqa: E731
-    measure(work, "after signing", "join by buckets", documents=batch.documents)
+    measure(lambda: joined(batch, exact=False), "after signing", "join by buckets", documents=batch.documents)
 
 
 def test_exact_join(measure: Measure, batch: StoreBatch) -> None:
     """All that match found by rare shingles."""
-    work = lambda: dedup._all_edges(Join(Sets.of(batch, np.arange(batch.documents), 1), None, 0.8, 1), lambda *_: None)  # noqa: E731
-    measure(work, "after signing", "exact join", documents=batch.documents)
+    measure(lambda: joined(batch, exact=True), "after signing", "exact join", documents=batch.documents)
 
 
 def test_deduplicate(measure: Measure, text: Text) -> None:

@@ -211,6 +211,67 @@ def test_exact_finds_every_pair(texts, keep, threshold):
     assert result.summary()["recall"] == 1.0
 
 
+@given(texts=truth.corpora(), keep=st.sampled_from(KEEP), threshold=THRESHOLDS, components=st.booleans())
+@settings(max_examples=60)
+def test_files_instead_of_memory_change_nothing(texts, keep, threshold, components):
+    """A limit that everything exceeds: the same decisions, pairs and summary."""
+    clusters = "components" if components else "witness"
+    plain = deduplicate(texts, threshold, keep=keep, clusters=clusters, **GENEROUS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dedup, "memory_bytes", lambda _limit: 4)
+        assert everything(deduplicate(texts, threshold, keep=keep, clusters=clusters, **GENEROUS)) == everything(plain)
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ("lots", "memory_limit is 'lots'; it is a number of bytes, or a string like '3GB'"),
+        ("3 parsecs", "memory_limit is '3 parsecs'"),
+        ("1 MB", "memory_limit is '1 MB'; it is at least 64 MiB"),
+        (0, "memory_limit is 0"),
+        (math.nan, "memory_limit is nan"),
+    ],
+)
+def test_a_memory_limit_that_means_nothing_is_refused(limit, words):
+    """What is no size, and what nothing fits into."""
+    with pytest.raises(ParameterError, match=words):
+        deduplicate(["a"], memory_limit=limit)
+
+
+def test_exact_needs_memory(monkeypatch):
+    """exact=True holds the shingle hashes, and says so when it may not."""
+    monkeypatch.setattr(dedup, "memory_bytes", lambda _limit: 4)
+    with pytest.raises(
+        ParameterError, match=r"exact=True takes the .* bytes of all shingle hashes into memory, twice; memory_limit is 4; raise"
+    ):
+        deduplicate(CORPUS, exact=True)
+
+
+def test_a_corpus_in_files_is_decided_within_its_memory():
+    """60,000 stories under 64 MiB: what a fresh process takes grows by less than the corpus, and the decisions are those of memory."""
+    script = (
+        "import random, sys, neardup\n"
+        "rng = random.Random(3); words = [f'word{i}' for i in range(9000)]\n"
+        "def stories():\n"
+        "    for i in range(60_000):\n"
+        "        story = rng.choices(words, k=200); yield ' '.join(story)\n"
+        "        if i % 10 == 0: story[5] = 'changed'; yield ' '.join(story)\n"
+        "import pyarrow as pa\n"
+        "texts = pa.array(stories())\n"
+        "neardup.deduplicate(texts[:1000], threads=1)\n"
+        "def kilobytes(name): return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith(name))\n"
+        "open('/proc/self/clear_refs', 'w').write('5')\n"  # the peak begins anew
+        "before = kilobytes('VmRSS'); result = neardup.deduplicate(texts, threads=1, memory_limit=sys.argv[1])\n"
+        "print(kilobytes('VmHWM') - before, len(result.kept), hash(tuple(result.removed)))"
+    )
+    answers = [
+        subprocess.run([sys.executable, "-c", script, limit], check=True, capture_output=True, text=True).stdout.split()
+        for limit in ("64MiB", "8GB")
+    ]
+    assert answers[0][1:] == answers[1][1:]
+    assert int(answers[0][0]) < 64 << 10 < int(answers[1][0])
+
+
 def test_exact_below_a_half_is_refused():
     """There prefixes are most of a document."""
     with pytest.raises(ParameterError, match=r"threshold is 0.4; exact=True is for 0.5 and above"):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from neardup import Shingling, _kernels, joins
 from neardup.banding import Banding
-from neardup.joins import Edges, Join, Sets
+from neardup.joins import Edges, Join, Sets, Signed
 from neardup.minhash import MinHash
 from neardup.stores import StoreBatch
 
@@ -26,8 +26,8 @@ def arrays(sets):
 
 def band(fingerprints):
     """The buckets of one band."""
-    column = np.array(fingerprints, np.uint32).reshape(-1, 1)
-    return _kernels.buckets(column, np.arange(len(column)), 0)
+    column = np.array(fingerprints, np.uint32)
+    return _kernels.buckets(column, np.arange(len(column)))
 
 
 def listed(edges):
@@ -81,9 +81,13 @@ def test_the_bucket_joins_find_every_match_that_shares_a_bucket(sets, threshold,
     cut = data.draw(st.integers(0, n))
     bands, marks, evidence = [band(column) for column in keys], np.array(roles, np.uint8), arrays(sets)
     shared = expected(sets, threshold, roles, lambda i, j: any(column[i] == column[j] for column in keys))
-    light = [_kernels.bucket_join(bands, marks, evidence, threshold, part, 2**40, 2) for part in ((0, cut), (cut, n))]
-    assert listed(light[0]) + listed(light[1]) == shared
-    some = listed(_kernels.bucket_join(bands, marks, evidence, threshold, (0, n), most, 1))
+
+    def light(part, most, threads):
+        pairs = _kernels.candidates(bands, marks, evidence[2], threshold, part, most, threads)
+        return listed(_kernels.compare(pairs, evidence, threshold, threads))
+
+    assert light((0, cut), 2**40, 2) + light((cut, n), 2**40, 1) == shared
+    some = light((0, n), most, 2)
     heavy = listed(_kernels.heavy_join(bands, marks, evidence, threshold, most, 2))
     assert sorted({*some, *heavy}) == shared
     assert len(set(some)) == len(some)
@@ -140,8 +144,9 @@ def test_buckets_are_sets_of_one_fingerprint(fingerprints):
 
 
 WRONG = {
-    "places": lambda: _kernels.buckets(np.zeros((2, 1), np.uint32), np.array([2]), 0),
-    "band": lambda: _kernels.buckets(np.zeros((2, 1), np.uint32), np.array([0]), 1),
+    "places": lambda: _kernels.buckets(np.zeros(2, np.uint32), np.array([2])),
+    "negative places": lambda: _kernels.buckets(np.zeros(2, np.uint32), np.array([-1])),
+    "candidates": lambda: _kernels.compare(np.array([1], np.uint64), arrays([frozenset([1])]), 0.5, 1),
     "members": lambda: _kernels.preceded([(np.array([7], np.uint32), np.array([1], np.uint32))], np.ones(2, bool)),
     "ends": lambda: _kernels.preceded([(np.array([0], np.uint32), np.array([2], np.uint32))], np.ones(2, bool)),
     "sets": lambda: _kernels.prefix_join(
@@ -173,11 +178,21 @@ def corpus(texts):
     return StoreBatch.of(signatures, Banding(64, 2))
 
 
+def signed(batch, limit=2**40):
+    """A corpus ready to be joined."""
+    columns = Signed(64, limit)
+    half = batch.documents // 2
+    for start, stop in ((0, half), (half, batch.documents)):
+        columns.append(batch.part(start, stop))
+    columns.close()
+    return columns
+
+
 @given(truth.corpora(), st.randoms(use_true_random=False))
 def test_sets_are_numbered_by_rank(texts, rng):
     """Copies share a number; numbers follow the first of each in rank; without a shingle there is none."""
     order = rng.sample(range(len(texts)), len(texts))
-    sets = Sets.of(corpus(texts), np.array(order, np.int64), 2)
+    sets = Sets.of(signed(corpus(texts)), np.array(order, np.int64), 2)
     hashes = truth.shingle_sets(texts, Shingling(size=1))
     first = list(dict.fromkeys(hashes[place] for place in order if hashes[place]))
     assert sets.number.tolist() == [first.index(own) if own else -1 for own in hashes]
@@ -188,23 +203,26 @@ def test_a_set_hash_that_lies_makes_no_copies():
     """Sets that are different stay so when their set hashes agree: hashes bring together, verification decides."""
     batch = corpus(["a b c", "a b d", "a b c", "a b d"])
     batch = batch._replace(set_hashes=np.full(4, 7, np.uint64))
-    sets = Sets.of(batch, np.arange(4), 1)
+    sets = Sets.of(signed(batch), np.arange(4), 1)
     assert sets.number[0] == sets.number[2] == 0
     assert sets.number[1] != 0
 
 
+@pytest.mark.parametrize("limit", [1, 2**40])
 @pytest.mark.parametrize("pairs", [1, 2**20])
 @pytest.mark.parametrize("heavy", [0, 3, 2**20])
 @given(texts=truth.corpora())
-def test_edges_do_not_depend_on_how_they_are_found(pairs, heavy, texts):
-    """Many comparisons at a time or one, light buckets or heavy: the same edges, in order."""
+def test_edges_do_not_depend_on_how_they_are_found(limit, pairs, heavy, texts):
+    """Many comparisons at a time or one, light buckets or heavy, in memory or in files: the same edges, in order."""
     batch = corpus(texts)
-    sets = Sets.of(batch, np.arange(len(texts)), 1)
+    sets = Sets.of(signed(batch), np.arange(len(texts)), 1)
     every = np.ones(len(sets), bool)
-    plain = Join(sets, batch, 0.6, 1).edges(every, every, SILENT)
+    plain = Join(sets, 0.6, 1).edges(every, every, SILENT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joins, "PAIRS", pairs)
         patch.setattr(joins, "HEAVY", heavy)
-        other = Join(sets, batch, 0.6, 2).edges(every, every, SILENT)
+        columns = signed(batch, limit)
+        assert columns.spilled == (limit == 1 and batch.documents > 0)
+        other = Join(Sets.of(columns, np.arange(len(texts)), 2), 0.6, 2).edges(every, every, SILENT)
     assert all(np.array_equal(a, b) for a, b in zip(plain, other, strict=True))
     assert isinstance(other, Edges)

@@ -39,11 +39,12 @@ MAY_IMPORT = {
     "stores.segments": {"stores", "stores.layout"},
     "stores.disk": {"stores", "stores.layout", "stores.catalog", "stores.segments"},
     "verify": {"shingling"},  # scores two texts, shows what they share
-    "joins": {"stores", "verify"},  # batches of a store become scored pairs
+    "spool": set(),  # flat arrays, in memory or in files
+    "joins": {"spool", "stores", "verify"},  # batches of a store become scored pairs
     "clusters": {"joins"},  # pairs become decisions
     "ranking": set(),  # flat columns of what ranks documents
     "index": {"documents", "files", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify", "clusters"},
-    "dedup": {"documents", "files", "shingling", "minhash", "banding", "stores", "joins", "clusters", "ranking", "index"},
+    "dedup": {"documents", "files", "shingling", "minhash", "banding", "stores", "joins", "clusters", "ranking", "spool", "index"},
     "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
     "cli": {"documents", "files", "shingling", "minhash", "banding", "verify", "index", "dedup", "report", ""},
     "": {"banding", "dedup", "index", "minhash", "shingling", "verify"},  # the public names

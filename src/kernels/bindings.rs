@@ -370,7 +370,8 @@ fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(segments::sorted_run, m)?)?;
     m.add_function(wrap_pyfunction!(joins::buckets, m)?)?;
     m.add_function(wrap_pyfunction!(joins::partners, m)?)?;
-    m.add_function(wrap_pyfunction!(joins::bucket_join, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::candidates, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::compare, m)?)?;
     m.add_function(wrap_pyfunction!(joins::heavy_join, m)?)?;
     m.add_function(wrap_pyfunction!(joins::prefix_join, m)?)?;
     m.add_function(wrap_pyfunction!(joins::preceded, m)?)?;

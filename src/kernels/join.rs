@@ -165,8 +165,18 @@ pub fn partners(bands: &[Buckets], roles: &[u8], most: u64) -> Vec<u64> {
     counts
 }
 
-/// The matches of sets that share a bucket of at most `most` comparisons, the earlier of them in `range`; in order.
-pub fn bucket_join(bands: &[Buckets], roles: &[u8], sets: Sets, threshold: f64, range: Range<u32>, most: u64, threads: usize) -> Vec<Edge> {
+/// The pairs of sets that share a bucket of at most `most` comparisons and may match by their sizes, the earlier in `range`.
+///
+/// Distinct, in order: the earlier in the high half, the later in the low.
+pub fn candidates(
+    bands: &[Buckets],
+    roles: &[u8],
+    sizes: &[u32],
+    threshold: f64,
+    range: Range<u32>,
+    most: u64,
+    threads: usize,
+) -> Vec<u64> {
     let bar = Bar::new(threshold, 0);
     let collected = on_threads(bands.to_vec(), threads, |band| {
         let (mut pairs, mut scratch) = (Vec::new(), Vec::new());
@@ -177,8 +187,7 @@ pub fn bucket_join(bands: &[Buckets], roles: &[u8], sets: Sets, threshold: f64, 
             }
             for (i, &a) in members.iter().enumerate().filter(|(_, a)| range.contains(a)) {
                 for &b in &members[i + 1..] {
-                    let (size, other) = (sets.sizes[a as usize], sets.sizes[b as usize]);
-                    if joined(roles[a as usize], roles[b as usize]) && bar.least(size, other).is_some() {
+                    if joined(roles[a as usize], roles[b as usize]) && bar.least(sizes[a as usize], sizes[b as usize]).is_some() {
                         pairs.push(u64::from(a) << 32 | u64::from(b));
                     }
                 }
@@ -189,6 +198,15 @@ pub fn bucket_join(bands: &[Buckets], roles: &[u8], sets: Sets, threshold: f64, 
     let mut pairs = collected.concat();
     pairs.sort_unstable();
     pairs.dedup();
+    pairs
+}
+
+/// Those of some pairs that match, in their order. None when a pair names a set that there is not.
+pub fn compare(pairs: &[u64], sets: Sets, threshold: f64, threads: usize) -> Option<Vec<Edge>> {
+    let bar = Bar::new(threshold, 0);
+    if pairs.iter().any(|&pair| (pair >> 32).max(pair & 0xFFFF_FFFF) as usize >= sets.len()) {
+        return None;
+    }
     let compare = |run: &[u64]| {
         let mut found = Vec::new();
         for (i, &pair) in run.iter().enumerate() {
@@ -197,7 +215,7 @@ pub fn bucket_join(bands: &[Buckets], roles: &[u8], sets: Sets, threshold: f64, 
         }
         found
     };
-    on_threads(pairs.chunks(4096).collect(), threads, compare).concat()
+    Some(on_threads(pairs.chunks(4096).collect(), threads, compare).concat())
 }
 
 /// The matches of sets that share a bucket of more than `most` comparisons; in order.

@@ -315,6 +315,13 @@ EvidenceOption = Annotated[
 ]
 ExactOption = Annotated[bool, typer.Option("--exact", help="Find all pairs, whatever --recall says: slower.", rich_help_panel=FINE)]
 
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE", help="As 3GB; by default half of what there is. The rest goes to files.", show_default=False, rich_help_panel=FINE
+    ),
+]
+
 
 def keeping(keep: str) -> Any:
     """What --keep means to the library."""
@@ -331,6 +338,7 @@ def dedup(
     evidence: EvidenceOption = None,
     clusters: ClustersOption = Clusters.witness,
     exact: ExactOption = False,
+    memory_limit: MemoryOption = None,
 ) -> None:
     """Keep one document of each group of near-duplicates; say of every other which kept one it duplicates.
 
@@ -360,6 +368,7 @@ def dedup(
             order=order,
             clusters=clusters.value,
             exact=exact,
+            memory_limit=memory_limit,
             recall=job.recall,
             minhash=minhash,
             threads=job.threads,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,10 +15,11 @@ from neardup.banding import Banding
 from neardup.clusters import Decisions, choose_witnesses, component_witnesses, first_kept
 from neardup.errors import ParameterError, check_fraction, check_integer, one_of
 from neardup.index import HeavyBucket, id_column, resolve
-from neardup.joins import Edges, Heavy, Join, Sets
+from neardup.joins import Edges, Heavy, Join, Sets, Signed
 from neardup.minhash import MinHash, number_of_threads
 from neardup.ranking import Keep, Ranking
 from neardup.shingling import Shingling, sorted_distinct
+from neardup.spool import memory_bytes
 from neardup.stores import Id, StoreBatch
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Result:
     threshold: float
     minhash: MinHash
     banding: Banding
-    ids: list[Id] = field(repr=False)
+    ids: Sequence[Id] = field(repr=False)
     decisions: Decisions = field(repr=False)
     counters: dict[str, int] = field(repr=False)
     _documents: documents.Documents = field(repr=False)
@@ -95,7 +96,7 @@ class Result:
     @cached_property
     def kept(self) -> list[Id]:
         """The ids of the kept documents, in input order."""
-        return [self.ids[i] for i in np.flatnonzero(self.decisions.kept)]
+        return [self.ids[i] for i in np.flatnonzero(self.decisions.kept).tolist()]
 
     @cached_property
     def removed(self) -> list[Removed]:
@@ -152,7 +153,7 @@ class Result:
     def heavy_buckets(self) -> list[HeavyBucket]:
         """The buckets that more than 128 shingle sets fall into, the longest first: boilerplate, templates."""
         place = self._join.sets.place
-        return [HeavyBucket(band, members, self.ids[place[example]]) for band, members, example in self._heavy]
+        return [HeavyBucket(band, members, self.ids[int(place[example])]) for band, members, example in self._heavy]
 
     def annotations(self) -> pa.Table:
         """What became of every document, in input order: ``id``, ``cluster``, ``kept``, ``witness``, ``similarity``.
@@ -262,6 +263,7 @@ def deduplicate(
     banding: Banding | None = None,
     pairs: Literal["decisions", "all"] = "decisions",
     max_pairs: int = MAX_PAIRS,
+    memory_limit: int | str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -298,6 +300,9 @@ def deduplicate(
         :meth:`Result.rethreshold` can decide again.
     max_pairs
         The most that ``"all"`` may be.
+    memory_limit
+        About the most memory that the job takes beside its ids and results, in bytes or as ``"3GB"``; by default half of what
+        the machine or its control group allows. What does not fit goes to temporary files, below TMPDIR.
     threads
         How many; by default the processors this process may use.
     progress
@@ -336,12 +341,18 @@ def deduplicate(
     if exact and threshold < 0.5:
         raise ParameterError(f"threshold is {threshold}; exact=True is for 0.5 and above, below it use bands: Banding.for_threshold")
     ranking = Ranking(keep, order)
-    workers = number_of_threads(threads)
+    workers, limit = number_of_threads(threads), memory_bytes(memory_limit)
     tell = progress or (lambda _stage, _done, _total: None)
     corpus = documents.read(source, text=text, id=id)
-    signed = _sign(corpus, minhash, banding, ranking, workers, tell)
-    sets = Sets.of(signed.batch, ranking.places(signed.ids), workers)
-    join = Join(sets, None if exact else signed.batch, threshold, workers)
+    signed = Signed(banding.bands, limit)
+    ids, counts = _sign(corpus, minhash, banding, ranking, signed, workers, tell)
+    if exact and 2 * signed.evidence.nbytes > limit:
+        raise ParameterError(
+            f"exact=True takes the {signed.evidence.nbytes:,} bytes of all shingle hashes into memory, twice; memory_limit is {limit:,}; "
+            "raise it, or find with a recall close to 1"
+        )
+    sets = Sets.of(signed, ranking.places(ids), workers)
+    join = Join(sets, threshold, workers, exact=exact)
     every, components = pairs == "all", clusters == "components"
     edges = _all_edges(join, tell) if every or components or exact else _deciding_edges(join, tell)
     shingled = int((sets.number >= 0).sum())
@@ -351,14 +362,14 @@ def deduplicate(
     decisions = Decisions.of(sets, *_witnesses(join, edges, components=components))
     heavy = join.heavy()
     counters = {
-        "documents": len(signed.ids),
+        "documents": len(ids),
         **_outcome(decisions),
         "copies": shingled - len(sets),
-        "without_shingles": int((signed.counts == 0).sum()),
-        "short": int(((signed.counts > 0) & (signed.counts <= minhash.shingling.size)).sum()),
+        "without_shingles": int((counts == 0).sum()),
+        "short": int(((counts > 0) & (counts <= minhash.shingling.size)).sum()),
         "heavy_buckets": len(heavy),
     }
-    return Result(float(threshold), minhash, banding, signed.ids, decisions, counters, corpus, join, edges, heavy, exact, every, components)
+    return Result(float(threshold), minhash, banding, ids, decisions, counters, corpus, join, edges, heavy, exact, every, components)
 
 
 def _outcome(decisions: Decisions) -> dict[str, int]:
@@ -369,29 +380,24 @@ def _outcome(decisions: Decisions) -> dict[str, int]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Signed:
-    """A corpus ready to be joined."""
-
-    ids: list[Id]
-    counts: Any
-    batch: StoreBatch
-
-
-def _sign(corpus: documents.Documents, minhash: MinHash, banding: Banding, ranking: Ranking, threads: int, tell: Progress) -> _Signed:
+def _sign(
+    corpus: documents.Documents, minhash: MinHash, banding: Banding, ranking: Ranking, signed: Signed, threads: int, tell: Progress
+) -> tuple[Sequence[Id], Any]:
+    """Sign a corpus; its ids, and how many shingles each document has."""
     ids: list[Id] = []
+    n = 0
     counts: list[Any] = [np.empty(0, np.uint64)]
-    batches: list[StoreBatch] = []
     for batch in corpus.batches(columns=ranking.columns):
         signatures = minhash.sign_many(batch.texts, threads=threads, hashes=True)
-        ids += batch.ids
+        n += len(batch.ids)
+        if not corpus.positional:
+            ids += batch.ids
         ranking.add(batch.ids, lambda texts=batch.texts: documents.strings(texts), batch.lengths, batch.columns)  # type: ignore[misc]
         counts.append(signatures.counts)
-        batches.append(StoreBatch.of(signatures, banding, threads))
-        tell("signing", len(ids), corpus.total)
-    if not batches:
-        batches.append(StoreBatch.of(minhash.sign_many([], hashes=True), banding))
-    return _Signed(ids, np.concatenate(counts), StoreBatch.concatenate(batches))
+        signed.append(StoreBatch.of(signatures, banding, threads))
+        tell("signing", n, corpus.total)
+    signed.close()
+    return range(n) if corpus.positional else ids, np.concatenate(counts)
 
 
 def _all_edges(join: Join, tell: Progress) -> Edges:

@@ -5,7 +5,7 @@ Documents of one shingle set are one here. A join is between two kinds of sets, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
+from neardup.spool import Spool
 from neardup.stores import StoreBatch
 from neardup.verify import similarity
 
@@ -22,8 +23,10 @@ Mask = npt.NDArray[np.bool_]
 
 #: The most comparisons that a bucket may take, those of 128 members. Of a longer one all matches are found by rare shingles.
 HEAVY = 128 * 127 // 2
-#: About the most pairs that are compared at a time; they take 16 bytes each.
+#: About the most pairs that are collected at a time; they take 16 bytes each.
 PAIRS = 1 << 23
+#: Memory that the hashes of a set may take while they are read from a file: the pages around them come with them.
+TOUCHED = 64 << 10
 LEFT, RIGHT = np.uint8(1), np.uint8(2)
 
 
@@ -47,6 +50,69 @@ class Edges(NamedTuple):
         return Edges(self.earlier[taken], self.later[taken], self.similarity[taken])
 
 
+class Signed:
+    """A signed corpus, in columns: in memory as long as they take no more than their share of a limit, then in files.
+
+    Parameters
+    ----------
+    bands
+        How many.
+    limit
+        Bytes of memory that the whole job may take.
+
+    Attributes
+    ----------
+    set_hashes, sizes
+        As in :class:`~neardup.stores.StoreBatch`.
+    """
+
+    def __init__(self, bands: int, limit: int) -> None:
+        self.limit = limit
+        self._fingerprints = [Spool(np.uint32) for _ in range(bands)]
+        self._evidence, self._set_hashes, self._sizes = Spool(np.uint32), Spool(np.uint64), Spool(np.uint32)
+
+    def append(self, batch: StoreBatch) -> None:
+        """Add documents."""
+        for spool, column in zip(self._fingerprints, batch.fingerprints.T, strict=True):
+            spool.append(column)
+        self._set_hashes.append(batch.set_hashes)
+        self._sizes.append(batch.sizes)
+        self._evidence.append(batch.evidence[int(batch.offsets[0]) : int(batch.offsets[-1])])
+        large = [self._evidence, *self._fingerprints]
+        if not self.spilled and 4 * sum(spool.nbytes for spool in large) > self.limit:
+            for spool in large:
+                spool.spill()
+
+    @property
+    def spilled(self) -> bool:
+        """Whether the large columns are in files."""
+        return self._evidence.spilled
+
+    def close(self) -> None:
+        """No more documents come."""
+        self.set_hashes: npt.NDArray[np.uint64] = self._set_hashes.array()
+        self.sizes: npt.NDArray[np.uint32] = self._sizes.array()
+        self.evidence: npt.NDArray[np.uint32] = self._evidence.array()
+
+    def buckets(self, places: PlaceArray, threads: int) -> list[_kernels.Buckets]:
+        """The buckets of every band, of documents that stand for their sets."""
+
+        def of(spool: Spool) -> _kernels.Buckets:
+            found = _kernels.buckets(spool.array(), places)
+            spool.release()
+            return found
+
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(of, self._fingerprints))
+
+    def slices(self, n: int, sets: int) -> Iterator[slice]:
+        """Some of n things at a time, each of which reads so many sets: all of them from memory, few from files."""
+        most = max(256, self.limit // 4 // TOUCHED // sets) if self.spilled else max(1, n)
+        for start in range(0, n, most):
+            yield slice(start, start + most)
+            self._evidence.release()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Sets:
     """The distinct shingle sets of a corpus, numbered by the rank of the first document of each.
@@ -59,31 +125,36 @@ class Sets:
         The place of the first document of each set by rank, int64[m].
     arrays
         All verification hashes, where those of each set begin, and how many they are.
+    signed
+        The corpus.
     """
 
     number: PlaceArray
     place: PlaceArray
     arrays: _kernels.Sets
+    signed: Signed
 
     @classmethod
-    def of(cls, batch: StoreBatch, order: PlaceArray, threads: int) -> Sets:
+    def of(cls, signed: Signed, order: PlaceArray, threads: int) -> Sets:
         """The sets of documents whose places are given in order of rank.
 
         The set hash brings copies together, and their verification hashes decide.
         """
-        ranked = order[batch.sizes[order] > 0]
-        starts, sizes = batch.offsets[:-1][ranked], batch.sizes[ranked]
-        _, first, alike = np.unique(batch.set_hashes[ranked], return_index=True, return_inverse=True)
+        ranked = order[signed.sizes[order] > 0]
+        sizes = signed.sizes[ranked]
+        starts = (np.cumsum(signed.sizes, dtype=np.uint64) - signed.sizes)[ranked]
+        _, first, alike = np.unique(signed.set_hashes[ranked], return_index=True, return_inverse=True)
         first = first[alike]
         copies = np.flatnonzero(first != np.arange(len(ranked)))
-        pairs = first[copies].astype(np.uint32), copies.astype(np.uint32)
-        both = _kernels.intersections((batch.evidence, starts, sizes), *pairs, threads)
-        others = copies[(both != sizes[pairs[0]]) | (both != sizes[pairs[1]])]
-        first[others] = others
+        a, b = first[copies].astype(np.uint32), copies.astype(np.uint32)
+        same = sizes[a] == sizes[b]
+        for part in signed.slices(len(copies), 2):
+            same[part] &= _kernels.intersections((signed.evidence, starts, sizes), a[part], b[part], threads) == sizes[b[part]]
+        first[copies[~same]] = copies[~same]
         founders = np.flatnonzero(first == np.arange(len(ranked)))
-        number = np.full(batch.documents, -1, np.int64)
+        number = np.full(len(order), -1, np.int64)
         number[ranked] = np.searchsorted(founders, first)
-        return cls(number, ranked[founders], (batch.evidence, starts[founders], sizes[founders]))
+        return cls(number, ranked[founders], (signed.evidence, starts[founders], sizes[founders]), signed)
 
     def __len__(self) -> int:
         return len(self.place)
@@ -95,9 +166,23 @@ class Sets:
 
     def similarities(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], threads: int) -> npt.NDArray[np.float64]:
         """The Jaccard similarity of the sets of each pair, whether they match or not."""
-        both = _kernels.intersections(self.arrays, a, b, threads).astype(np.int64)
-        scores: npt.NDArray[np.float64] = similarity(both, self.sizes[a], self.sizes[b])
+        both = [_kernels.intersections(self.arrays, a[part], b[part], threads) for part in self.signed.slices(len(a), 2)]
+        scores: npt.NDArray[np.float64] = similarity(
+            np.concatenate([np.empty(0, np.uint32), *both]).astype(np.int64), self.sizes[a], self.sizes[b]
+        )
         return scores
+
+    def gathered(self, numbers: PlaceArray) -> _kernels.Sets:
+        """The arrays of some sets alone, in memory."""
+        evidence, starts, sizes = self.arrays[0], self.arrays[1][numbers].astype(np.int64), self.arrays[2][numbers]
+        ends = np.cumsum(sizes, dtype=np.int64)
+        words = np.empty(int(ends[-1]) if len(ends) else 0, np.uint32)
+        for part in self.signed.slices(len(numbers), 1):
+            many = sizes[part].astype(np.int64)
+            first = int(ends[part][0] - many[0])
+            source = np.repeat(starts[part] - (np.cumsum(many) - many), many) + np.arange(int(many.sum()))
+            words[first : first + len(source)] = evidence[source]
+        return words, (ends - sizes).astype(np.uint64), sizes
 
 
 class Heavy(NamedTuple):
@@ -115,28 +200,25 @@ class Join:
     ----------
     sets
         Its shingle sets.
-    batch
-        Its documents, whose fingerprints say which sets share a bucket; None joins all sets with all.
+    exact
+        Join all sets with all, not only those that share a bucket.
     threshold
         Least Jaccard similarity of a match.
     threads
         How many.
     """
 
-    def __init__(self, sets: Sets, batch: StoreBatch | None, threshold: float, threads: int) -> None:
+    def __init__(self, sets: Sets, threshold: float, threads: int, *, exact: bool = False) -> None:
         self.sets = sets
         self.threshold = threshold
         self.threads = threads
-        self.bands: list[_kernels.Buckets] | None = None
-        if batch is not None:
-            numbers = range(batch.fingerprints.shape[1])
-            with ThreadPoolExecutor(threads) as pool:
-                self.bands = list(pool.map(lambda band: _kernels.buckets(batch.fingerprints, sets.place, band), numbers))
+        self.exact = exact
+        self.bands: list[_kernels.Buckets] = [] if exact else sets.signed.buckets(sets.place, threads)
 
     def heavy(self) -> list[Heavy]:
         """The heavy buckets, the longest first."""
         found = []
-        for band, (members, ends) in enumerate(self.bands or ()):
+        for band, (members, ends) in enumerate(self.bands):
             sizes = np.diff(ends, prepend=np.uint32(0))
             starts = ends - sizes
             found += [
@@ -147,28 +229,44 @@ class Join:
 
     def preceded(self, among: Mask) -> Mask:
         """Which of some sets share a bucket with an earlier one of them."""
-        return _kernels.preceded(self.bands or [], among)
+        return _kernels.preceded(self.bands, among)
 
     def comparisons(self, among: Mask) -> int:
         """How many comparisons a join of some sets with each other would take pair by pair, counted once a bucket."""
-        return int(_kernels.partners(self.bands or [], among * (LEFT | RIGHT), 2**63).sum())
+        return int(_kernels.partners(self.bands, among * (LEFT | RIGHT), 2**63).sum())
 
     def edges(self, left: Mask, right: Mask, tell: Callable[[int, int], None]) -> Edges:
         """The matches between sets on the left and sets on the right, in order; ``tell`` hears how many sets are done."""
         roles = left * LEFT | right * RIGHT
-        if self.bands is None:
-            return self._edges([_kernels.prefix_join(roles, self.sets.arrays, self.threshold, self.threads)])
+        if self.exact:
+            every = self.sets.gathered(np.arange(len(self.sets)))
+            return self._edges([_kernels.prefix_join(roles, every, self.threshold, self.threads)])
         ends = np.cumsum(_kernels.partners(self.bands, roles, HEAVY))
+        most = min(PAIRS, self.sets.signed.limit // 128)
         found, start = [], 0
         while start < len(self.sets):
             before = int(ends[start - 1]) if start else 0
-            stop = max(start + 1, int(np.searchsorted(ends, before + PAIRS, "right")))
-            part = start, stop
-            found.append(_kernels.bucket_join(self.bands, roles, self.sets.arrays, self.threshold, part, HEAVY, self.threads))
+            stop = max(start + 1, int(np.searchsorted(ends, before + most, "right")))
+            sizes = self.sets.arrays[2]
+            pairs = _kernels.candidates(self.bands, roles, sizes, self.threshold, (start, stop), HEAVY, self.threads)
+            parts = self.sets.signed.slices(len(pairs), 1)
+            found += [_kernels.compare(pairs[part], self.sets.arrays, self.threshold, self.threads) for part in parts]
             tell(stop, len(self.sets))
             start = stop
-        found.append(_kernels.heavy_join(self.bands, roles, self.sets.arrays, self.threshold, HEAVY, self.threads))
-        return self._edges(found)
+        return self._edges([*found, self._heavy_edges(roles)])
+
+    def _heavy_edges(self, roles: npt.NDArray[np.uint8]) -> _kernels.Edges:
+        """The matches in heavy buckets; their sets are taken into memory."""
+        buckets = []
+        for members, ends in self.bands:
+            sizes = np.diff(ends, prepend=np.uint32(0))
+            heavy = sizes.astype(np.int64) * (sizes - 1) // 2 > HEAVY
+            buckets.append((members[np.repeat(heavy, sizes)], np.cumsum(sizes[heavy], dtype=np.uint32)))
+        numbers = np.unique(np.concatenate([np.empty(0, np.uint32), *(members for members, _ in buckets)])).astype(np.int64)
+        bands = [(np.searchsorted(numbers, members).astype(np.uint32), ends) for members, ends in buckets]
+        some = self.sets.gathered(numbers)
+        earlier, later, both = _kernels.heavy_join(bands, roles[numbers], some, self.threshold, HEAVY, self.threads)
+        return numbers[earlier].astype(np.uint32), numbers[later].astype(np.uint32), both
 
     def _edges(self, found: Sequence[_kernels.Edges]) -> Edges:
         earlier, later, both = (np.concatenate(columns) for columns in zip(*found, strict=True))

@@ -2,7 +2,7 @@
 
 use super::Array1;
 use crate::join::{self, Buckets, Edge, Sets};
-use numpy::{IntoPyArray, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, PyReadonlyArray1, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 
@@ -40,16 +40,14 @@ fn all<'a>(bands: &'a [BucketArrays], sets: usize) -> PyResult<Vec<Buckets<'a>>>
 #[pyfunction]
 pub(super) fn buckets<'py>(
     py: Python<'py>,
-    fingerprints: PyReadonlyArray2<'py, u32>,
+    fingerprints: PyReadonlyArray1<'py, u32>,
     places: PyReadonlyArray1<'py, i64>,
-    band: usize,
 ) -> PyResult<(Array1<'py, u32>, Array1<'py, u32>)> {
-    let [documents, bands] = [fingerprints.shape()[0], fingerprints.shape()[1]];
-    let (data, places) = (fingerprints.as_slice()?, places.as_slice()?);
-    if band >= bands || places.iter().any(|&place| place < 0 || place as usize >= documents) {
-        return Err(PyIndexError::new_err(format!("band {band} of {bands}, or places beyond {documents} documents")));
+    let (column, places) = (fingerprints.as_slice()?, places.as_slice()?);
+    if places.iter().any(|&place| place < 0 || place as usize >= column.len()) {
+        return Err(PyIndexError::new_err(format!("places beyond {} documents", column.len())));
     }
-    let (members, ends) = py.detach(|| join::buckets(places.iter().map(|&place| data[place as usize * bands + band])));
+    let (members, ends) = py.detach(|| join::buckets(places.iter().map(|&place| column[place as usize])));
     Ok((members.into_pyarray(py), ends.into_pyarray(py)))
 }
 
@@ -72,23 +70,36 @@ pub(super) fn partners<'py>(
     Ok(py.detach(|| join::partners(&bands, roles, most)).into_pyarray(py))
 }
 
-/// The matches of sets that share a bucket of at most `most` comparisons, the earlier of them within `range`.
+/// The pairs of sets that share a bucket of at most `most` comparisons and may match, the earlier of them within `range`.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)]
-pub(super) fn bucket_join<'py>(
+pub(super) fn candidates<'py>(
     py: Python<'py>,
     bands: Vec<BucketArrays<'py>>,
     roles: PyReadonlyArray1<'py, u8>,
-    sets: SetArrays<'py>,
+    sizes: PyReadonlyArray1<'py, u32>,
     threshold: f64,
     range: (u32, u32),
     most: u64,
     threads: usize,
+) -> PyResult<Array1<'py, u64>> {
+    let (bands, sizes, roles) = (all(&bands, roles.len())?, sizes.as_slice()?, roles.as_slice()?);
+    check_roles(roles.len(), sizes.len())?;
+    Ok(py.detach(|| join::candidates(&bands, roles, sizes, threshold, range.0..range.1, most, threads)).into_pyarray(py))
+}
+
+/// Those of some pairs that match.
+#[pyfunction]
+pub(super) fn compare<'py>(
+    py: Python<'py>,
+    pairs: PyReadonlyArray1<'py, u64>,
+    sets: SetArrays<'py>,
+    threshold: f64,
+    threads: usize,
 ) -> PyResult<Edges<'py>> {
-    let (bands, sets, roles) = (all(&bands, roles.len())?, sets.sets()?, roles.as_slice()?);
-    check_roles(roles.len(), sets.len())?;
-    let edges = py.detach(|| join::bucket_join(&bands, roles, sets, threshold, range.0..range.1, most, threads));
-    Ok(columns(py, &edges))
+    let (pairs, sets) = (pairs.as_slice()?, sets.sets()?);
+    let edges = py.detach(|| join::compare(pairs, sets, threshold, threads));
+    Ok(columns(py, &edges.ok_or_else(no_such_set)?))
 }
 
 /// The matches of sets that share a bucket of more than `most` comparisons.

@@ -1,0 +1,117 @@
+"""Flat arrays that may outgrow memory: collected there, and from some size on in temporary files that have no name."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import weakref
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup.errors import ParameterError
+
+UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+#: Below this nothing useful fits.
+LEAST = 64 << 20
+
+
+def memory_bytes(limit: int | str | None) -> int:
+    """A limit in bytes: a number, a string with a unit, or by default half of what the machine or its control group allows.
+
+    Raises
+    ------
+    ParameterError
+        If it is no size, or too small to work with.
+
+    Examples
+    --------
+    >>> memory_bytes("3GB"), memory_bytes("1.5 GiB"), memory_bytes(10**9)
+    (3000000000, 1610612736, 1000000000)
+    """
+    if limit is None:
+        return max(LEAST, _allowed() // 2)
+    number = str(limit).strip().rstrip("BKMGTIbkmgti")
+    unit = str(limit).strip()[len(number) :].lower()
+    try:
+        size = int(float(number) * UNITS[unit])
+    except (ValueError, KeyError, OverflowError):
+        raise ParameterError(f"memory_limit is {limit!r}; it is a number of bytes, or a string like '3GB'") from None
+    if size < LEAST:
+        raise ParameterError(f"memory_limit is {limit!r}; it is at least {LEAST >> 20} MiB")
+    return size
+
+
+def _allowed() -> int:
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [machine]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limits.append(int(Path(path).read_text(encoding="ascii")))
+        except (OSError, ValueError):  # noqa: PERF203  no such group, or no limit
+            continue
+    return min(limits)
+
+
+class Spool:
+    """One flat array that grows at its end.
+
+    Examples
+    --------
+    >>> spool = Spool(np.uint32)
+    >>> spool.append(np.array([1, 2], np.uint32))
+    >>> spool.spill()
+    >>> spool.append(np.array([3], np.uint32))
+    >>> spool.array().tolist(), spool.nbytes
+    ([1, 2, 3], 12)
+    """
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self._dtype = np.dtype(dtype)
+        self._parts: list[npt.NDArray[Any]] = []
+        self._file: IO[bytes] | None = None
+        self._map: mmap.mmap | None = None
+        #: Bytes in it, wherever they are.
+        self.nbytes = 0
+
+    def append(self, values: npt.NDArray[Any]) -> None:
+        """Add values, which are copied unless they are contiguous."""
+        values = np.ascontiguousarray(values, self._dtype)
+        self.nbytes += values.nbytes
+        if self._file is None:
+            self._parts.append(values)
+        else:
+            self._file.write(values.data)
+
+    def spill(self) -> None:
+        """Keep what there is, and what will be added, in a temporary file; its folder is TMPDIR."""
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="neardup-")  # noqa: SIM115  as long as the spool
+            weakref.finalize(self, self._file.close)
+            for part in self._parts:
+                self._file.write(part.data)
+            self._parts.clear()
+
+    def array(self) -> npt.NDArray[Any]:
+        """All values; nothing can be added after that."""
+        if self._file is not None and self.nbytes:
+            if self._map is None:
+                self._file.flush()
+                self._map = mmap.mmap(self._file.fileno(), self.nbytes, access=mmap.ACCESS_READ)
+            return np.frombuffer(self._map, self._dtype)
+        if len(self._parts) != 1:
+            self._parts = [np.concatenate([np.empty(0, self._dtype), *self._parts])]
+        return self._parts[0]
+
+    def release(self) -> None:
+        """Give back the memory in which parts of the file were read; they are read again when they are wanted."""
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+    @property
+    def spilled(self) -> bool:
+        """Whether it is in a file."""
+        return self._file is not None
