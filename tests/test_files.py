@@ -1033,3 +1033,15 @@ def test_one_ctrl_d_ends_what_is_typed():
     file = files._buffered("-", io.BufferedReader(Keyboard()))
     assert file.path.read_bytes() == b"some words\n"
     assert blocks == [b"not asked for"]
+
+
+def test_a_parquet_file_is_not_kept_in_memory_while_it_is_read(tmp_path):
+    """Of forty row groups what was read is given back: Arrow never holds a quarter of the file."""
+    path = tmp_path / "many.parquet"
+    rng = np.random.default_rng(1)
+    texts = [rng.bytes(500).hex() for _ in range(20_000)]
+    pq.write_table(pa.table({"text": texts}), path, row_group_size=500, compression="none", use_dictionary=False)
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in files.FileDocuments(path).batches(500)]
+    assert len(held) >= 40
+    assert max(held) < path.stat().st_size / 4

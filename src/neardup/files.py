@@ -413,7 +413,7 @@ class Parquet(Table):
         import pyarrow.parquet as pq
 
         with self.file.open() as (raw, content):
-            parquet = pq.ParquetFile(content, buffer_size=1 << 20)
+            parquet = pq.ParquetFile(content, buffer_size=1 << 20, pre_buffer=False)  # which keeps what it has read
             groups = (parquet.metadata.row_group(i).total_byte_size for i in range(parquet.num_row_groups))
             fitting = BATCH_BYTES * parquet.metadata.num_rows // max(1, sum(groups))
             done = 0
