@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -668,6 +667,8 @@ def _are_paths(source: Any) -> bool:
 
 
 def _exists(path: str) -> bool:
+    from pathlib import Path
+
     try:
         return path != "" and Path(path).exists()
     except (OSError, ValueError):  # a text, too long or with a NUL

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import secrets
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -282,7 +281,7 @@ class Index:
             if mode != "a":
                 raise FileNotFoundError(f"no index in {os.fspath(path)!r}; name another folder, or add documents to make one")
             index = cls(0.8 if threshold is None else threshold, **named)  # type: ignore[arg-type]  # as they were given
-            parameters = {**index._described(), "recall": 0.99 if recall is None else recall, "id_seed": secrets.randbits(63)}
+            parameters = {**index._described(), "recall": 0.99 if recall is None else recall, "id_seed": int.from_bytes(os.urandom(8), "little") >> 1}
         else:
             parameters = stored
             index = cls._of(stored, shingling if minhash is None else minhash.shingling, path)

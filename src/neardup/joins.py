@@ -6,7 +6,6 @@ Documents of one shingle set are one here. A join is between two kinds of sets, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -101,6 +100,8 @@ class Signed:
             found = _kernels.buckets(spool.array(), places)
             spool.release()
             return found
+
+        from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(of, self._fingerprints))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 import weakref
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -46,6 +44,8 @@ def memory_bytes(limit: int | str | None) -> int:
 
 
 def _allowed() -> int:
+    from pathlib import Path
+
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [machine]
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
@@ -89,6 +89,8 @@ class Spool:
     def spill(self) -> None:
         """Keep what there is, and what will be added, in a temporary file; its folder is TMPDIR."""
         if self._file is None:
+            import tempfile
+
             self._file = tempfile.TemporaryFile(prefix="neardup-")  # noqa: SIM115  as long as the spool
             weakref.finalize(self, self._file.close)
             for part in self._parts:
