@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from neardup import documents, files
 from neardup.documents import read, strings
 from neardup.errors import DuplicateIdError, InputError, ParameterError
-from neardup.files import FileDocuments, atomic_path, explained, format_of, write_table
+from neardup.files import FileDocuments, explained, format_of
+from neardup.writing import atomic_path, write_table
 
 TEXTS = ["plain words", 'a "quoted", comma;\ttab', "two\nlines\r\nand three", "", "naïve 北京 🦊", " spaces around "]
 ROWS = [{"id": f"k{i}", "text": text, "note": str(i)} for i, text in enumerate(TEXTS)]

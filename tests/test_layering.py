@@ -17,9 +17,11 @@ DATA = {
     "shingling": {"HashArray", "Shingling", "Token", "check_text", "sorted_distinct"},
     "minhash": {"MinHash", "Signature", "Signatures", "ValueArray"},
     "banding": {"Banding"},
-    "stores": {"Answer", "Hit", "Id", "PairBatch", "Prepared", "Store", "StoreBatch", "preparation"},
+    "stores": {"Answer", "Hit", "Id", "PairBatch", "Prepared", "Store", "StoreBatch", "preparation", "HeavyBucket"},
     "verify": {"Match", "similarity"},
-    "joins": {"Edges", "Mask", "PlaceArray", "Sets"},
+    "joins": {"Edges", "Heavy", "Join", "Mask", "PlaceArray", "Sets"},
+    "ids": {"Id", "PackedIds", "Repeats", "check_id", "check_ids", "first_repeat", "id_column", "id_order"},
+    "clusters": {"Decisions", "choose_witnesses", "component_witnesses", "first_kept"},
 }
 
 #: What each module may import of the project beside errors and _kernels. Data flows one way: a stage takes the data of
@@ -27,8 +29,10 @@ DATA = {
 MAY_IMPORT = {
     "errors": set(),
     "reference": set(),  # the specification leans on nothing that it specifies
-    "documents": {"files"},  # when it is given a path
+    "ids": set(),
+    "documents": {"files", "writing", "ids"},  # when it is given a path
     "files": {"documents"},  # documents are what it makes of a file
+    "writing": {"documents", "files"},
     "shingling": set(),
     "minhash": {"documents", "shingling"},  # signs texts and ready tokens
     "banding": {"shingling"},  # the type of an array of hashes
@@ -40,19 +44,50 @@ MAY_IMPORT = {
     "stores.disk": {"stores", "stores.layout", "stores.catalog", "stores.segments"},
     "verify": {"shingling"},  # scores two texts, shows what they share
     "spool": set(),  # flat arrays, in memory or in files
-    "joins": {"spool", "stores", "verify"},  # batches of a store become scored pairs
+    "work": {"spool"},  # columns that an interrupted job goes on with
+    "frequent": {"shingling"},  # shingles that many documents have
+    "joins": {"spool", "work", "stores", "verify"},  # batches of a store become scored pairs
     "clusters": {"joins"},  # pairs become decisions
     "ranking": set(),  # flat columns of what ranks documents
-    "index": {"documents", "files", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify", "clusters"},
-    "dedup": {"documents", "files", "shingling", "minhash", "banding", "stores", "joins", "clusters", "ranking", "spool", "index"},
+    "results": {"documents", "ids", "minhash", "banding", "shingling", "stores", "joins", "clusters"},  # what people see
+    "index": {
+        "ids",
+        "documents",
+        "files",
+        "shingling",
+        "minhash",
+        "banding",
+        "stores",
+        "stores.disk",
+        "stores.memory",
+        "verify",
+        "clusters",
+    },
+    "dedup": {
+        "ids",
+        "work",
+        "frequent",
+        "results",
+        "documents",
+        "files",
+        "shingling",
+        "minhash",
+        "banding",
+        "stores",
+        "joins",
+        "clusters",
+        "ranking",
+        "spool",
+        "index",
+    },
     "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
-    "cli": {"documents", "files", "shingling", "minhash", "banding", "verify", "index", "dedup", "report", ""},
-    "": {"banding", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
+    "cli": {"documents", "files", "writing", "shingling", "minhash", "banding", "verify", "index", "dedup", "ids", "report", ""},
+    "": {"banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
 }
 
 ASSEMBLERS = {"index", "dedup", "report", "cli", ""}
 EVERYWHERE = {"errors", "_kernels"}
-ONE_STAGE = {"documents", "files"}  # in two modules: columns, and the files they are read from
+ONE_STAGE = {"documents", "files", "writing"}  # in two modules: columns, and the files they are read from
 
 
 def module_name(path):

@@ -4,7 +4,7 @@ use crate::mapped::Checked;
 use crate::segment::{Removed, Segment};
 use crate::sign::on_threads;
 use crate::store::Store;
-use crate::table::{self, Bar, Row, Table};
+use crate::table::{self, nearest, Bar, Row, Table};
 use std::sync::Arc;
 
 /// Entries and documents are found in a segment, by its place, or in the tail, whose place is after all of theirs.
@@ -148,11 +148,11 @@ impl Segments {
         Ok(agreement.map(|agreement| Found { entry, agreement, size: other.0 }))
     }
 
-    fn answer(&self, row: Row, bar: Bar, candidates: &mut Candidates) -> Checked<Answer> {
+    fn answer(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Candidates) -> Checked<Answer> {
         if row.size == 0 {
             return Ok(Answer::default());
         }
-        let truncated = self.candidates(row.fingerprints, self.limit, candidates)?;
+        let truncated = self.candidates(row.fingerprints, limit, candidates)?;
         if truncated {
             // A copy is found whatever a bounded look-up left out.
             for (place, (segment, removed)) in (0..).zip(&self.segments) {
@@ -172,10 +172,20 @@ impl Segments {
 
     /// Look many documents up.
     pub fn query(&self, rows: &[Row], threshold: f64, threads: usize) -> Checked<Vec<Answer>> {
+        self.answers(rows, threshold, self.limit, threads)
+    }
+
+    /// Of all that each document matches, whatever the length of a bucket, the nearest.
+    pub fn nearest(&self, rows: &[Row], threshold: f64, threads: usize) -> Checked<Vec<Option<Found>>> {
+        let answers = self.answers(rows, threshold, usize::MAX, threads)?;
+        Ok(rows.iter().zip(answers).map(|(row, answer)| nearest(row.size, answer.found)).collect())
+    }
+
+    fn answers(&self, rows: &[Row], threshold: f64, limit: usize, threads: usize) -> Checked<Vec<Answer>> {
         let bar = Bar::new(threshold, self.slots);
         let work = |run: &[Row]| {
             let mut candidates = Vec::new();
-            run.iter().map(|&row| self.answer(row, bar, &mut candidates)).collect::<Vec<_>>()
+            run.iter().map(|&row| self.answer(row, bar, limit, &mut candidates)).collect::<Vec<_>>()
         };
         on_threads(rows.chunks(64).collect(), threads, work).into_iter().flatten().collect()
     }

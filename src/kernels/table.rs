@@ -77,6 +77,12 @@ pub struct Answer<Entry = u32> {
     pub truncated: bool,
 }
 
+/// The most similar of what a document of `size` shingles matches, of equals the first.
+pub fn nearest<Entry>(size: u32, found: impl IntoIterator<Item = Found<Entry>>) -> Option<Found<Entry>> {
+    let score = |one: &Found<Entry>| one.agreement as f64 / (size as u64 + one.size as u64 - one.agreement as u64) as f64;
+    found.into_iter().reduce(|best, one| if score(&one) > score(&best) { one } else { best })
+}
+
 /// Append to a column, which grows by a quarter when it is full.
 pub fn push<T>(column: &mut Vec<T>, value: T) {
     if column.len() == column.capacity() {
@@ -349,7 +355,7 @@ impl Table {
     /// The entries that match a document, in order of entry.
     pub fn query(&self, row: Row, threshold: f64) -> Answer {
         self.prefetch(&row);
-        self.answer(row, Bar::new(threshold, self.slots), &mut Vec::new())
+        self.answer(row, Bar::new(threshold, self.slots), self.limit, &mut Vec::new())
     }
 
     /// Ask for all buckets of a document, which are wanted soon.
@@ -357,11 +363,11 @@ impl Table {
         self.bands.iter().zip(row.fingerprints).for_each(|(band, &f)| band.prefetch(f));
     }
 
-    fn answer(&self, row: Row, bar: Bar, candidates: &mut Vec<u32>) -> Answer {
+    fn answer(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Vec<u32>) -> Answer {
         if row.size == 0 {
             return Answer::default();
         }
-        let truncated = self.candidates(row.fingerprints.iter().copied(), self.limit, candidates);
+        let truncated = self.candidates(row.fingerprints.iter().copied(), limit, candidates);
         // A copy is found whatever a bounded look-up left out.
         candidates.extend(self.same_set(row).filter(|e| truncated && candidates.binary_search(e).is_err()));
         let mut found = Vec::new();
@@ -375,13 +381,23 @@ impl Table {
 
     /// Look many documents up.
     pub fn query_many(&self, rows: &[Row], threshold: f64, threads: usize) -> Vec<Answer> {
+        self.answers(rows, threshold, self.limit, threads)
+    }
+
+    /// Of all that each document matches, whatever the length of a bucket, the nearest.
+    pub fn nearest(&self, rows: &[Row], threshold: f64, threads: usize) -> Vec<Option<Found>> {
+        let answers = self.answers(rows, threshold, usize::MAX, threads);
+        rows.iter().zip(answers).map(|(row, answer)| nearest(row.size, answer.found)).collect()
+    }
+
+    fn answers(&self, rows: &[Row], threshold: f64, limit: usize, threads: usize) -> Vec<Answer> {
         let bar = Bar::new(threshold, self.slots);
         let work = |run: &[Row]| {
             let mut candidates = Vec::new();
             run.first().into_iter().for_each(|row| self.prefetch(row));
             let answer_one = |(i, &row): (usize, &Row)| {
                 run.get(i + 1).into_iter().for_each(|row| self.prefetch(row));
-                self.answer(row, bar, &mut candidates)
+                self.answer(row, bar, limit, &mut candidates)
             };
             run.iter().enumerate().map(answer_one).collect::<Vec<_>>()
         };

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neardup.banding import Banding
-    from neardup.dedup import Removed, Result, deduplicate
+    from neardup.dedup import deduplicate
     from neardup.errors import (
         CorruptIndexError,
         DuplicateIdError,
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
         NearDupError,
         ParameterError,
         RecallWarning,
+        ResumeWarning,
         UnknownDocumentError,
     )
     from neardup.index import Index
     from neardup.minhash import Estimate, MinHash, Signature, Signatures
+    from neardup.results import Removed, Result
     from neardup.shingling import Shingling
     from neardup.verify import Match, containment, jaccard
 
@@ -32,7 +34,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "banding": ["Banding"],
-    "dedup": ["Removed", "Result", "deduplicate"],
+    "dedup": ["deduplicate"],
     "errors": [
         "CorruptIndexError",
         "DuplicateIdError",
@@ -42,10 +44,12 @@ _HOMES = {
         "NearDupError",
         "ParameterError",
         "RecallWarning",
+        "ResumeWarning",
         "UnknownDocumentError",
     ],
     "index": ["Index"],
     "minhash": ["Estimate", "MinHash", "Signature", "Signatures"],
+    "results": ["Removed", "Result"],
     "shingling": ["Shingling"],
     "verify": ["Match", "containment", "jaccard"],
 }
@@ -67,6 +71,7 @@ __all__ = [
     "RecallWarning",
     "Removed",
     "Result",
+    "ResumeWarning",
     "Shingling",
     "Signature",
     "Signatures",

@@ -53,11 +53,13 @@ OUTPUT_HELP = "Write the result here, in the format of its name: .jsonl, .csv, .
 MAX_PAIRS_HELP = "The most that may be listed; m copies of a text make m (m - 1) / 2 pairs."
 
 Clusters = Enum("Clusters", {"witness": "witness", "components": "components"}, type=str)
+OnError = Enum("OnError", {"refuse": "raise", "skip": "skip"}, type=str)
 Tokens = Enum("Tokens", {"words": "words", "chars": "chars"}, type=str)
 ThresholdOption = Annotated[float, typer.Option("--threshold", "-t", help="Least Jaccard similarity of a match, above 0, at most 1.")]
 FailOption = Annotated[bool, typer.Option("--fail-on-duplicates", help="Exit with 1 when any are found.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors only.")]
 TokensOption = Annotated[Tokens, typer.Option(help="What shingles are made of.", rich_help_panel=FINE)]
+OnErrorOption = Annotated[OnError, typer.Option(help="skip leaves out lines of JSONL and CSV that cannot be read, and lists them.")]
 SizeOption = Annotated[int, typer.Option(help="Tokens in a shingle, 1 to 32.", rich_help_panel=FINE)]
 
 IndexArgument = Annotated[str, typer.Argument(metavar="INDEX", help="The folder of an index.")]
@@ -96,7 +98,8 @@ def complain(error: object) -> None:
     """Why the work ends, on standard error; of a very long reason its beginning and end."""
     text = str(error) or "out of memory"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        text = f"{error.strerror}; make room, or write elsewhere"
+        where = f" ({error.filename})" if error.filename else ""
+        text = f"{error.strerror}{where}; make room, or write elsewhere; temporary files go to TMPDIR"
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
@@ -127,11 +130,11 @@ def columnar(columns: dict[str, list[Any]]) -> pa.Table:
     """Columns as a table; ids are of one type in all of them."""
     import pyarrow as pa
 
-    from neardup import index
+    from neardup.ids import id_column
 
     n = len(columns["similarity"])
     naming = [name for name in columns if name not in SCORES]
-    ids = index.id_column([id for name in naming for id in columns[name]])
+    ids = id_column([id for name in naming for id in columns[name]])
     arrays = {name: pa.array(columns[name], pa.float64()) for name in columns if name in SCORES}
     arrays |= {name: ids[i * n : (i + 1) * n] for i, name in enumerate(naming)}
     return pa.table(arrays).select(list(columns))
@@ -200,6 +203,7 @@ class Job:
     glob: Annotated[str | None, typer.Option(metavar="PATTERN", help="Which files of folders, as '**/*.txt'.", show_default=False)] = None
     fail: FailOption = False
     quiet: QuietOption = False
+    on_error: OnErrorOption = OnError.refuse
     recall: Annotated[float, typer.Option(help="Probability that a pair exactly at the threshold is found.", rich_help_panel=FINE)] = 0.99
     tokens: TokensOption = Tokens.words
     size: SizeOption = 5
@@ -209,23 +213,24 @@ class Job:
 
     def check_output(self, *, folder: bool = False) -> None:
         """Refuse an output that could not be written: before the work, not after it."""
-        from neardup import files
+        from neardup import files, writing
 
         if self.output is None:
             return
         texts = folder and all(path != "-" and files.format_of(path)[0] == "text" for path in self.inputs)
-        files.check_output(self.output, texts=texts)
-        with suppress(typer.Abort), files.atomic_path(self.output) as part:
+        writing.check_output(self.output, texts=texts)
+        with suppress(typer.Abort), writing.atomic_path(self.output) as part:
             part.touch()
             raise typer.Abort
 
     def read(self, inputs: list[str], tell: Tell, *, named: bool = True) -> FileDocuments:
         """The documents of some files, none of which is the output; what had to be guessed is said."""
-        from neardup.files import FileDocuments, refuse_input
+        from neardup.files import FileDocuments
+        from neardup.writing import refuse_input
 
         if "-" not in inputs:  # a bar would disturb someone who types
             tell("opening")
-        corpus = FileDocuments(inputs, self.text if named else None, self.id if named else None, self.glob)
+        corpus = FileDocuments(inputs, self.text if named else None, self.id if named else None, self.glob, self.on_error.value)
         if self.output:
             refuse_input(self.output, corpus.files)
         for message in corpus.guessed:
@@ -266,10 +271,10 @@ class Job:
         if self.output is None or written:
             show(columns, title)
         else:
-            from neardup import files
+            from neardup import files, writing
 
             lines = files.format_of(self.output)[0] == "jsonl"
-            files.write_table(list(records(columns)) if lines else columnar(columns), self.output)
+            writing.write_table(list(records(columns)) if lines else columnar(columns), self.output)
         for line in (*said, *([f"written to {self.output}"] if self.output else [])):
             note(line, quiet=self.quiet)
         if self.fail and columns["similarity"]:
@@ -323,10 +328,28 @@ MemoryOption = Annotated[
 ]
 
 
+AgainstOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="OLD", help="An index, file or folder: what duplicates a document there is removed. May be repeated.", show_default=False
+    ),
+]
+AppendOption = Annotated[bool, typer.Option("--append", help="Add the kept documents to the index of --against, made if need be.")]
+FrequentOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE", help="Leave out shingles that more than this share of documents have.", show_default=False, rich_help_panel=FINE
+    ),
+]
+DryOption = Annotated[bool, typer.Option("--dry-run", help="Only say what it would take, from the first 20,000 documents.")]
+
+
 def keeping(keep: str) -> Any:
     """What --keep means to the library."""
-    column, _, preferred = keep.partition("=")
-    return {column: preferred.split(",")} if preferred else keep
+    column, named, preferred = keep.partition("=")
+    if named and not (column and preferred):
+        raise ParameterError(f"--keep is {keep!r}; name a column and its values, the preferred first: source=Reuters,AP")
+    return {column: preferred.split(",")} if named else keep
 
 
 @command
@@ -338,29 +361,43 @@ def dedup(
     evidence: EvidenceOption = None,
     clusters: ClustersOption = Clusters.witness,
     exact: ExactOption = False,
+    against: AgainstOption = None,
+    append: AppendOption = False,
+    drop_frequent: FrequentOption = None,
+    dry_run: DryOption = False,
     memory_limit: MemoryOption = None,
 ) -> None:
     """Keep one document of each group of near-duplicates; say of every other which kept one it duplicates.
 
-    OUT gets the kept documents with all their columns; a new folder gets copies of the text files that are kept.
+    OUT gets the kept documents with all their columns; a new folder gets copies of the text files that are kept. What takes
+    long is kept meanwhile in a folder OUT.work: after an interruption the same command goes on from there.
 
     Examples:
       neardup dedup news.jsonl -o clean.jsonl
       neardup dedup jan.parquet feb.parquet -o clean.parquet --keep longest
       neardup dedup news.jsonl -o marked.jsonl --annotate --evidence pairs.parquet
+      neardup dedup feb.jsonl -o feb-clean.jsonl --against archive.neardup --append
       zcat pages.jsonl.gz | neardup dedup - --threshold 0.9 > removed.jsonl
     """
-    from neardup import files
+    from neardup import writing
+    from neardup.dedup import estimate
 
     if annotate and job.output is None:
         raise ParameterError("--annotate says what is written, and there is no output; name one: -o marked.jsonl")
     with progress(quiet=job.quiet) as tell:
         job.check_output(folder=not annotate)
         if evidence is not None:
-            files.check_output(evidence)
+            writing.check_output(evidence)
+            if job.output is not None and Path(evidence).absolute() == Path(job.output).absolute():
+                raise ParameterError(f"--evidence and the output are both {evidence}; name two files")
         minhash, corpus = job.minhash(), job.read(job.inputs, tell)
         if evidence is not None:
-            files.refuse_input(evidence, corpus.files)
+            writing.refuse_input(evidence, corpus.files)
+        if dry_run:
+            tell("sampling")
+            foretell(estimate(corpus, job.threshold, recall=job.recall, minhash=minhash, memory_limit=memory_limit, threads=job.threads))
+            return
+        work = Path(f"{job.output.rstrip('/')}.work") if job.output and all(file.place for file in corpus.files) else None
         result = neardup.deduplicate(
             corpus,
             job.threshold,
@@ -368,6 +405,10 @@ def dedup(
             order=order,
             clusters=clusters.value,
             exact=exact,
+            against=None if against is None else against[0] if append and len(against) == 1 else against,
+            append=append,
+            drop_frequent=drop_frequent,
+            work=work,
             memory_limit=memory_limit,
             recall=job.recall,
             minhash=minhash,
@@ -376,17 +417,37 @@ def dedup(
         )
         tell("writing")
         if evidence is not None:
-            files.write_table(result.pairs, evidence)
+            writing.write_table(result.pairs, evidence)
         if job.output is not None:
             result.write(job.output, annotate=annotate)
-    columns = {name: [getattr(removed, name) for removed in result.removed] for name in ("id", "witness", "similarity")}
+        result.finish()
+    for why in result.skipped[:ROWS]:
+        note(f"skipped: {why}", quiet=job.quiet)
+    if len(result.skipped) > ROWS:
+        note(f"skipped: ... and {len(result.skipped) - ROWS:,} more", quiet=job.quiet)
+    names = ("id", "witness", "similarity") if against is None else ("id", "witness", "against", "similarity")
+    columns = {name: [getattr(removed, name) for removed in result.removed] for name in names}
     job.finish(columns, "Removed, each with the kept document that it duplicates", account(result.summary()), written=True)
+
+
+def foretell(estimate: Any) -> None:
+    """What a job would take, as one line of JSON or in words."""
+    if not sys.stdout.isatty():
+        emit([estimate._asdict()])
+        return
+    seconds = f"{estimate.seconds:,.0f} s" if estimate.seconds >= 10 else f"{estimate.seconds:.1f} s"
+    megabytes = f"{estimate.memory / 1e6:,.0f} MB of memory and {estimate.disk / 1e6:,.0f} MB of temporary files"
+    print(f"{count(estimate.documents, 'document')}: about {seconds}, {megabytes}, learnt from the first {estimate.sampled:,}")  # noqa: T201
 
 
 def account(counted: dict[str, Any]) -> Iterator[str]:
     """What a deduplication came to, in words."""
     copies = f" ({counted['copies']:,} exact)" if counted["copies"] else ""
     yield f"{count(counted['documents'], 'document')}: {counted['kept']:,} kept, {counted['removed']:,} removed{copies}"
+    if counted["against"]:
+        yield f"{count(counted['against'], 'document')} removed for older ones"
+    if counted["skipped"]:
+        yield f"{count(counted['skipped'], 'line')} skipped, which could not be read"
     if counted["without_shingles"]:
         yield f"{count(counted['without_shingles'], 'document')} without a single word: kept, since they duplicate nothing"
     if counted["heavy_buckets"]:

@@ -25,7 +25,8 @@ class Decisions:
     Attributes
     ----------
     witness
-        The place of the kept document that a removed one duplicates, int64[n]; -1 for kept documents.
+        The place of the kept document that a removed one duplicates, int64[n]; -1 for kept documents. From n on the places of
+        documents of an older corpus.
     similarity
         The similarity to the witness, float64[n]; 0 for kept documents.
     """
@@ -35,10 +36,15 @@ class Decisions:
 
     @classmethod
     def of(cls, sets: Sets, witness: PlaceArray, similarity: FloatArray) -> Decisions:
-        """The decisions on documents from those on their shingle sets: the other documents of a kept set are its copies."""
-        founders = np.append(sets.place, -1)  # the last is that of documents without shingles
+        """The decisions on documents from those on their m shingle sets: the other documents of a kept set are its copies.
+
+        A witness from m on is a document of an older corpus.
+        """
+        n, m = len(sets.number), len(sets)
+        outside = np.arange(n, n + max(0, int(witness.max(initial=0)) - m + 1))
+        founders = np.concatenate((sets.place, outside, [-1]))  # the last is that of documents without shingles
         kept = np.append(witness < 0, True)[sets.number]
-        removed = kept & (founders[sets.number] != np.arange(len(sets.number))) & (sets.number >= 0)
+        removed = kept & (founders[sets.number] != np.arange(n)) & (sets.number >= 0)
         places = np.where(kept, np.where(removed, founders[sets.number], -1), founders[np.append(witness, -1)[sets.number]])
         scores = np.where(kept, removed.astype(np.float64), np.append(similarity, 0.0)[sets.number])
         return cls(places, scores)
@@ -63,16 +69,18 @@ class Decisions:
         return [[int(k), *map(int, group)] for k, group in zip(kept, groups, strict=True)] if len(kept) else []
 
 
-def first_kept(sets: int, edges: Edges) -> Mask:
-    """Which of some sets are kept, in order of number: bool[sets].
+def first_kept(barred: Mask, edges: Edges) -> Mask:
+    """Which of some sets are kept, in order of number: bool[sets]; none that is barred, which bars no other.
 
     Examples
     --------
     >>> chain = Edges(np.array([0, 1, 2], np.uint32), np.array([1, 2, 3], np.uint32), np.array([0.8, 0.8, 0.8]))
-    >>> first_kept(4, chain).tolist()
-    [True, False, True, False]
+    >>> first_kept(np.zeros(4, bool), chain).tolist(), first_kept(np.array([True, False, False, False]), chain).tolist()
+    ([True, False, True, False], [False, True, False, True])
     """
-    return _kernels.first_independent_set(sets, edges.earlier, edges.later)
+    if barred.any():
+        edges = edges.where(~(barred[edges.earlier] | barred[edges.later]))
+    return _kernels.first_independent_set(len(barred), edges.earlier, edges.later) & ~barred
 
 
 def choose_witnesses(kept: Mask, edges: Edges) -> tuple[PlaceArray, FloatArray]:

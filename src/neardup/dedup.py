@@ -3,248 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from time import perf_counter
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from neardup import documents
+from neardup import _kernels, documents
 from neardup.banding import Banding
-from neardup.clusters import Decisions, choose_witnesses, component_witnesses, first_kept
-from neardup.errors import ParameterError, check_fraction, check_integer, one_of
-from neardup.index import HeavyBucket, id_column, resolve
-from neardup.joins import Edges, Heavy, Join, Sets, Signed
-from neardup.minhash import MinHash, number_of_threads
+from neardup.clusters import first_kept
+from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_integer, one_of
+from neardup.frequent import flat_hashes, frequent_shingles, without
+from neardup.ids import Id, PackedIds, check_ids
+from neardup.index import Index, resolve
+from neardup.joins import Edges, Join, Mask, Sets, Signed
+from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.ranking import Keep, Ranking
-from neardup.shingling import Shingling, sorted_distinct
+from neardup.results import Older, Result, decide, outcome
+from neardup.shingling import Shingling
 from neardup.spool import memory_bytes
-from neardup.stores import Id, StoreBatch
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from neardup.stores import StoreBatch
+from neardup.verify import similarity
+from neardup.work import KEPT, Work
 
 #: Told what is being done, how much of it is done, and of how much if that is known.
 Progress = Callable[[str, int, "int | None"], None]
+#: Signs the texts of a batch.
+Sign = Callable[[Any], Signatures]
 
 #: Comparisons a set, on average, beyond which sets that no other precedes are decided before the rest.
 CROWDED = 64
 #: The most pairs that ``pairs="all"`` lists unless told otherwise.
 MAX_PAIRS = 10_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """A document that was removed.
-
-    Attributes
-    ----------
-    id
-        Its id.
-    witness
-        The id of the kept document that it duplicates.
-    similarity
-        Their Jaccard similarity, at or above the threshold.
-
-    Examples
-    --------
-    >>> Removed("b", witness="a", similarity=0.9)
-    Removed(id='b', witness='a', similarity=0.9)
-    """
-
-    id: Id
-    witness: Id
-    similarity: float
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What :func:`deduplicate` decided.
-
-    Examples
-    --------
-    >>> result = deduplicate(["one two three four five six", "One, two, three, four, five, six!", "seven"])
-    >>> result
-    <Result: 3 documents, 2 kept, 1 removed at threshold 0.8>
-    >>> result.kept, result.removed
-    ([0, 2], [Removed(id=1, witness=0, similarity=1.0)])
-    >>> result.clusters
-    [[0, 1]]
-    >>> result.pairs.to_pylist()
-    [{'a': 0, 'b': 1, 'similarity': 1.0}]
-    """
-
-    threshold: float
-    minhash: MinHash
-    banding: Banding
-    ids: Sequence[Id] = field(repr=False)
-    decisions: Decisions = field(repr=False)
-    counters: dict[str, int] = field(repr=False)
-    _documents: documents.Documents = field(repr=False)
-    _join: Join = field(repr=False)
-    _edges: Edges = field(repr=False)
-    _heavy: list[Heavy] = field(repr=False)
-    _exact: bool = field(repr=False)
-    _every: bool = field(repr=False)
-    _components: bool = field(repr=False)
-
-    def __repr__(self) -> str:
-        removed = self.counters["removed"]
-        return f"<Result: {len(self.ids):,} documents, {len(self.ids) - removed:,} kept, {removed:,} removed at threshold {self.threshold}>"
-
-    @cached_property
-    def kept(self) -> list[Id]:
-        """The ids of the kept documents, in input order."""
-        return [self.ids[i] for i in np.flatnonzero(self.decisions.kept).tolist()]
-
-    @cached_property
-    def removed(self) -> list[Removed]:
-        """The removed documents in input order, each with its witness and their similarity."""
-        witness, score = self.decisions.witness.tolist(), self.decisions.similarity.tolist()
-        return [Removed(self.ids[i], self.ids[witness[i]], score[i]) for i in range(len(witness)) if witness[i] >= 0]
-
-    @cached_property
-    def clusters(self) -> list[list[Id]]:
-        """The groups of two or more documents: the kept one first, then those that were removed for it."""
-        return [[self.ids[i] for i in cluster] for cluster in self.decisions.clusters()]
-
-    @cached_property
-    def pairs(self) -> pa.Table:
-        """Verified pairs: columns ``a`` and ``b`` (a before b in the input) and ``similarity``, sorted by place.
-
-        The edges that decided, each removed document with every kept one that it matches; with ``pairs="all"`` every pair
-        of distinct shingle sets, and each copy with the first of its set.
-        """
-        import pyarrow as pa
-
-        a, b, scores = self._every_pair() if self._every or self._components else self._deciding_pairs()
-        first, second = np.minimum(a, b), np.maximum(a, b)
-        order = np.lexsort((second, first))
-        ids = id_column([self.ids[i] for column in (first, second) for i in column[order].tolist()])
-        return pa.table({"a": ids[: len(order)], "b": ids[len(order) :], "similarity": pa.array(scores[order], pa.float64())})
-
-    def _every_pair(self) -> tuple[Any, Any, Any]:
-        number, edges = self._join.sets.number, self._edges
-        shingled = np.flatnonzero(number >= 0)
-        _, first = np.unique(number[shingled], return_index=True)
-        place = shingled[first]  # of each set's first document in the input
-        copies = np.setdiff1d(shingled, place)
-        a = np.concatenate((place[edges.earlier], place[number[copies]]))
-        return a, np.concatenate((place[edges.later], copies)), np.concatenate((edges.similarity, np.ones(len(copies))))
-
-    def _deciding_pairs(self) -> tuple[Any, Any, Any]:
-        number, place, edges = self._join.sets.number, self._join.sets.place, self._edges
-        kept = self.decisions.kept[place]
-        edges = edges.where(kept[edges.earlier] != kept[edges.later])
-        keeper = np.where(kept[edges.earlier], edges.earlier, edges.later)
-        removed = np.where(kept[edges.earlier], edges.later, edges.earlier)
-        members = np.argsort(number, kind="stable")
-        starts = np.searchsorted(number[members], np.arange(len(place) + 1))
-        many = np.diff(starts)[removed]  # every document of a removed set matches what the set matches
-        ends = np.cumsum(many)
-        documents = members[np.repeat(starts[removed] - ends + many, many) + np.arange(int(many.sum()))]
-        copies = np.flatnonzero((self.decisions.similarity == 1.0) & (self.decisions.witness >= 0))
-        columns = (documents, copies), (np.repeat(place[keeper], many), self.decisions.witness[copies])
-        scores = np.concatenate((np.repeat(edges.similarity, many), np.ones(len(copies))))
-        return np.concatenate(columns[0]), np.concatenate(columns[1]), scores
-
-    @cached_property
-    def heavy_buckets(self) -> list[HeavyBucket]:
-        """The buckets that more than 128 shingle sets fall into, the longest first: boilerplate, templates."""
-        place = self._join.sets.place
-        return [HeavyBucket(band, members, self.ids[int(place[example])]) for band, members, example in self._heavy]
-
-    def annotations(self) -> pa.Table:
-        """What became of every document, in input order: ``id``, ``cluster``, ``kept``, ``witness``, ``similarity``.
-
-        The cluster is named by its kept document; kept documents have no witness.
-
-        Examples
-        --------
-        >>> deduplicate(["one two", "One, two!", "three"]).annotations().to_pylist()[1]
-        {'id': 1, 'cluster': 0, 'kept': False, 'witness': 0, 'similarity': 1.0}
-        """
-        import pyarrow as pa
-
-        n, witness = len(self.ids), self.decisions.witness
-        kept = self.decisions.kept
-        ids = id_column(self.ids) if n else pa.array([], pa.int64())
-        none = pa.array(kept)
-        named = ids.take(pa.array(np.where(kept, np.arange(n), witness)))
-        columns = ids, named, none, pa.compute.if_else(none, None, named), pa.array(self.decisions.similarity, mask=kept)
-        return pa.table(dict(zip(("id", "cluster", "kept", "witness", "similarity"), columns, strict=True)))
-
-    def rethreshold(self, threshold: float) -> Result:
-        """Decide again at a higher threshold, from the pairs that were found, without reading anything.
-
-        Raises
-        ------
-        ParameterError
-            If the threshold is lower than that of this result, or not all pairs were asked for.
-
-        Examples
-        --------
-        >>> texts = ["a b c d e f g h i j", "a b c d e f g h i k", "a b c d e f g h i k"]
-        >>> result = deduplicate(texts, threshold=0.5, pairs="all")
-        >>> result.kept, result.rethreshold(0.9).kept
-        ([0], [0, 1])
-        """
-        check_fraction("threshold", threshold, one=True)
-        if threshold < self.threshold:
-            raise ParameterError(f"threshold is {threshold}, and below {self.threshold} no pairs were looked for; deduplicate again")
-        if not self._every:
-            raise ParameterError("the pairs of this result are those that decided; deduplicate with pairs='all' to try other thresholds")
-        edges = self._edges.where(self._edges.similarity >= threshold)
-        witnessed = _witnesses(self._join, edges, components=self._components)
-        decisions = Decisions.of(self._join.sets, *witnessed)
-        counters = {**self.counters, **_outcome(decisions)}
-        return replace(self, threshold=float(threshold), decisions=decisions, counters=counters, _edges=edges)
-
-    def summary(self) -> dict[str, Any]:
-        """What was counted, and with which parameters.
-
-        Examples
-        --------
-        >>> summary = deduplicate(["a b c d e f", "A B C D E F", ""]).summary()
-        >>> summary["documents"], summary["kept"], summary["removed"], summary["copies"], summary["without_shingles"]
-        (3, 2, 1, 1, 1)
-        """
-        shingling = self.minhash.shingling
-        removed = self.decisions.similarity[self.decisions.witness >= 0]
-        return {
-            **self.counters,
-            "weakest": float(removed.min()) if len(removed) else None,
-            "threshold": self.threshold,
-            "exact": self._exact,
-            "recall": 1.0 if self._exact else float(self.banding.probability(self.threshold)),
-            "bands": self.banding.bands,
-            "rows": self.banding.rows,
-            "num_perm": self.minhash.num_perm,
-            "scheme": self.minhash.scheme,
-            "tokens": shingling.tokens if isinstance(shingling.tokens, str) else getattr(shingling.tokens, "__qualname__", "callable"),
-            "size": shingling.size,
-        }
-
-    def write(self, path: str | os.PathLike[str], *, annotate: bool = False) -> None:
-        """Write the kept documents, in input order with all their columns, in the format of the path's name.
-
-        Parameters
-        ----------
-        path
-            Where to.
-        annotate
-            Write all documents, with the columns ``cluster``, ``kept``, ``witness`` and ``similarity`` of :meth:`annotations`.
-
-        Raises
-        ------
-        ParameterError
-            If the format is unknown, the path is one of the inputs, or a column of that name is there already.
-        """
-        if annotate:
-            self._documents.write(path, np.ones(len(self.ids), bool), self.annotations().drop_columns(["id"]))
-        else:
-            self._documents.write(path, self.decisions.kept)
+#: Documents that are added to an index, or looked up, at a time.
+APPENDED = 1 << 16
+#: Documents of which :func:`estimate` learns what the others will take.
+SAMPLED = 20_000
+#: What a process takes before it has read anything, and what a comparison takes: bytes, seconds.
+PROCESS, COMPARISON = 150 << 20, 1e-7
 
 
 def deduplicate(
@@ -263,6 +60,11 @@ def deduplicate(
     banding: Banding | None = None,
     pairs: Literal["decisions", "all"] = "decisions",
     max_pairs: int = MAX_PAIRS,
+    against: Any = None,
+    append: bool = False,
+    drop_frequent: float | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
+    work: str | os.PathLike[str] | None = None,
     memory_limit: int | str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -300,6 +102,23 @@ def deduplicate(
         :meth:`Result.rethreshold` can decide again.
     max_pairs
         The most that ``"all"`` may be.
+    against
+        What is older: an :class:`neardup.Index`, the path of one, of a file or of a folder, or a list of such. What matches an
+        older document is removed for it; of equally similar ones that of the first in the list is named.
+    append
+        Add the kept documents to ``against``, one index on disk, which is made if it is not there. Runs over one part after
+        another then come to what one run over all of them would. The same run again, after an interruption, does no harm.
+    drop_frequent
+        Leave out the shingles that more than this share of the documents have, above 0 and below 1: boilerplate. Similarity is
+        then that of the rest: documents that differ in boilerplate alone are copies, what is nothing else is kept. Reads the
+        corpus three times.
+    on_error
+        What becomes of a line of JSONL or a row of CSV that cannot be read: ``"raise"``, or ``"skip"`` it and list it in
+        ``result.skipped``.
+    work
+        A folder where what is done is kept, once it is more than a second's work, so that the same call goes on after an
+        interruption. It is for files: when one of them or a parameter has changed, all is done anew.
+        :meth:`Result.finish` deletes it.
     memory_limit
         About the most memory that the job takes beside its ids and results, in bytes or as ``"3GB"``; by default half of what
         the machine or its control group allows. What does not fit goes to temporary files, below TMPDIR.
@@ -316,6 +135,8 @@ def deduplicate(
     ------
     ParameterError
         If a parameter is out of range, or there are more than ``max_pairs`` pairs.
+    IncompatibleError
+        If the index of ``against`` has other parameters.
     InputError
         If the source cannot be read, or what ranks documents has no order.
     TypeError
@@ -323,8 +144,8 @@ def deduplicate(
 
     Notes
     -----
-    The answer is the same for any number of threads. A document without a single word has no shingle: it is kept, and
-    counted apart.
+    The answer is the same for any number of threads, any memory limit, and however often the
+    work was interrupted. A document without a single word has no shingle: it is kept, and counted apart.
 
     Examples
     --------
@@ -333,105 +154,391 @@ def deduplicate(
     [0, 2]
     """
     minhash, banding = resolve(shingling, minhash, banding, threshold, recall)
-    choices = ("clusters", clusters, ("witness", "components")), ("pairs", pairs, ("decisions", "all"))
-    for name, value, known in choices:
-        if not one_of(value, *known):
-            raise ParameterError(f"{name} is {value!r}; it is one of {', '.join(map(repr, known))}")
+    known = (
+        ("clusters", clusters, ("witness", "components")),
+        ("pairs", pairs, ("decisions", "all")),
+        ("on_error", on_error, ("raise", "skip")),
+    )
+    for name, value, choices in known:
+        if not one_of(value, *choices):
+            raise ParameterError(f"{name} is {value!r}; it is one of {', '.join(map(repr, choices))}")
     check_integer("max_pairs", max_pairs, 1, 2**62)
     if exact and threshold < 0.5:
         raise ParameterError(f"threshold is {threshold}; exact=True is for 0.5 and above, below it use bands: Banding.for_threshold")
+    every, components = pairs == "all", clusters == "components"
     ranking = Ranking(keep, order)
     workers, limit = number_of_threads(threads), memory_bytes(memory_limit)
     tell = progress or (lambda _stage, _done, _total: None)
-    corpus = documents.read(source, text=text, id=id)
-    signed = Signed(banding.bands, limit)
-    ids, counts = _sign(corpus, minhash, banding, ranking, signed, workers, tell)
-    if exact and 2 * signed.evidence.nbytes > limit:
-        raise ParameterError(
-            f"exact=True takes the {signed.evidence.nbytes:,} bytes of all shingle hashes into memory, twice; memory_limit is {limit:,}; "
-            "raise it, or find with a recall close to 1"
-        )
-    sets = Sets.of(signed, ranking.places(ids), workers)
-    join = Join(sets, threshold, workers, exact=exact)
-    every, components = pairs == "all", clusters == "components"
-    edges = _all_edges(join, tell) if every or components or exact else _deciding_edges(join, tell)
-    shingled = int((sets.number >= 0).sum())
-    if every and len(edges.later) + shingled - len(sets) > max_pairs:
-        found = len(edges.later) + shingled - len(sets)
-        raise ParameterError(f"{found:,} pairs, more than max_pairs={max_pairs:,}; raise the threshold or max_pairs")
-    decisions = Decisions.of(sets, *_witnesses(join, edges, components=components))
+    corpus = documents.read(source, text=text, id=id, on_error=on_error)
+    _check_against(corpus, against, ranking, append=append, components=components, dropping=drop_frequent is not None)
+    with ExitStack() as opened:
+        older = Against(against, Parameters(threshold, minhash, banding, workers), opened, append=append, text=text, id=id)
+        job = dict(
+            version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=threshold, text=text, id=id, keep=repr(keep), order=order,
+            clusters=clusters, exact=exact, pairs=pairs, drop_frequent=drop_frequent, on_error=on_error, against=older.state(),
+        )  # fmt: skip
+        signed = Signed(banding.bands, _work(limit, work, corpus, job, ranking))
+        older.keep_in(signed.work)
+        sign = _signing(corpus, minhash, drop_frequent, workers, tell)
+        ids, lengths = _sign(corpus, sign, banding, ranking, signed, older, workers, tell)
+        if exact and 2 * signed.evidence.nbytes > limit:
+            raise ParameterError(
+                f"exact=True takes the {signed.evidence.nbytes:,} bytes of all shingle hashes into memory, twice; memory_limit is {limit:,}; "
+                "raise it, or find with a recall close to 1"
+            )
+        sets = Sets.of(signed, ranking.places(ids, lengths), workers)
+        join = Join(sets, threshold, workers, exact=exact)
+        matched = older.matches(sets)
+        shingled = int((sets.number >= 0).sum())
+        copies = shingled - len(sets)
+        most = max_pairs - copies if every else None
+        barred = None if every or components or exact else matched.barred(threshold)
+        edges = _all_edges(join, tell, most) if barred is None else _deciding_edges(join, barred, tell)
+        decisions = decide(join, edges, matched, threshold, components=components)
+        if append:
+            older.add(ids, signed, np.flatnonzero(decisions.kept), tell)
     heavy = join.heavy()
     counters = {
         "documents": len(ids),
-        **_outcome(decisions),
-        "copies": shingled - len(sets),
-        "without_shingles": int((counts == 0).sum()),
-        "short": int(((counts > 0) & (counts <= minhash.shingling.size)).sum()),
+        **outcome(decisions),
+        "copies": copies,
+        "against": int((decisions.witness >= len(ids)).sum()),
+        "without_shingles": len(ids) - shingled,
+        "short": int(((signed.sizes > 0) & (signed.sizes <= minhash.shingling.size)).sum()),
+        "skipped": len(corpus.skipped),
         "heavy_buckets": len(heavy),
     }
-    return Result(float(threshold), minhash, banding, ids, decisions, counters, corpus, join, edges, heavy, exact, every, components)
+    return Result(
+        float(threshold), minhash, banding, ids, decisions, counters, corpus, join, edges, matched, heavy, exact, every, components
+    )
 
 
-def _outcome(decisions: Decisions) -> dict[str, int]:
-    return {
-        "kept": int(decisions.kept.sum()),
-        "removed": int((~decisions.kept).sum()),
-        "clusters": len(sorted_distinct(decisions.witness[decisions.witness >= 0])),
-    }
+#: The formulas that unfinished work depends on.
+FORMULAS = "words-v1 lattice-v1 1"
+
+
+def _check_against(corpus: documents.Documents, against: Any, ranking: Ranking, *, append: bool, components: bool, dropping: bool) -> None:
+    """Refuse what would not come to the answer of one run over everything."""
+    if against is not None and components:
+        raise ParameterError("clusters is 'components', and older documents are not matched with each other; with against= use 'witness'")
+    if against is not None and dropping:
+        raise ParameterError("drop_frequent depends on the corpus, and those of against= have their own; leave one of them out")
+    if not append:
+        return
+    if against is None or isinstance(against, list | tuple):
+        raise ParameterError(f"append is True and against is {against!r}; name the one index to which kept documents are added")
+    if ranking.keep != "first" or ranking.order is not None:
+        given = f"keep is {ranking.keep!r}" if ranking.keep != "first" else f"order is {ranking.order!r}"
+        raise ParameterError(
+            f"{given}, but what is in the index stays there whatever comes later; append=True goes with keep='first' alone"
+        )
+    if corpus.positional:
+        raise ParameterError("append=True needs ids that differ from run to run, and these are positions; name a column of ids: id= (--id)")
+
+
+def _work(limit: int, path: str | os.PathLike[str] | None, corpus: documents.Documents, job: dict[str, Any], ranking: Ranking) -> Work:
+    if path is None:
+        return Work(limit)
+    from pathlib import Path
+
+    if callable(ranking.keep) or "function" in job["minhash"]:
+        raise ParameterError("work is for a job that can be compared with the interrupted one, and a function cannot; leave it out")
+    return Work(limit, Path(path), {**job, "inputs": corpus.state()})
+
+
+def _signing(corpus: documents.Documents, minhash: MinHash, share: float | None, threads: int, tell: Progress) -> Sign:
+    """What signs a batch: all its shingles, or those that are not frequent."""
+    if share is None:
+        return lambda texts: minhash.sign_many(texts, threads=threads, hashes=True)
+
+    def texts() -> Iterator[list[str]]:
+        n = 0
+        for batch in corpus.batches():
+            yield documents.strings(batch.texts)
+            n += len(batch.ids)
+            tell("counting shingles", n, corpus.total)
+
+    frequent = frequent_shingles(texts, minhash.shingling, share)
+
+    def sign(texts: Any) -> Signatures:
+        hashes, offsets = without(frequent, *flat_hashes(minhash.shingling, documents.strings(texts)))
+        return minhash.sign_hashes_many(hashes, offsets, threads=threads, hashes=True)
+
+    return sign
 
 
 def _sign(
-    corpus: documents.Documents, minhash: MinHash, banding: Banding, ranking: Ranking, signed: Signed, threads: int, tell: Progress
-) -> tuple[Sequence[Id], Any]:
-    """Sign a corpus; its ids, and how many shingles each document has."""
-    ids: list[Id] = []
-    n = 0
-    counts: list[Any] = [np.empty(0, np.uint64)]
-    for batch in corpus.batches(columns=ranking.columns):
-        signatures = minhash.sign_many(batch.texts, threads=threads, hashes=True)
-        n += len(batch.ids)
-        if not corpus.positional:
-            ids += batch.ids
-        ranking.add(batch.ids, lambda texts=batch.texts: documents.strings(texts), batch.lengths, batch.columns)  # type: ignore[misc]
-        counts.append(signatures.counts)
-        signed.append(StoreBatch.of(signatures, banding, threads))
-        tell("signing", n, corpus.total)
+    corpus: documents.Documents,
+    sign: Sign,
+    banding: Banding,
+    ranking: Ranking,
+    signed: Signed,
+    older: Against,
+    threads: int,
+    tell: Progress,
+) -> tuple[range | PackedIds, Any]:
+    """Sign what is not signed yet; the ids of all documents and, where they rank them, their lengths."""
+    work = signed.work
+    id_bytes, id_ends, lengths = work.column("ids", np.uint8), work.column("id-ends", np.uint64), work.column("lengths", np.int64)
+    done = work.done("signing")
+    n = already = done.get("documents", 0)
+    if not done.get("whole") or ranking.reads or corpus.skips:
+        n = 0
+        for batch in corpus.batches(columns=ranking.columns):
+            ranking.add(batch.ids, lambda texts=batch.texts: documents.strings(texts), batch.columns)  # type: ignore[misc]
+            n += len(batch.ids)
+            if n > already:  # parts end where batches do
+                rows = StoreBatch.of(sign(batch.texts), banding, threads)
+                signed.append(rows)
+                older.look_up(n - len(batch.ids), batch.ids, rows)
+                if not corpus.positional:
+                    data, ends = _kernels.pack_ids(batch.ids)
+                    id_ends.append(ends + np.uint64(id_bytes.nbytes))
+                    id_bytes.append(data)
+                if ranking.keep == "longest":
+                    lengths.append(batch.lengths)
+                work.publish("signing", documents=n)
+            tell("signing", n, corpus.total)
+        work.publish("signing", documents=n, whole=True)
     signed.close()
-    return range(n) if corpus.positional else ids, np.concatenate(counts)
+    return range(n) if corpus.positional else PackedIds(id_bytes.array(), id_ends.array()), lengths.array()
 
 
-def _all_edges(join: Join, tell: Progress) -> Edges:
+def _all_edges(join: Join, tell: Progress, most: int | None = None) -> Edges:
+    def told(done: int, total: int, found: int) -> None:
+        if most is not None and found > most:
+            room = max(0, most)
+            raise ParameterError(
+                f"{found:,} pairs and more, beside copies; max_pairs leaves room for {room:,}: raise the threshold or max_pairs"
+            )
+        tell("pairing", done, total)
+
     every = np.ones(len(join.sets), bool)
-    return join.edges(every, every, lambda done, total: tell("pairing", done, total))
+    told(0, len(join.sets), 0)
+    return join.edges(every, every, told)
 
 
-def _deciding_edges(join: Join, tell: Progress) -> Edges:
+def _deciding_edges(join: Join, barred: Mask, tell: Progress) -> Edges:
     """The matches that decide: those of all sets, or where sets crowd together only those of what is kept.
 
-    What shares no bucket with a set before it is kept; what matches such a one is not, and is compared with no more of
-    the crowd. That is done again with what is left, as long as it saves comparisons.
+    What shares no bucket with a set before it is kept, if it is not barred; what matches such a one is not, and is compared
+    with no more of the crowd. That is done again with what is left, as long as it saves comparisons.
     """
-    undecided = np.ones(len(join.sets), bool)
-    kept = np.zeros(len(join.sets), bool)
-    comparisons = join.comparisons(undecided)
+    comparisons = join.comparisons(np.ones(len(join.sets), bool))
     if comparisons <= CROWDED * len(join.sets):
         return _all_edges(join, tell)
-    saved = True
+    undecided = ~barred
+    kept = np.zeros(len(join.sets), bool)
+    comparisons = join.comparisons(undecided)
+    saved = comparisons > CROWDED * int(undecided.sum())
     while saved:
         ahead = undecided & ~join.preceded(undecided)
         kept |= ahead
         undecided &= ~ahead
-        found = join.edges(ahead, undecided, lambda done, total: tell("deciding crowds", done, total))
+        found = join.edges(ahead, undecided, lambda done, total, _: tell("deciding crowds", done, total))
         undecided[found.later] = False
         left = join.comparisons(undecided)
         saved = left < 0.9 * comparisons and left > CROWDED * int(undecided.sum())
         comparisons = left
-    rest = join.edges(undecided, undecided, lambda done, total: tell("deciding", done, total))
-    kept |= undecided & first_kept(len(join.sets), rest)
-    return join.edges(kept, ~kept, lambda done, total: tell("finding witnesses", done, total))
+    rest = join.edges(undecided, undecided, lambda done, total, _: tell("deciding", done, total))
+    kept |= undecided & first_kept(~undecided, rest)
+    return join.edges(kept, ~kept, lambda done, total, _: tell("finding witnesses", done, total))
 
 
-def _witnesses(join: Join, edges: Edges, *, components: bool) -> tuple[Any, Any]:
-    if components:
-        return component_witnesses(join.sets, edges, join.threads)
-    return choose_witnesses(first_kept(len(join.sets), edges), edges)
+# ---- against older corpora -------------------------------------------------------------------------------------------------
+
+
+class Parameters(NamedTuple):
+    """What documents must have in common to be compared."""
+
+    threshold: float
+    minhash: MinHash
+    banding: Banding
+    threads: int
+
+
+class Against:
+    """Older corpora, and what documents of the new one match in them.
+
+    An index is looked up as it is; files are put into one that lasts as long as the job.
+    """
+
+    def __init__(
+        self, given: Any, parameters: Parameters, opened: ExitStack, *, append: bool, text: str | None = None, id: str | None = None
+    ) -> None:
+        self.parameters = parameters
+        self._append = append
+        sources = [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
+        self._columns = text, id
+        self.names = [repr(one) if isinstance(one, Index) else os.fspath(one) for one in sources if self._fits(one)]
+        self.indexes = [self._opened(one, opened) for one in sources]
+        for name, index in zip(self.names, self.indexes, strict=True):
+            self._check(name, index)
+
+    @staticmethod
+    def _fits(source: Any) -> bool:
+        if not isinstance(source, Index | str | os.PathLike):
+            raise TypeError(
+                f"against is a {type(source).__name__}; it is a neardup.Index, the path of an index, file or folder, or a list of these"
+            )
+        return True
+
+    def _opened(self, source: Any, opened: ExitStack) -> Index:
+        if isinstance(source, Index):
+            return source
+        from pathlib import Path
+
+        threshold, minhash, banding, _ = self.parameters
+        if self._append:
+            return opened.enter_context(Index.open(source, threshold, minhash=minhash, banding=banding))
+        if (Path(source) / "catalog.sqlite").exists():
+            return opened.enter_context(
+                Index.open(source, mode="r", shingling=minhash.shingling if callable(minhash.shingling.tokens) else None)
+            )
+        return self._indexed(Path(source), opened)
+
+    def _indexed(self, path: Any, opened: ExitStack) -> Index:
+        """The documents in files, as an index."""
+        import tempfile
+
+        threshold, minhash, banding, threads = self.parameters
+        folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="neardup-"))
+        index = opened.enter_context(Index.open(f"{folder}/older", threshold, minhash=minhash, banding=banding))
+        corpus = documents.read(path, text=self._columns[0], id=self._columns[1])
+        for batch in corpus.batches(APPENDED):
+            index.add_signatures(batch.ids, minhash.sign_many(batch.texts, threads=threads, hashes=True), threads)
+        return index
+
+    def _check(self, name: str, index: Index) -> None:
+        _, minhash, banding, _ = self.parameters
+        for what, theirs, ours in (
+            ("minhash", index.minhash, minhash),
+            ("banding", index.banding, banding),
+            ("verify", index.verify, "exact"),
+        ):
+            if theirs != ours:
+                raise IncompatibleError(f"the index {name} has {what} {theirs!r}, and this run {ours!r}; use the same for both")
+
+    def state(self) -> list[Any]:
+        """What they are, for a job that goes on later; the index that this job itself adds to changes."""
+        return [[name, 0 if self._append else len(index)] for name, index in zip(self.names, self.indexes, strict=True)]
+
+    def keep_in(self, work: Work) -> None:
+        """Keep what is found with other columns of the job."""
+        self._place, self._score = work.column("older-place", np.int64), work.column("older-similarity", np.float64)
+        self._corpus = work.column("older-corpus", np.int64)
+        self._bytes, self._ends = work.column("older-ids", np.uint8), work.column("older-id-ends", np.uint64)
+
+    def look_up(self, first: int, ids: list[Id], rows: StoreBatch) -> None:
+        """Find the nearest older document of each of some documents, the first of which is at a place."""
+        best: dict[int, tuple[float, int, Id]] = {}
+        for corpus, index in enumerate(self.indexes):
+            hits = index._store.nearest(rows, self.parameters.threshold, self.parameters.threads)
+            for i, hit in enumerate(hits):
+                if hit is not None and not (self._append and self._added(index, ids[i], rows.part(i, i + 1))):
+                    score = float(similarity(np.int64(hit.agreement), np.int64(rows.sizes[i]), np.int64(hit.size)))
+                    if i not in best or score > best[i][0]:
+                        best[i] = score, corpus, hit.id
+        places = sorted(best)
+        self._place.append(np.array(places, np.int64) + first)
+        self._score.append(np.array([best[i][0] for i in places], np.float64))
+        self._corpus.append(np.array([best[i][1] for i in places], np.int64))
+        data, ends = _kernels.pack_ids([best[i][2] for i in places])
+        self._ends.append(ends + np.uint64(self._bytes.nbytes))
+        self._bytes.append(data)
+
+    @staticmethod
+    def _added(index: Index, id: Id, row: StoreBatch) -> bool:
+        """Whether an interrupted run has added this document already; it would match itself."""
+        if id not in index:
+            return False
+        if not np.array_equal(index._store.evidence(id), row.evidence[int(row.offsets[0]) : int(row.offsets[1])]):
+            raise DuplicateIdError(f"document {id!r} is in the index already, with another content; ids must not repeat from run to run")
+        return True
+
+    def matches(self, sets: Sets) -> Older:
+        """What each shingle set of the corpus matches: that of its first document by rank."""
+        row = np.full(len(sets.number), -1, np.int64)
+        place = self._place.array()
+        row[place] = np.arange(len(place))
+        rows = row[sets.place]
+        return Older(
+            rows,
+            np.append(self._score.array(), 0.0)[rows],
+            PackedIds(self._bytes.array(), self._ends.array()),
+            self._corpus.array(),
+            self.names,
+        )
+
+    def add(self, ids: Sequence[Id], signed: Signed, kept: Any, tell: Progress) -> None:
+        """Add the kept documents to the index, a transaction at a time, but for those that an interrupted run has added."""
+        (index,) = self.indexes
+        for start in range(0, len(kept), APPENDED):
+            places = kept[start : start + APPENDED]
+            names = check_ids([ids[place] for place in places.tolist()])
+            new = [i for i, name in enumerate(names) if name not in index]
+            index._store.add([names[i] for i in new], signed.batch(places[new]), self.parameters.threads)
+            tell("adding to the index", start + len(places), len(kept))
+
+
+# ---- before anything runs --------------------------------------------------------------------------------------------------
+
+
+class Estimate(NamedTuple):
+    """What a job will take: documents, seconds, bytes of memory and of temporary files; learnt from how many documents."""
+
+    documents: int
+    seconds: float
+    memory: int
+    disk: int
+    sampled: int
+
+
+def estimate(
+    source: Any,
+    threshold: float = 0.8,
+    *,
+    text: str | None = None,
+    id: str | None = None,
+    recall: float = 0.99,
+    minhash: MinHash | None = None,
+    memory_limit: int | str | None = None,
+    threads: int | None = None,
+) -> Estimate:
+    """Say what :func:`deduplicate` would take, from the first 20,000 documents.
+
+    Signing and sorting grow with the documents, comparisons with their square. What is in the rest may differ.
+
+    Examples
+    --------
+    >>> estimate(["one two three four five six"] * 100).documents
+    100
+    """
+    minhash, banding = resolve(None, minhash, None, threshold, recall)
+    workers, limit = number_of_threads(threads), memory_bytes(memory_limit)
+    corpus = documents.read(source, text=text, id=id)
+    signed, n, ids, whole = Signed(banding.bands, Work(limit)), 0, 0, True
+    start = perf_counter()
+    for batch in corpus.batches():
+        signed.append(StoreBatch.of(minhash.sign_many(batch.texts, threads=workers, hashes=True), banding, workers))
+        n += len(batch.ids)
+        ids += 0 if corpus.positional else len(_kernels.pack_ids(batch.ids)[0]) + 16
+        if n >= SAMPLED:
+            whole = False
+            break
+    signed.close()
+    sets = Sets.of(signed, np.arange(n, dtype=np.int64), workers)
+    join = Join(sets, threshold, workers)
+    _deciding_edges(join, np.zeros(len(sets), bool), lambda _stage, _done, _total: None)
+    seconds = perf_counter() - start
+    total = n if whole else corpus.total or max(n, n * (corpus.bytes_total or 0) // max(1, corpus.bytes_done))
+    times = total / max(1, n)
+    crowded = min(join.comparisons(np.ones(len(sets), bool)), CROWDED * len(sets))
+    columns = int((4 * banding.bands * n + 4 * int(signed.sizes.sum()) + 12 * n + ids) * times)
+    return Estimate(
+        total,
+        seconds * times + crowded * times * (times - 1) * COMPARISON / workers,
+        PROCESS + min(columns, limit // 4) + 60 * total,
+        columns if columns > min(KEPT, limit // 4) else 0,
+        n,
+    )

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.errors import DuplicateIdError, InputError, ParameterError, check_integer, kind, listed
+from neardup.ids import Repeats, first_repeat
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -267,11 +268,22 @@ class Documents(ABC):
     bytes_total: int | None = None
     bytes_done: int = 0
     schema: pa.Schema | None = None
+    #: Whether documents that cannot be read are skipped.
+    skips: bool = False
 
     @property
     def positional(self) -> bool:
         """Whether ids are positions, and so without repeats."""
         return True
+
+    @property
+    def skipped(self) -> list[str]:
+        """What was left out since it could not be read, and why."""
+        return []
+
+    def state(self) -> list[Any]:
+        """What tells whether the documents have changed since. ParameterError where nothing does."""
+        raise ParameterError(f"a {self.description} cannot be compared with that of an interrupted run; work= is for files")
 
     def batches(self, size: int = 4096, columns: Sequence[str] = ()) -> Iterator[Batch]:
         """The documents in order, at most ``size`` and about 32 MB of text at a time, with the values in some columns.
@@ -279,27 +291,24 @@ class Documents(ABC):
         Raises
         ------
         DuplicateIdError
-            If an id occurs twice.
+            If an id occurs twice; documents may have come until it is found.
         InputError
             If something cannot be read.
         """
         check_integer("size", size, 1, 2**31 - 1)
-        seen: set[Id] = set()
-        n = 0
+        repeats = Repeats()
         for batch in self.read(size, columns):
-            n += len(batch.ids)
-            if not self.positional:
-                seen.update(batch.ids)
-                if len(seen) < n:
-                    raise self._duplicate(size)
+            if not self.positional and repeats.add(batch.ids):
+                self._refuse_repeats(size)
             yield from batch.parts()
+        if not self.positional and repeats.found():
+            self._refuse_repeats(size)
 
-    def _duplicate(self, size: int) -> DuplicateIdError:
-        first: dict[Id, int] = {}
-        for i, id in enumerate(id for batch in self.read(size) for id in batch.ids):
-            if first.setdefault(id, i) != i:
-                break
-        return DuplicateIdError(f"id {id!r} is document {first[id]} and again document {i}; ids do not repeat: choose another column")
+    def _refuse_repeats(self, size: int) -> None:
+        again = first_repeat(id for batch in self.read(size) for id in batch.ids)
+        if again:
+            id, first, i = again
+            raise DuplicateIdError(f"id {id!r} is document {first} and again document {i}; ids do not repeat: choose another column")
 
     @abstractmethod
     def read(self, size: int, columns: Sequence[str] = ()) -> Iterator[Batch]:
@@ -329,9 +338,9 @@ class Documents(ABC):
         InputError
             If the path cannot be written, or the documents do not fit its format.
         """
-        from neardup import files
+        from neardup import writing
 
-        files.write(self, path, kept, more)
+        writing.write(self, path, kept, more)
 
 
 def refuse_columns(columns: Sequence[str], description: str) -> None:
@@ -492,17 +501,17 @@ def choose_ids(sources: Sequence[Rows], id: str | None) -> list[str]:
 
 
 def _identifies(name: str, sources: Sequence[Rows]) -> bool:
-    seen: set[Id] = set()
-    n = 0
+    repeats = Repeats()
+    alike = False
     try:
         for ids in (ids for source in sources for ids in source.ids(name)):
-            seen.update(ids)
-            n += len(ids)
-            if len(seen) < n:
-                return False
+            alike = repeats.add(ids)
+            if alike:
+                break
+        every = (id for source in sources for ids in source.ids(name) for id in ids)
+        return not (alike or repeats.found()) or first_repeat(every) is None
     except InputError:
         return False
-    return True
 
 
 def numbered(tables: Iterable[Any]) -> Iterator[tuple[range, Any]]:
@@ -601,7 +610,7 @@ class Dataset(Rows):
 # ---- sources -----------------------------------------------------------------------------------------------------------
 
 
-def read(source: Any, *, text: str | None = None, id: str | None = None, glob: str | None = None) -> Documents:
+def read(source: Any, *, text: str | None = None, id: str | None = None, glob: str | None = None, on_error: str = "raise") -> Documents:
     """Documents as people have them.
 
     Parameters
@@ -614,6 +623,8 @@ def read(source: Any, *, text: str | None = None, id: str | None = None, glob: s
         positions.
     glob
         Which files of a folder are read.
+    on_error
+        ``"skip"`` leaves out lines of JSONL and rows of CSV that cannot be read.
 
     Raises
     ------
@@ -638,7 +649,7 @@ def read(source: Any, *, text: str | None = None, id: str | None = None, glob: s
     if _are_paths(source):
         from neardup.files import FileDocuments
 
-        return FileDocuments(source if isinstance(source, list | tuple) else [source], text=text, id=id, glob=glob)
+        return FileDocuments(source if isinstance(source, list | tuple) else [source], text=text, id=id, glob=glob, on_error=on_error)
     if glob is not None:
         raise ParameterError(f"glob is {glob!r}, but a {kind(source)} has no files to choose from; leave it out")
     rows = _rows(source, text)
@@ -659,11 +670,17 @@ def read(source: Any, *, text: str | None = None, id: str | None = None, glob: s
 
 
 def _are_paths(source: Any) -> bool:
-    if isinstance(source, str) and source != "-" and not _exists(source):
+    if isinstance(source, str) and source != "-" and not is_url(source) and not _exists(source):
         raise InputError(f"no file or folder {source[:80]!a}; one text goes in a list: [text]")
     return isinstance(source, str | os.PathLike) or (
         isinstance(source, list | tuple) and len(source) > 0 and all(isinstance(path, os.PathLike) for path in source)
     )
+
+
+def is_url(path: str) -> bool:
+    """Whether a string is the address of a remote file: no text of more than a word."""
+    scheme, found, rest = path.partition("://")
+    return bool(found) and scheme.replace("+", "").isalnum() and rest != "" and not any(c.isspace() for c in path)
 
 
 def _exists(path: str) -> bool:

@@ -61,6 +61,10 @@ class RecallWarning(UserWarning):
     """The recall asked for is out of reach with this many slots, or a query goes below the threshold that the bands are for."""
 
 
+class ResumeWarning(UserWarning):
+    """Work that was interrupted goes on, or begins anew since it is another job's."""
+
+
 def warn_caller(message: str, category: type[Warning]) -> None:
     """Warn at the line of whoever called neardup, however deep the cause lies in it."""
     frame, level = sys._getframe(1), 1  # from Python 3.12 on, warnings has skip_file_prefixes

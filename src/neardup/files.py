@@ -1,33 +1,24 @@
-"""Files of documents: text, JSONL, CSV, Parquet and Arrow, in and out.
-
-Reading streams. Writing is aside: a temporary file takes the place of an old one only when it is complete.
-"""
+"""Files of documents: text, JSONL, CSV, Parquet and Arrow, read as streams."""
 
 from __future__ import annotations
 
 import csv
 import errno
-import gzip
 import io
 import itertools
 import json
-import math
 import os
-import secrets
 import select
-import shlex
-import shutil
 import stat
 import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
 import pyarrow as pa
 
 from neardup.documents import (
@@ -35,17 +26,17 @@ from neardup.documents import (
     Batch,
     Chunk,
     Documents,
-    Mask,
     Rows,
     Take,
     choose_ids,
     cut,
+    is_url,
     kinds,
     numbered,
     refuse_columns,
     text_lengths,
 )
-from neardup.errors import InputError, ParameterError, kind, listed
+from neardup.errors import InputError, MissingDependencyError, NearDupError, ParameterError, kind, listed
 
 T = TypeVar("T")
 StrPath = str | os.PathLike[str]
@@ -89,14 +80,14 @@ def explained(name: StrPath) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         remedy = "choose a shorter one" if error.errno == errno.ENAMETOOLONG else "check the file"
-        raise InputError(f"{name}: {_plain(error.strerror or error)}; {remedy}") from error
+        raise InputError(f"{name}: {plain(error.strerror or error)}; {remedy}") from error
     except UnicodeError as error:
-        raise InputError(f"{name}: not UTF-8 ({_plain(error)}); convert it: iconv -t utf-8") from error
+        raise InputError(f"{name}: not UTF-8 ({plain(error)}); convert it: iconv -t utf-8") from error
     except pa.ArrowException as error:
-        raise InputError(f"{name}: {_plain(error)}; check the file") from error
+        raise InputError(f"{name}: {plain(error)}; check the file") from error
 
 
-def _plain(cause: object) -> str:
+def plain(cause: object) -> str:
     """What a library said, on one line without the control characters of a hostile file."""
     return ascii(str(cause))[1:-1][:300]
 
@@ -116,6 +107,8 @@ class File:
         Where the bytes are; of a stream, in a temporary copy.
     place
         Its path relative to the folder that was given; empty for a stream.
+    system, address
+        The fsspec file system of a remote file, and its path there.
     """
 
     name: str
@@ -124,12 +117,29 @@ class File:
     size: int
     format: str
     compression: str | None
+    system: Any = None
+    address: str = ""
 
     @contextmanager
     def open(self) -> Iterator[tuple[pa.NativeFile, pa.NativeFile]]:
         """The file, which knows how far it is read, and its content, which differs if it is compressed."""
-        with explained(self.name), pa.OSFile(os.fsencode(self.path)) as raw:
+        with explained(self.name), self.raw() as raw:
             yield raw, pa.CompressedInputStream(raw, self.compression) if self.compression else raw
+
+    def raw(self) -> pa.NativeFile:
+        """Its bytes as they are stored."""
+        if self.system is None:
+            return pa.OSFile(os.fsencode(self.path))
+        with _reached(self.name):
+            return pa.PythonFile(self.system.open(self.address, "rb"), "r")
+
+    def state(self) -> list[Any]:
+        """What changes when its content does."""
+        if self.system is not None:
+            return [self.name, self.size, str(self.system.ukey(self.address))]
+        if not self.place:
+            raise ParameterError(f"{self.name} is a stream, which cannot be read again; work= is for files")
+        return [self.name, self.size, self.path.stat().st_mtime_ns]
 
 
 def find(path: str, glob: str | None) -> Iterator[File]:
@@ -138,6 +148,9 @@ def find(path: str, glob: str | None) -> Iterator[File]:
         raise ParameterError("an input is ''; name a file or folder, or - for standard input")
     if path == "-":
         yield _buffered(path, _standard_input())
+        return
+    if is_url(path):
+        yield from _remote(path, glob)
         return
     with explained(path):
         where = Path(path)
@@ -150,6 +163,41 @@ def find(path: str, glob: str | None) -> Iterator[File]:
         else:
             with where.open("rb") as stream:
                 yield _buffered(path, stream)
+
+
+@contextmanager
+def _reached(name: str) -> Iterator[None]:
+    """Say of a file system's own errors which address it is."""
+    try:
+        yield
+    except (NearDupError, OSError, pa.ArrowException):
+        raise
+    except Exception as error:
+        raise InputError(f"{name}: {plain(error)}; check the address, and the access to it") from error
+
+
+def _remote(url: str, glob: str | None) -> Iterator[File]:
+    """The files that an address means, by fsspec: itself, or those below it that are not hidden."""
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise MissingDependencyError(f"{url} is read by fsspec, which is not installed; pip install 'neardup[remote]'") from None
+    with explained(url), _reached(url):
+        try:
+            system, root = url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise InputError(f"{url}: {plain(error)}; check the address, or install what it needs") from None
+        prefix = url.partition("://")[0] + "://"
+        if not system.isdir(root):
+            name = PurePath(root).name
+            yield File(url, Path(name), name, system.size(root) or 0, *format_of(name), system, root)
+            return
+        chosen = None if glob is None else set(system.glob(f"{root.rstrip('/')}/{glob}"))
+        for path in sorted(system.find(root)):
+            place = path[len(root) :].lstrip("/")
+            if not any(part.startswith(".") for part in place.split("/")) and (chosen is None or path in chosen):
+                name = path if "://" in path else prefix + path
+                yield File(name, Path(place), place, system.size(path) or 0, *format_of(place), system, path)
 
 
 def _standard_input() -> io.BufferedReader:
@@ -273,9 +321,11 @@ class JsonLines(Rows):
 
     unit = "line"
 
-    def __init__(self, file: File, text: str | None) -> None:
+    def __init__(self, file: File, text: str | None, on_error: str = "raise") -> None:
         self.file = file
-        first: dict[str, Any] = next((self._record(number, line) for number, line in self._lines()), {})
+        self.skips = on_error == "skip"
+        self.wrong: dict[int, str] = {}
+        first: dict[str, Any] = next((record for _, record in self._read(self._lines(), [])), {})
         names = {str: "string", type(None): "null"}
         super().__init__(((name, names.get(type(value), kind(value))) for name, value in first.items()), text, f"{file.name}: ")
 
@@ -300,10 +350,26 @@ class JsonLines(Rows):
                     f"{self.file.name}: line {number} has an integer of more than 4,300 digits; write it as a string"
                 ) from None
             excerpt = ascii(line[:60].decode("utf-8", "replace"))
-            raise InputError(f"{self.file.name}: line {number} is not JSON, {_plain(error)}: {excerpt}; write an object a line") from None
+            raise InputError(f"{self.file.name}: line {number} is not JSON, {plain(error)}: {excerpt}; write an object a line") from None
         if not isinstance(record, dict):
             raise InputError(f"{self.file.name}: line {number} is a {kind(record)} of JSON; write an object a line")
         return record
+
+    @property
+    def skipped(self) -> list[str]:
+        """Why lines were left out."""
+        return list(self.wrong.values())
+
+    def _read(self, lines: Iterable[tuple[int, bytes]], names: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Lines as objects that have these names, and the numbers of lines; what cannot be read is skipped, or refused."""
+        for number, line in lines:
+            try:
+                record = self._record(number, line)
+                yield number, {name: self._value(number, record, name) for name in names} if names else record
+            except InputError as error:  # noqa: PERF203  a line is parsed at a hundred times the price
+                if not self.skips:
+                    raise
+                self.wrong[number] = str(error)
 
     def _value(self, number: int, record: dict[str, Any], name: str) -> Any:
         if name not in record:
@@ -313,17 +379,20 @@ class JsonLines(Rows):
             if value is not None:
                 raise InputError(f"{self.where}{name!r} in line {number} is of type {kind(value)}; a text is a string")
             return ""
+        if name == self.id:
+            self._ids([value], [number])
         return value
 
     def slices(self, names: list[str] | None, size: int) -> Iterator[tuple[Sequence[int], dict[str, list[Any]]]]:
         """Values by name, and their lines."""
         for group in grouped(self._lines(), size, lambda item: len(item[1])):
-            records = [(number, self._record(number, line)) for number, line in group]
-            yield [number for number, _ in group], {name: [self._value(*record, name) for record in records] for name in names or ()}
+            records = list(self._read(group, names or []))
+            yield [number for number, _ in records], {name: [record[name] for _, record in records] for name in names or ()}
 
     def chunks(self, take: Take) -> Iterator[Chunk]:
         """The lines as they are."""
-        for group in grouped(self._lines(), 4096, lambda item: len(item[1])):
+        right = (line for line in self._lines() if line[0] not in self.wrong)
+        for group in grouped(right, 4096, lambda item: len(item[1])):
             taken = take(len(group)).tolist()
             yield [line if line.endswith(b"\n") else line + b"\n" for (_, line), keep in zip(group, taken, strict=True) if keep]
 
@@ -331,10 +400,17 @@ class JsonLines(Rows):
 class Csv(Rows):
     """A CSV or TSV file with a header; all columns are strings."""
 
-    def __init__(self, file: File, text: str | None) -> None:
+    def __init__(self, file: File, text: str | None, on_error: str = "raise") -> None:
         self.file = file
+        self.skips = on_error == "skip"
+        self.wrong: dict[int, str] = {}
         super().__init__(((name, "string") for name in next(self._rows(), ())), text, f"{file.name}: ")
         self.schema = pa.schema([(name, pa.string()) for name in self.columns])
+
+    @property
+    def skipped(self) -> list[str]:
+        """Why rows were left out."""
+        return list(self.wrong.values())
 
     def _rows(self) -> Iterator[list[str]]:
         """The header and the rows; a blank line is none."""
@@ -344,16 +420,22 @@ class Csv(Rows):
             stream.read(len(BYTE_ORDER_MARK) if stream.peek().startswith(BYTE_ORDER_MARK) else 0)
             text = io.TextIOWrapper(stream, "utf-8", newline="")
             rows = csv.reader(text, delimiter="\t" if self.file.format == "tsv" else ",", strict=True)
-            header = None
-            try:
-                for row in filter(None, rows):
-                    header = header or row
-                    if len(row) != len(header):
-                        raise csv.Error(f"{len(row)} values, and the header has {len(header)}")  # noqa: TRY301
+            header: list[str] = []
+            row: list[str] | None = []
+            while row is not None:
+                if row:
                     self.bytes_done = raw.tell()
                     yield row
-            except csv.Error as error:
-                raise InputError(f"{self.file.name}: line {rows.line_num}: {_plain(error)}; mend it, or write JSONL") from None
+                try:
+                    row = next(rows, None)
+                    header = header or row or []
+                    if row and len(row) != len(header):
+                        raise csv.Error(f"{len(row)} values, and the header has {len(header)}")  # noqa: TRY301
+                except csv.Error as error:
+                    row, why = [], f"{self.file.name}: line {rows.line_num}: {plain(error)}; mend it, or write JSONL"
+                    if not self.skips:
+                        raise InputError(why) from None
+                    self.wrong[rows.line_num] = why
 
     def _groups(self, size: int) -> Iterator[list[list[str]]]:
         return grouped(itertools.islice(self._rows(), 1, None), size, lambda row: sum(map(len, row)))
@@ -428,13 +510,17 @@ class ArrowFile(Table):
 
     def read_schema(self) -> pa.Schema:
         """The columns."""
-        with pa.memory_map(os.fsencode(self.file.path)) as content:
+        with self._mapped() as content:
             return _ipc_reader(content).schema
+
+    def _mapped(self) -> pa.NativeFile:
+        """The file; what is remote is read."""
+        return pa.memory_map(os.fsencode(self.file.path)) if self.file.system is None else self.file.raw()
 
     def tables(self, names: list[str] | None, size: int) -> Iterator[pa.Table]:  # noqa: ARG002
         """A record batch at a time; a damaged one is found before it is used."""
         self.bytes_done = 0
-        with explained(self.file.name), pa.memory_map(os.fsencode(self.file.path)) as content:
+        with explained(self.file.name), self._mapped() as content:
             reader = _ipc_reader(content)
             batches = map(reader.get_batch, range(reader.num_record_batches)) if hasattr(reader, "get_batch") else reader
             for batch in batches:
@@ -449,6 +535,8 @@ def _ipc_reader(content: pa.NativeFile) -> Any:
     return pa.ipc.open_file(content) if magic == b"ARROW1" else pa.ipc.open_stream(content)
 
 
+#: Formats of lines, of which some can be skipped.
+LINES = ("jsonl", "csv", "tsv")
 READERS: dict[str, type[JsonLines | Csv | Table]] = {"jsonl": JsonLines, "csv": Csv, "tsv": Csv, "parquet": Parquet, "arrow": ArrowFile}
 
 
@@ -466,6 +554,8 @@ class FileDocuments(Documents):
         The columns of data files that hold the text and the id; guessed when obvious.
     glob
         Which files below folders are read, by default all that are not hidden.
+    on_error
+        ``"skip"`` leaves out lines of JSONL and rows of CSV that cannot be read.
 
     Raises
     ------
@@ -475,14 +565,22 @@ class FileDocuments(Documents):
         If ``glob`` is no pattern, or a column is named and no file has columns.
     """
 
-    def __init__(self, paths: StrPath | Iterable[StrPath], text: str | None = None, id: str | None = None, glob: str | None = None) -> None:
+    def __init__(
+        self,
+        paths: StrPath | Iterable[StrPath],
+        text: str | None = None,
+        id: str | None = None,
+        glob: str | None = None,
+        on_error: str = "raise",
+    ) -> None:
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
         names = dict.fromkeys(os.fspath(path) for path in given)
         self.files = list({file.name: file for name in names for file in find(name, glob)}.values())
         self.parts: list[TextFiles | JsonLines | Csv | Table] = []
         for file in self.files:
             if file.format != "text":
-                self.parts.append(READERS[file.format](file, text))
+                lines = {"on_error": on_error} if file.format in LINES else {}
+                self.parts.append(READERS[file.format](file, text, **lines))
             elif self.parts and isinstance(self.parts[-1], TextFiles):
                 self.parts[-1].files.append(file)
             else:
@@ -498,6 +596,20 @@ class FileDocuments(Documents):
         self.total = None if None in totals else sum(filter(None, totals))
         self.bytes_total = sum(file.size for file in self.files)
         self.description = self.files[0].name if len(self.files) == 1 else f"{len(self.files):,} files"
+
+    @property
+    def skips(self) -> bool:  # type: ignore[override]
+        """Whether there are files of lines, and those that cannot be read are left out."""
+        return any(part.skips for part in self.parts)
+
+    @property
+    def skipped(self) -> list[str]:
+        """What was left out in each file."""
+        return [why for part in self.parts for why in part.skipped]
+
+    def state(self) -> list[Any]:
+        """Names, sizes and times."""
+        return [file.state() for file in self.files]
 
     @property
     def positional(self) -> bool:
@@ -518,302 +630,3 @@ class FileDocuments(Documents):
         """Whatever each file gives."""
         for part in self.parts:
             yield from part.chunks(take)
-
-
-# ---- writing ---------------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def atomic_path(path: StrPath) -> Iterator[Path]:
-    """A temporary path in the same folder; the file or folder made there takes the place of ``path`` when the block ends well.
-
-    Otherwise it is removed, and whatever was at ``path`` stays. An old folder must be empty.
-
-    Raises
-    ------
-    InputError
-        If the folder does not exist, or nothing may be written there.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with atomic_path(Path(folder) / "a.txt") as part:
-    ...         _ = part.write_text("done")
-    ...     Path(folder, "a.txt").read_text()
-    'done'
-    """
-    target = _target(path)
-    part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.part")
-    try:
-        with explained(path):
-            yield part
-            _sync(part)  # before it may get a mode that forbids to read it
-            if target.is_file():
-                shutil.copymode(target, part)
-            part.replace(target)
-            _sync(target.parent)
-    finally:
-        with suppress(OSError):  # why it cannot be removed has been said
-            if part.is_dir():
-                shutil.rmtree(part, ignore_errors=True)
-            part.unlink(missing_ok=True)
-
-
-def _target(path: StrPath) -> Path:
-    """Where a path leads, if something may be put there."""
-    with explained(path):
-        target = Path(os.path.realpath(path))
-        folder = target.parent
-        if not folder.is_dir():
-            raise InputError(f"{path}: its folder does not exist; create it: mkdir -p {shlex.quote(str(folder))}")
-        try:
-            old = target.stat()
-        except FileNotFoundError:
-            return target
-        if not target.name or not (stat.S_ISREG(old.st_mode) or stat.S_ISDIR(old.st_mode)):
-            raise InputError(f"{path}: not a regular file; name another")
-        sticky = folder.stat()
-        if sticky.st_mode & stat.S_ISVTX and os.geteuid() not in (0, sticky.st_uid, old.st_uid):
-            raise PermissionError
-    return target
-
-
-def check_output(path: StrPath, *, texts: bool = False) -> bool:
-    """Refuse a path that cannot be written to; whether it names a folder, into which ``texts`` are copied and nothing else."""
-    name = os.fspath(path)
-    if name in ("", "-"):
-        raise ParameterError(f"the output is {name!r}; name a file, like result.jsonl")
-    target = _target(name)
-    if not (name.endswith(os.sep) or target.is_dir() or not PurePath(name).suffix):
-        format, compression = format_of(name)
-        if format == "text" or (compression and format in ("parquet", "arrow")):
-            known = ".jsonl, .csv or .tsv (also .gz and .zst), .parquet or .arrow"
-            raise ParameterError(f"{name}: not a format to write; end the name in {known}")
-        return False
-    if not texts:
-        file = f"{name.rstrip('./') or 'result'}.jsonl"
-        raise InputError(f"{name} names a folder, into which only text files are copied; name a file, like {file}")
-    if target.is_file():
-        raise InputError(f"{name} is a file, and a folder would take its place; name another")
-    with explained(name):
-        if target.is_dir() and any(target.iterdir()):
-            raise ParameterError(f"{name} is a folder with something in it; name a new one, or a file")
-    return True
-
-
-def refuse_input(path: StrPath, files: Iterable[File]) -> None:
-    """Refuse to write over one of the inputs, whatever its name."""
-    if any(Path(path).exists() and file.path.exists() and file.path.samefile(path) for file in files):
-        raise ParameterError(f"{path} is one of the inputs; write to another name")
-
-
-def _sync(path: Path) -> None:
-    """Make sure of a file; of a folder as far as the system can, for what is in it is there already."""
-    with suppress(OSError) if path.is_dir() else nullcontext():
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def write_table(table: pa.Table | list[dict[str, Any]], path: StrPath) -> None:
-    """Write a table or records in the format of the path's name; an old file stays until the new one is complete.
-
-    Raises
-    ------
-    ParameterError
-        If the format is unknown.
-    InputError
-        If the path cannot be written, or the columns do not fit the format.
-    """
-    check_output(path)
-    _write_chunks([table], lambda: _table(table).schema, os.fspath(path))
-
-
-def write(documents: Documents, path: StrPath, kept: Mask, more: pa.Table | None = None) -> None:
-    """Write the kept documents: :meth:`neardup.documents.Documents.write`."""
-    kept = np.asarray(kept, bool)
-    if documents.total not in (None, len(kept)):
-        raise ParameterError(f"kept has {len(kept):,} values and there are {documents.total:,} documents; give one for each")
-    inputs = documents.files if isinstance(documents, FileDocuments) else []
-    texts = isinstance(documents, FileDocuments) and all(isinstance(part, TextFiles) for part in documents.parts)
-    folder = check_output(path, texts=texts and more is None)
-    refuse_input(path, inputs)
-    if folder:
-        _copy(inputs, path, kept)
-    elif more is None:
-        _write_chunks(_survivors(documents, kept), lambda: _schema(documents), os.fspath(path))
-    else:
-        added = more.filter(kept)
-        _write_chunks(_with_columns(_survivors(documents, kept), added), lambda: _widened(_schema(documents), added), os.fspath(path))
-
-
-def _with_columns(chunks: Iterable[Chunk], more: pa.Table) -> Iterator[Chunk]:
-    """Chunks with the next rows of some more columns."""
-    done = 0
-    for chunk in chunks:
-        rows = more.slice(done, len(chunk))
-        done += len(chunk)
-        if isinstance(chunk, pa.Table):
-            _refuse_twice(chunk.column_names, more)
-            for name in more.column_names:
-                chunk = chunk.append_column(name, rows[name])  # noqa: PLW2901  a chunk is this one, wider
-            yield chunk
-        else:
-            records: list[dict[str, Any]] = [json.loads(item) if isinstance(item, bytes) else item for item in chunk]
-            for record in records:
-                _refuse_twice(record, more)
-            yield [{**record, **extra} for record, extra in zip(records, rows.to_pylist(), strict=True)]
-
-
-def _widened(schema: pa.Schema, more: pa.Table) -> pa.Schema:
-    _refuse_twice(schema.names, more)
-    for column in more.schema:
-        schema = schema.append(column)
-    return schema
-
-
-def _refuse_twice(names: Iterable[str], more: pa.Table) -> None:
-    twice = [name for name in names if name in more.column_names]
-    if twice:
-        raise ParameterError(
-            f"the documents have a column {twice[0]!r} already; rename it, so that {listed(more.column_names)} can be added"
-        )
-
-
-def _survivors(documents: Documents, kept: Mask) -> Iterator[Chunk]:
-    changed = InputError(f"{documents.description}: no longer the {len(kept):,} documents that were read; leave files alone meanwhile")
-    done = 0
-
-    def take(n: int) -> Mask:
-        nonlocal done
-        done += n
-        if done > len(kept):
-            raise changed
-        return kept[done - n : done]
-
-    yield from documents.chunks(take)
-    if done < len(kept):
-        raise changed
-
-
-def _schema(documents: Documents) -> pa.Schema:
-    """The schema that holds all documents; the first source gives the metadata."""
-    parts = documents.parts if isinstance(documents, FileDocuments) else [documents]
-    schemas: Iterable[pa.Schema] = [part.schema for part in parts]
-    if None in schemas:
-        schemas = (_table(chunk).schema for chunk in documents.chunks(lambda n: np.ones(n, bool)) if len(chunk))
-    union = None
-    for schema in schemas:
-        if union is None or not union.equals(schema):
-            union = schema if union is None else pa.unify_schemas([union, schema], promote_options="permissive")
-    return union or pa.schema([("id", pa.string()), ("text", pa.string())])
-
-
-def _write_chunks(chunks: Iterable[Chunk], schema_of: Callable[[], pa.Schema], path: str) -> None:
-    format, compression = format_of(path)
-    with atomic_path(path) as part, _fitting(path), part.open("wb") as raw, _compressed(raw, compression) as out:
-        if format == "jsonl":
-            for chunk in chunks:
-                out.write(b"".join(_lines(chunk)))
-        else:
-            _write_tables((_table(chunk) for chunk in chunks if len(chunk)), schema_of(), out, format)
-
-
-def _compressed(raw: BinaryIO, compression: str | None) -> Any:
-    if compression == "gzip":  # not Arrow's: it is at level 9, sixteen times slower for 2 % less
-        return gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0)
-    return pa.CompressedOutputStream(raw, compression) if compression else raw
-
-
-def _write_tables(tables: Iterable[pa.Table], schema: pa.Schema, out: Any, format: str) -> None:
-    with _writer(format, out, schema) as writer:
-        for group in grouped(tables, 1 << 20, lambda table: int(table.nbytes)):
-            writer.write_table(pa.concat_tables([schema.empty_table(), *group], promote_options="permissive").combine_chunks())
-
-
-@contextmanager
-def _fitting(path: str) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, UnicodeError) as error:
-        raise InputError(f"{path}: its format does not fit the documents, {_plain(error)}; .jsonl fits most") from error
-
-
-def _writer(format: str, out: Any, schema: pa.Schema) -> Any:
-    if format == "parquet":
-        import pyarrow.parquet as pq
-
-        return pq.ParquetWriter(out, schema)
-    if format == "arrow":
-        return pa.ipc.new_file(out, schema)
-    from pyarrow import csv as arrow_csv
-
-    return arrow_csv.CSVWriter(out, schema, write_options=arrow_csv.WriteOptions(delimiter="\t" if format == "tsv" else ","))
-
-
-def _table(chunk: Chunk) -> pa.Table:
-    if isinstance(chunk, pa.Table):
-        return chunk
-    records: list[dict[str, Any]] = [json.loads(item) if isinstance(item, bytes) else item for item in chunk]
-    names = dict.fromkeys(name for record in records for name in record)
-    return pa.table({name: _array(name, [record.get(name) for record in records]) for name in names})
-
-
-def _array(name: str, values: list[Any]) -> pa.Array:
-    try:
-        return pa.array(values)
-    except OverflowError:
-        raise pa.ArrowInvalid(f"column {name!r}: an integer is of more than 64 bits") from None
-    except (pa.ArrowException, UnicodeError) as error:
-        raise pa.ArrowInvalid(f"column {name!r}: {error}") from None
-
-
-def _lines(chunk: Chunk) -> Iterator[bytes]:
-    items = chunk.to_pylist() if isinstance(chunk, pa.Table) else chunk
-    return (item if isinstance(item, bytes) else json_line(item) for item in items)
-
-
-def json_line(record: dict[str, Any]) -> bytes:
-    r"""A record as a line of JSON; what JSON has no word for becomes a string, a number that is not finite null.
-
-    Examples
-    --------
-    >>> json_line({"id": 1, "text": "naïve", "score": float("nan")}).decode()
-    '{"id": 1, "text": "naïve", "score": null}\n'
-    """
-    try:
-        return json.dumps(record, ensure_ascii=False, default=str, allow_nan=False).encode() + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate
-        return json.dumps(_finite(record), default=str).encode() + b"\n"
-    except ValueError:
-        return json_line(_finite(record))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _copy(files: list[File], path: StrPath, kept: Mask) -> None:
-    """Copy the text files that are kept into a new folder."""
-    places: dict[str, File] = {}
-    for file in (file for file, keep in zip(files, kept.tolist(), strict=True) if keep):
-        if not file.place:
-            raise InputError(f"{file.name} is a stream without a name to copy it to; write to a .jsonl file")
-        if places.setdefault(file.place, file) is not file:
-            raise InputError(f"{file.name} and {places[file.place].name} would both be {file.place}; write to a .jsonl file")
-    with atomic_path(path) as part:
-        part.mkdir()
-        for place, file in places.items():
-            copy = part / place
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            with explained(file.name):
-                shutil.copyfile(file.path, copy)
-                _sync(copy)
-                shutil.copystat(file.path, copy)

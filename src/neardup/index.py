@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
@@ -25,9 +24,10 @@ from neardup.errors import (
     one_of,
     warn_caller,
 )
+from neardup.ids import check_id, check_ids, id_column, id_order
 from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.shingling import Shingling, check_text
-from neardup.stores import Answer, Id, Prepared, Store, StoreBatch, preparation
+from neardup.stores import Answer, HeavyBucket, Id, Prepared, Store, StoreBatch, preparation
 from neardup.stores.memory import MemoryStore
 from neardup.verify import Match, Passage, Verification, shared_passages, verification_hashes
 
@@ -55,14 +55,6 @@ class Matches(list[Match]):
     truncated: bool = False
 
 
-class HeavyBucket(NamedTuple):
-    """A bucket longer than one look-up reads: ``members`` distinct texts that agree in a band, of which ``example`` has one."""
-
-    band: int
-    members: int
-    example: Id
-
-
 class Stats(NamedTuple):
     """What an index holds.
 
@@ -87,42 +79,6 @@ class Asked(NamedTuple):
     top: int | None
     threshold: float
     measure: Measure
-
-
-def check_id(id: object) -> Id:
-    """The id itself, a numpy integer as a plain one."""
-    if isinstance(id, np.integer):
-        return int(id)
-    if isinstance(id, bool) or not isinstance(id, str | int):
-        raise TypeError(f"an id is a string or an integer, not {id!r} of type {kind(id)}")
-    if isinstance(id, int) and not -(2**63) <= id < 2**63:
-        raise ParameterError(f"id {id} does not fit in 64 signed bits; give it as a string")
-    return id
-
-
-def check_ids(ids: Iterable[Id]) -> list[Id]:
-    """The ids of a batch, all different."""
-    names = list(ids)
-    if isinstance(ids, range) and _fit((*ids[:1], *ids[-1:])):
-        return names
-    types = set(map(type, names))
-    if not types <= {int, str} or (int in types and not _fit(name for name in names if isinstance(name, int))):
-        names = [check_id(name) for name in names]
-    if len(set(names)) < len(names):
-        counts = Counter(names)
-        twice = next(name for name in names if counts[name] > 1)
-        raise DuplicateIdError(f"document {twice!r} is given twice, nothing was added; ids are unique")
-    return names
-
-
-def _fit(numbers: Iterable[int]) -> bool:
-    low, high = itertools.tee(numbers)
-    return min(low, default=0) >= -(2**63) and max(high, default=0) < 2**63
-
-
-def id_order(id: Id) -> tuple[bool, Id]:
-    """Integers before strings, each in their own order: the same for any order of insertion."""
-    return isinstance(id, str), id
 
 
 def resolve(
@@ -281,7 +237,11 @@ class Index:
             if mode != "a":
                 raise FileNotFoundError(f"no index in {os.fspath(path)!r}; name another folder, or add documents to make one")
             index = cls(0.8 if threshold is None else threshold, **named)  # type: ignore[arg-type]  # as they were given
-            parameters = {**index._described(), "recall": 0.99 if recall is None else recall, "id_seed": int.from_bytes(os.urandom(8), "little") >> 1}
+            parameters = {
+                **index._described(),
+                "recall": 0.99 if recall is None else recall,
+                "id_seed": int.from_bytes(os.urandom(8), "little") >> 1,
+            }
         else:
             parameters = stored
             index = cls._of(stored, shingling if minhash is None else minhash.shingling, path)
@@ -992,12 +952,3 @@ class Index:
         ids = id_column([*(row[0] for row in rows), *(row[1] for row in rows)])
         scores = pa.array([row[2] for row in rows], pa.float64())
         return pa.table({"a": ids[: len(rows)], "b": ids[len(rows) :], "similarity": scores})
-
-
-def id_column(ids: Sequence[Id]) -> Any:
-    """Ids as an Arrow column: integers where all are, of 64 bits; otherwise strings, what is no Unicode in them escaped."""
-    import pyarrow as pa
-
-    if ids and all(isinstance(id, int) and -(2**63) <= id < 2**63 for id in ids):
-        return pa.array(ids, pa.int64())
-    return pa.array([str(id).encode("utf-8", "backslashreplace").decode() for id in ids], pa.string())

@@ -16,6 +16,7 @@ from neardup import _kernels
 from neardup.spool import Spool
 from neardup.stores import StoreBatch
 from neardup.verify import similarity
+from neardup.work import Work
 
 PlaceArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -50,25 +51,33 @@ class Edges(NamedTuple):
 
 
 class Signed:
-    """A signed corpus, in columns: in memory as long as they take no more than their share of a limit, then in files.
+    """A signed corpus, in columns.
 
     Parameters
     ----------
     bands
         How many.
-    limit
-        Bytes of memory that the whole job may take.
+    work
+        Where the columns are.
 
     Attributes
     ----------
-    set_hashes, sizes
-        As in :class:`~neardup.stores.StoreBatch`.
+    set_hashes, sizes, evidence
+        As in :class:`~neardup.stores.StoreBatch`, once all documents are there.
+    starts
+        Where the evidence of each begins, uint64[n].
     """
 
-    def __init__(self, bands: int, limit: int) -> None:
-        self.limit = limit
-        self._fingerprints = [Spool(np.uint32) for _ in range(bands)]
-        self._evidence, self._set_hashes, self._sizes = Spool(np.uint32), Spool(np.uint64), Spool(np.uint32)
+    set_hashes: npt.NDArray[np.uint64]
+    sizes: npt.NDArray[np.uint32]
+    evidence: npt.NDArray[np.uint32]
+    starts: npt.NDArray[np.uint64]
+
+    def __init__(self, bands: int, work: Work) -> None:
+        self.work = work
+        self._fingerprints = [work.column(f"band-{band}", np.uint32) for band in range(bands)]
+        self._evidence = work.column("evidence", np.uint32)
+        self._set_hashes, self._sizes = work.column("set-hashes", np.uint64), work.column("sizes", np.uint32)
 
     def append(self, batch: StoreBatch) -> None:
         """Add documents."""
@@ -77,41 +86,50 @@ class Signed:
         self._set_hashes.append(batch.set_hashes)
         self._sizes.append(batch.sizes)
         self._evidence.append(batch.evidence[int(batch.offsets[0]) : int(batch.offsets[-1])])
-        large = [self._evidence, *self._fingerprints]
-        if not self.spilled and 4 * sum(spool.nbytes for spool in large) > self.limit:
-            for spool in large:
-                spool.spill()
 
     @property
-    def spilled(self) -> bool:
-        """Whether the large columns are in files."""
-        return self._evidence.spilled
+    def large(self) -> bool:
+        """Whether the evidence is read from a file, a part at a time."""
+        return self._evidence.spilled and self._evidence.nbytes > self.work.limit // 4
 
     def close(self) -> None:
         """No more documents come."""
-        self.set_hashes: npt.NDArray[np.uint64] = self._set_hashes.array()
-        self.sizes: npt.NDArray[np.uint32] = self._sizes.array()
-        self.evidence: npt.NDArray[np.uint32] = self._evidence.array()
+        self.set_hashes, self.sizes, self.evidence = self._set_hashes.array(), self._sizes.array(), self._evidence.array()
+        self.starts = np.cumsum(self.sizes, dtype=np.uint64) - self.sizes
 
     def buckets(self, places: PlaceArray, threads: int) -> list[_kernels.Buckets]:
         """The buckets of every band, of documents that stand for their sets."""
+        from concurrent.futures import ThreadPoolExecutor
 
         def of(spool: Spool) -> _kernels.Buckets:
             found = _kernels.buckets(spool.array(), places)
             spool.release()
             return found
 
-        from concurrent.futures import ThreadPoolExecutor
-
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(of, self._fingerprints))
 
     def slices(self, n: int, sets: int) -> Iterator[slice]:
         """Some of n things at a time, each of which reads so many sets: all of them from memory, few from files."""
-        most = max(256, self.limit // 4 // TOUCHED // sets) if self.spilled else max(1, n)
+        most = max(256, self.work.limit // 4 // TOUCHED // sets) if self.large else max(1, n)
         for start in range(0, n, most):
             yield slice(start, start + most)
-            self._evidence.release()
+            if self.large:
+                self._evidence.release()
+
+    def batch(self, places: PlaceArray) -> StoreBatch:
+        """Some documents as they were signed."""
+        words, starts, sizes = gathered(self.evidence, self.starts[places], self.sizes[places])
+        columns = [spool.array()[places] for spool in self._fingerprints]
+        fingerprints = np.ascontiguousarray(np.array(columns, np.uint32).reshape(len(columns), len(places)).T)
+        return StoreBatch(fingerprints, self.set_hashes[places], sizes, words, np.append(starts, np.uint64(len(words))))
+
+
+def gathered(evidence: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint64], sizes: npt.NDArray[np.uint32]) -> _kernels.Sets:
+    """The arrays of some sets alone, one after another."""
+    many, ends = sizes.astype(np.int64), np.cumsum(sizes, dtype=np.int64)
+    source = np.repeat(starts.astype(np.int64) - (ends - many), many) + np.arange(int(many.sum()))
+    return evidence[source], (ends - many).astype(np.uint64), sizes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +161,7 @@ class Sets:
         """
         ranked = order[signed.sizes[order] > 0]
         sizes = signed.sizes[ranked]
-        starts = (np.cumsum(signed.sizes, dtype=np.uint64) - signed.sizes)[ranked]
+        starts = signed.starts[ranked]
         _, first, alike = np.unique(signed.set_hashes[ranked], return_index=True, return_inverse=True)
         first = first[alike]
         copies = np.flatnonzero(first != np.arange(len(ranked)))
@@ -161,29 +179,24 @@ class Sets:
         return len(self.place)
 
     @property
-    def sizes(self) -> npt.NDArray[np.int64]:
+    def sizes(self) -> npt.NDArray[np.uint32]:
         """The shingles of each set."""
-        return self.arrays[2].astype(np.int64)
+        return self.arrays[2]
 
     def similarities(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], threads: int) -> npt.NDArray[np.float64]:
         """The Jaccard similarity of the sets of each pair, whether they match or not."""
         both = [_kernels.intersections(self.arrays, a[part], b[part], threads) for part in self.signed.slices(len(a), 2)]
-        scores: npt.NDArray[np.float64] = similarity(
-            np.concatenate([np.empty(0, np.uint32), *both]).astype(np.int64), self.sizes[a], self.sizes[b]
-        )
+        shared = np.concatenate([np.empty(0, np.uint32), *both]).astype(np.int64)
+        scores: npt.NDArray[np.float64] = similarity(shared, self.sizes[a].astype(np.int64), self.sizes[b].astype(np.int64))
         return scores
 
-    def gathered(self, numbers: PlaceArray) -> _kernels.Sets:
-        """The arrays of some sets alone, in memory."""
-        evidence, starts, sizes = self.arrays[0], self.arrays[1][numbers].astype(np.int64), self.arrays[2][numbers]
-        ends = np.cumsum(sizes, dtype=np.int64)
-        words = np.empty(int(ends[-1]) if len(ends) else 0, np.uint32)
-        for part in self.signed.slices(len(numbers), 1):
-            many = sizes[part].astype(np.int64)
-            first = int(ends[part][0] - many[0])
-            source = np.repeat(starts[part] - (np.cumsum(many) - many), many) + np.arange(int(many.sum()))
-            words[first : first + len(source)] = evidence[source]
-        return words, (ends - sizes).astype(np.uint64), sizes
+    def alone(self, numbers: PlaceArray) -> _kernels.Sets:
+        """The arrays of some sets, in memory."""
+        evidence, starts, sizes = self.arrays
+        parts = [gathered(evidence, starts[some], sizes[some]) for some in (numbers[part] for part in self.signed.slices(len(numbers), 1))]
+        words = np.concatenate([np.empty(0, np.uint32), *(part[0] for part in parts)])
+        ends = np.cumsum(sizes[numbers], dtype=np.uint64)
+        return words, ends - sizes[numbers], sizes[numbers]
 
 
 class Heavy(NamedTuple):
@@ -201,12 +214,12 @@ class Join:
     ----------
     sets
         Its shingle sets.
-    exact
-        Join all sets with all, not only those that share a bucket.
     threshold
         Least Jaccard similarity of a match.
     threads
         How many.
+    exact
+        Join all sets with all, not only those that share a bucket.
     """
 
     def __init__(self, sets: Sets, threshold: float, threads: int, *, exact: bool = False) -> None:
@@ -215,17 +228,14 @@ class Join:
         self.threads = threads
         self.exact = exact
         self.bands: list[_kernels.Buckets] = [] if exact else sets.signed.buckets(sets.place, threads)
+        self._joins = 0
 
     def heavy(self) -> list[Heavy]:
         """The heavy buckets, the longest first."""
         found = []
         for band, (members, ends) in enumerate(self.bands):
-            sizes = np.diff(ends, prepend=np.uint32(0))
-            starts = ends - sizes
-            found += [
-                Heavy(band, int(sizes[i]), int(members[starts[i]]))
-                for i in np.flatnonzero(sizes.astype(np.int64) * (sizes - 1) // 2 > HEAVY)
-            ]
+            sizes, heavy = _heavy(ends)
+            found += [Heavy(band, int(sizes[i]), int(members[ends[i] - sizes[i]])) for i in np.flatnonzero(heavy)]
         return sorted(found, key=lambda bucket: (-bucket.members, bucket.band, bucket.example))
 
     def preceded(self, among: Mask) -> Mask:
@@ -236,43 +246,72 @@ class Join:
         """How many comparisons a join of some sets with each other would take pair by pair, counted once a bucket."""
         return int(_kernels.partners(self.bands, among * (LEFT | RIGHT), 2**63).sum())
 
-    def edges(self, left: Mask, right: Mask, tell: Callable[[int, int], None]) -> Edges:
-        """The matches between sets on the left and sets on the right, in order; ``tell`` hears how many sets are done."""
-        roles = left * LEFT | right * RIGHT
+    def edges(self, left: Mask, right: Mask, tell: Callable[[int, int, int], None]) -> Edges:
+        """The matches between sets on the left and sets on the right, in order.
+
+        ``tell`` hears how many sets are done, of how many, and how many matches there are. What is found is kept with the
+        work; a join that was interrupted goes on, as long as the same joins are asked for in the same order.
+        """
+        self._joins += 1
+        name, work = f"join {self._joins}", self.sets.signed.work
+        columns = [work.column(f"join-{self._joins}-{column}", np.uint32) for column in ("earlier", "later", "both")]
+        done = work.done(name)
+        if not done.get("whole"):
+            for stop, found in self._found(left * LEFT | right * RIGHT, done.get("sets", 0)):
+                for spool, column in zip(columns, found, strict=True):
+                    spool.append(column)
+                tell(stop, len(self.sets), len(columns[0]))
+                work.publish(name, sets=stop)
+            work.publish(name, sets=len(self.sets), whole=True)
+        earlier, later, both = (spool.array() for spool in columns)
+        sizes = self.sets.sizes
+        return Edges(earlier, later, similarity(both.astype(np.int64), sizes[earlier].astype(np.int64), sizes[later].astype(np.int64)))
+
+    def _found(self, roles: npt.NDArray[np.uint8], start: int) -> Iterator[tuple[int, _kernels.Edges]]:
+        """Matches, and up to which set they were looked for; each pair once."""
         if self.exact:
-            every = self.sets.gathered(np.arange(len(self.sets)))
-            return self._edges([_kernels.prefix_join(roles, every, self.threshold, self.threads)])
+            yield len(self.sets), _kernels.prefix_join(roles, self.sets.alone(np.arange(len(self.sets))), self.threshold, self.threads)
+            return
         ends = np.cumsum(_kernels.partners(self.bands, roles, HEAVY))
-        most = min(PAIRS, self.sets.signed.limit // 128)
-        found, start = [], 0
+        most = min(PAIRS, self.sets.signed.work.limit // 128)
+        heavy = self._heavy_edges(roles)
         while start < len(self.sets):
             before = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + most, "right")))
             sizes = self.sets.arrays[2]
             pairs = _kernels.candidates(self.bands, roles, sizes, self.threshold, (start, stop), HEAVY, self.threads)
             parts = self.sets.signed.slices(len(pairs), 1)
-            found += [_kernels.compare(pairs[part], self.sets.arrays, self.threshold, self.threads) for part in parts]
-            tell(stop, len(self.sets))
+            found = [_kernels.compare(pairs[part], self.sets.arrays, self.threshold, self.threads) for part in parts]
+            yield stop, _merged([*found, tuple(column[_between(heavy[0], start, stop)] for column in heavy)])  # type: ignore[list-item]
             start = stop
-        return self._edges([*found, self._heavy_edges(roles)])
 
     def _heavy_edges(self, roles: npt.NDArray[np.uint8]) -> _kernels.Edges:
         """The matches in heavy buckets; their sets are taken into memory."""
         buckets = []
         for members, ends in self.bands:
-            sizes = np.diff(ends, prepend=np.uint32(0))
-            heavy = sizes.astype(np.int64) * (sizes - 1) // 2 > HEAVY
+            sizes, heavy = _heavy(ends)
             buckets.append((members[np.repeat(heavy, sizes)], np.cumsum(sizes[heavy], dtype=np.uint32)))
         numbers = np.unique(np.concatenate([np.empty(0, np.uint32), *(members for members, _ in buckets)])).astype(np.int64)
         bands = [(np.searchsorted(numbers, members).astype(np.uint32), ends) for members, ends in buckets]
-        some = self.sets.gathered(numbers)
+        some = self.sets.alone(numbers)
         earlier, later, both = _kernels.heavy_join(bands, roles[numbers], some, self.threshold, HEAVY, self.threads)
         return numbers[earlier].astype(np.uint32), numbers[later].astype(np.uint32), both
 
-    def _edges(self, found: Sequence[_kernels.Edges]) -> Edges:
-        earlier, later, both = (np.concatenate(columns) for columns in zip(*found, strict=True))
-        if len(found) > 1 and len(found[-1][0]):  # a heavy bucket may have found what another found too
-            _, once = np.unique(earlier.astype(np.uint64) << np.uint64(32) | later, return_index=True)
-            earlier, later, both = earlier[once], later[once], both[once]
-        sizes = self.sets.sizes
-        return Edges(earlier, later, similarity(both.astype(np.int64), sizes[earlier], sizes[later]))
+
+def _heavy(ends: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint32], Mask]:
+    """How many members each bucket of a band has, and whether they take too many comparisons."""
+    sizes = np.diff(ends, prepend=np.uint32(0))
+    return sizes, sizes.astype(np.int64) * (sizes - 1) // 2 > HEAVY
+
+
+def _between(numbers: npt.NDArray[np.uint32], start: int, stop: int) -> Mask:
+    return (start <= numbers) & (numbers < stop)
+
+
+def _merged(found: Sequence[_kernels.Edges]) -> _kernels.Edges:
+    """Edges of several origins, each pair once."""
+    earlier, later, both = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    if len(found) > 1 and len(found[-1][0]):  # a heavy bucket may have found what another found too
+        _, once = np.unique(earlier.astype(np.uint64) << np.uint64(32) | later, return_index=True)
+        earlier, later, both = earlier[once], later[once], both[once]
+    return earlier, later, both

@@ -37,14 +37,13 @@ class Ranking:
     Examples
     --------
     >>> ranking = Ranking("longest")
-    >>> ranking.add(["a", "b", "c"], lambda: ["one", "three", "three"], np.array([3, 5, 5]), [])
-    >>> ranking.places(["a", "b", "c"]).tolist()
+    >>> ranking.add(["a", "b", "c"], lambda: ["one", "three", "three"], [])
+    >>> ranking.places(["a", "b", "c"], np.array([3, 5, 5])).tolist()
     [1, 2, 0]
     """
 
     keep: Keep
     order: str | None = None
-    _lengths: list[Any] = field(default_factory=list)
     _columns: list[list[Any]] = field(default_factory=list)
     _keys: list[Any] = field(default_factory=list)
 
@@ -66,25 +65,27 @@ class Ranking:
         key = [named.removeprefix("-")] if isinstance(named, str) and named not in WORDS else []
         return key + ([self.order] if self.order is not None else [])
 
-    def add(self, ids: Sequence[Any], texts: Callable[[], Sequence[str]], lengths: PlaceArray, columns: Sequence[Any]) -> None:
-        """Take some documents in: ids, what gives their texts, their characters, and the columns that are needed."""
-        self._lengths.append(lengths)
+    @property
+    def reads(self) -> bool:
+        """Whether documents must be taken in: their columns, or what a function says of them."""
+        return bool(self.columns) or callable(self.keep)
+
+    def add(self, ids: Sequence[Any], texts: Callable[[], Sequence[str]], columns: Sequence[Any]) -> None:
+        """Take some documents in: ids, what gives their texts, and the columns that are needed."""
         for collected, values in zip(self._columns, columns, strict=True):
             collected.append(values)
         if callable(self.keep):
             self._keys += [self.keep(id, text) for id, text in zip(ids, texts(), strict=True)]
 
-    def places(self, ids: Any) -> PlaceArray:
-        """The places of all documents in order of rank, int64[n]; an id that is missing in a column ranks last.
+    def places(self, ids: Sequence[Any], lengths: PlaceArray) -> PlaceArray:
+        """The places of all documents in order of rank, int64[n], given their ids and characters; what has no value ranks last.
 
         Raises
         ------
         InputError
             If the values of a column, or of the function, have no common order.
         """
-        lengths = np.concatenate([np.empty(0, np.int64), *self._lengths])
-        n = len(lengths)
-        keep, position = self.keep, np.arange(n, dtype=np.int64)
+        keep, position = self.keep, np.arange(len(ids), dtype=np.int64)
         if self.order is None and isinstance(keep, str) and keep in WORDS:
             if keep == "longest":
                 return np.argsort(-lengths, kind="stable").astype(np.int64)
@@ -102,7 +103,10 @@ class Ranking:
             name = keep.removeprefix("-")
             keys.append((_array(f"column {name!r}", columns[name]), keep != name))
         if self.order is not None:
-            keys += [(_array(f"column {self.order!r}", columns[self.order]), keep == "last"), (_array("the ids", [ids]), keep == "last")]
+            keys += [
+                (_array(f"column {self.order!r}", columns[self.order]), keep == "last"),
+                (_array("the ids", [list(ids)]), keep == "last"),
+            ]
         return _sorted([*keys, (position, keep == "last")])
 
 
@@ -124,8 +128,10 @@ def _array(what: str, parts: Sequence[Any]) -> Any:
 def _preference(parts: Sequence[Any], preferred: Sequence[Any]) -> npt.NDArray[np.int64]:
     """The place of each value among those preferred; what is not among them comes last."""
     places = {value: i for i, value in reversed(list(enumerate(preferred)))}
-    found = [places.get(value, len(places)) for part in parts for value in (part.to_pylist() if hasattr(part, "to_pylist") else part)]
-    return np.array(found, np.int64)
+    values = [value for part in parts for value in (part.to_pylist() if hasattr(part, "to_pylist") else part)]
+    if not set(values) & places.keys() and set(map(str, values)) & places.keys():
+        values = list(map(str, values))  # as they are typed on a command line
+    return np.array([places.get(value, len(places)) for value in values], np.int64)
 
 
 def _sorted(keys: list[tuple[Any, bool]]) -> PlaceArray:

@@ -1,16 +1,20 @@
-"""Flat arrays that may outgrow memory: collected there, and from some size on in temporary files that have no name."""
+"""Flat arrays that may outgrow memory: collected there, and from some size on in files."""
 
 from __future__ import annotations
 
 import mmap
 import os
 import weakref
-from typing import IO, Any
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from neardup.errors import ParameterError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 #: Below this nothing useful fits.
@@ -59,6 +63,13 @@ def _allowed() -> int:
 class Spool:
     """One flat array that grows at its end.
 
+    Parameters
+    ----------
+    dtype
+        What it is of.
+    path
+        Its file, once it is spilled; by default one without a name, in TMPDIR.
+
     Examples
     --------
     >>> spool = Spool(np.uint32)
@@ -69,13 +80,18 @@ class Spool:
     ([1, 2, 3], 12)
     """
 
-    def __init__(self, dtype: npt.DTypeLike) -> None:
+    def __init__(self, dtype: npt.DTypeLike, path: Path | None = None) -> None:
         self._dtype = np.dtype(dtype)
+        self._path = path
         self._parts: list[npt.NDArray[Any]] = []
         self._file: IO[bytes] | None = None
         self._map: mmap.mmap | None = None
+        self._checksum: Any = None
         #: Bytes in it, wherever they are.
         self.nbytes = 0
+
+    def __len__(self) -> int:
+        return self.nbytes // self._dtype.itemsize
 
     def append(self, values: npt.NDArray[Any]) -> None:
         """Add values, which are copied unless they are contiguous."""
@@ -84,18 +100,58 @@ class Spool:
         if self._file is None:
             self._parts.append(values)
         else:
-            self._file.write(values.data)
+            self._write(values)
+
+    def _write(self, values: npt.NDArray[Any]) -> None:
+        assert self._file is not None  # noqa: S101  it is spilled
+        self._file.write(values.data)
+        if self._checksum is not None:
+            self._checksum.update(values.data)
 
     def spill(self) -> None:
-        """Keep what there is, and what will be added, in a temporary file; its folder is TMPDIR."""
+        """Keep what there is, and what will be added, in a file."""
         if self._file is None:
+            self._open("xb+")
+            for part in self._parts:
+                self._write(part)
+            self._parts.clear()
+
+    def _open(self, mode: str) -> None:
+        if self._path is None:
             import tempfile
 
             self._file = tempfile.TemporaryFile(prefix="neardup-")  # noqa: SIM115  as long as the spool
-            weakref.finalize(self, self._file.close)
-            for part in self._parts:
-                self._file.write(part.data)
-            self._parts.clear()
+        else:
+            import xxhash
+
+            self._file, self._checksum = self._path.open(mode), xxhash.xxh3_64()
+        weakref.finalize(self, self._file.close)
+
+    def mark(self) -> tuple[int, int]:
+        """How many bytes its file has, and their checksum: what :meth:`restore` needs after an interruption."""
+        if self._file is not None:
+            self._file.flush()
+        return self.nbytes, 0 if self._checksum is None else self._checksum.intdigest()
+
+    def restore(self, nbytes: int, checksum: int) -> bool:
+        """Go on with a file as it was when it was marked; whether that is there, undamaged."""
+        assert self._path is not None  # noqa: S101  only such can be restored
+        if not self._path.is_file():
+            return False
+        self._open("rb+")
+        for block in self._blocks(nbytes):
+            self._checksum.update(block)
+        if self._file is None or self._file.tell() != nbytes or self._checksum.intdigest() != checksum:
+            return False
+        self._file.truncate()
+        self.nbytes = nbytes
+        return True
+
+    def _blocks(self, nbytes: int) -> Iterator[bytes]:
+        left = nbytes
+        while self._file is not None and left and (block := self._file.read(min(left, 1 << 20))):
+            left -= len(block)
+            yield block
 
     def array(self) -> npt.NDArray[Any]:
         """All values; nothing can be added after that."""

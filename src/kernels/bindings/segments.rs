@@ -1,7 +1,7 @@
 //! An index on disk: its segments, and what is made of arrays to write them.
 
 use super::prepared::Prepared;
-use super::tables::{id_bytes, Batch, IdList, PackedIds, RowArrays, Rows};
+use super::tables::{id_bytes, nearest_tuples, Batch, IdList, Nearest, PackedIds, RowArrays, Rows};
 use super::{cut, Array1};
 use crate::mapped::{self, Checked, Column, Damage, Mapped};
 use crate::segment::{id_fingerprint, sorted_run as sort, DocumentColumns, Removed, Run, SegmentColumns};
@@ -314,6 +314,25 @@ impl SegmentTable {
         let (hits, ends) = py.detach(look_up).map_err(raised)?;
         let mut start = 0;
         ends.into_iter().map(|(end, truncated)| Ok((hits.tuples(py, std::mem::replace(&mut start, end)..end)?, truncated))).collect()
+    }
+
+    /// Of all that each document matches, whatever the length of a bucket, the nearest, and of equals the first.
+    fn nearest<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<Nearest<'py>>> {
+        let rows = batch.rows(self.bands, self.slots)?;
+        let look_up = || {
+            let index = self.index.read().unwrap();
+            let (found, mut ids) = (index.nearest(&rows, threshold, threads)?, IdList::default());
+            for one in found.iter().flatten() {
+                let mut first = None;
+                index.members(one.entry, |id| {
+                    first.get_or_insert_with(|| id.to_vec());
+                })?;
+                ids.push(&first.unwrap_or_default());
+            }
+            Ok((ids, found))
+        };
+        let (ids, found) = py.detach(look_up).map_err(raised)?;
+        nearest_tuples(py, &ids, found.into_iter().map(|one| one.map(|one| (one.agreement, one.size))))
     }
 
     /// How many places there are: segments, and the tail.

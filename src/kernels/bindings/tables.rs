@@ -161,6 +161,20 @@ impl Hits {
     }
 }
 
+/// The id of a document, its agreement and size; None where there is no such document.
+pub(super) type Nearest<'py> = Option<(Bound<'py, PyAny>, u32, u32)>;
+
+/// Of each document the agreement and size of the nearest, which takes the next id.
+pub(super) fn nearest_tuples<'py>(
+    py: Python<'py>,
+    ids: &IdList,
+    found: impl Iterator<Item = Option<(u32, u32)>>,
+) -> PyResult<Vec<Nearest<'py>>> {
+    let mut places = 0..ids.len();
+    let mut named = |(agreement, size)| Ok((ids.object(py, places.next().expect("an id each"))?, agreement, size));
+    found.map(|one| one.map(&mut named).transpose()).collect()
+}
+
 /// Places in a list of ids of both sides of pairs, their agreement and sizes.
 pub(super) type Pair = (Range<usize>, Range<usize>, u32, u32, u32);
 type Listed<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, u32, u32, u32);
@@ -281,6 +295,20 @@ impl DocumentTable {
         });
         let mut start = 0;
         ends.into_iter().map(|(end, truncated)| Ok((hits.tuples(py, std::mem::replace(&mut start, end)..end)?, truncated))).collect()
+    }
+
+    /// Of all that each document matches, whatever the length of a bucket, the nearest, and of equals the first.
+    fn nearest<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<Nearest<'py>>> {
+        let rows = batch.rows(self.bands, self.slots)?;
+        let (ids, found) = py.detach(|| {
+            let store = self.store.read().unwrap();
+            let (found, mut ids) = (store.table.nearest(&rows, threshold, threads), IdList::default());
+            for one in found.iter().flatten() {
+                ids.push(store.ids.members(one.entry).next().map_or(&[], |document| store.ids.id(document)));
+            }
+            (ids, found)
+        });
+        nearest_tuples(py, &ids, found.into_iter().map(|one| one.map(|one| (one.agreement, one.size))))
     }
 
     /// What a document is verified by; None when it is not there.

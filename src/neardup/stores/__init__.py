@@ -132,6 +132,14 @@ class PairBatch(NamedTuple):
     m: int
 
 
+class HeavyBucket(NamedTuple):
+    """A bucket longer than one look-up reads: ``members`` distinct texts that agree in a band, of which ``example`` has one."""
+
+    band: int
+    members: int
+    example: Id
+
+
 class Store(Protocol):
     """What an index asks of the place where it lives.
 
@@ -162,6 +170,9 @@ class Store(Protocol):
 
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
         """What each document of the batch matches."""
+
+    def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
+        """Of all that each document matches the most similar, of equals the first; long buckets are read to their end."""
 
     def refresh(self) -> None:
         """See what another process wrote."""

@@ -477,6 +477,10 @@ class DiskStore:
             answers = self._table.query(batch, threshold, threads)
         return [Answer(list(map(Hit._make, found)), truncated) for found, truncated in answers]
 
+    def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
+        with layout.damage(self._folder):
+            return [hit and Hit._make(hit) for hit in self._table.nearest(batch, threshold, threads)]
+
     def stored(self, id: Id) -> StoreBatch:
         with layout.damage(self._folder):
             rows = self._table.stored([id])

@@ -58,6 +58,9 @@ class MemoryStore:
         answers = self._table.query(batch, threshold, threads)
         return [Answer(list(map(Hit._make, found)), truncated) for found, truncated in answers]
 
+    def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
+        return [hit and Hit._make(hit) for hit in self._table.nearest(batch, threshold, threads)]
+
     def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
         evidence = self._table.evidence(id)
         if evidence is None:

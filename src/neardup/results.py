@@ -1,0 +1,333 @@
+"""What became of a corpus: kept documents, removed ones with their witnesses, pairs, clusters, and how it is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup import documents
+from neardup.banding import Banding
+from neardup.clusters import Decisions, choose_witnesses, component_witnesses, first_kept
+from neardup.errors import ParameterError, check_fraction
+from neardup.ids import Id, PackedIds, id_column
+from neardup.joins import Edges, Heavy, Join
+from neardup.minhash import MinHash
+from neardup.shingling import sorted_distinct
+from neardup.stores import HeavyBucket
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Older(NamedTuple):
+    """What shingle sets of a corpus match in older ones: of each the most similar document, of equals the first.
+
+    Attributes
+    ----------
+    row
+        Its number among all such documents, int64[m]; -1 where there is none.
+    similarity
+        Their similarity, float64[m].
+    ids, corpus
+        Of each number the id, and which of the corpora it is in, int64[k].
+    names
+        What the corpora are called.
+    """
+
+    row: npt.NDArray[np.int64]
+    similarity: npt.NDArray[np.float64]
+    ids: PackedIds
+    corpus: npt.NDArray[np.int64]
+    names: Sequence[str]
+
+    def barred(self, threshold: float) -> npt.NDArray[np.bool_]:
+        """Which sets are removed for them."""
+        return (self.row >= 0) & (self.similarity >= threshold)
+
+
+def decide(join: Join, edges: Edges, older: Older, threshold: float, *, components: bool) -> Decisions:
+    """The decisions on all documents from the matches of their shingle sets."""
+    if components:
+        return Decisions.of(join.sets, *component_witnesses(join.sets, edges, join.threads))
+    barred = older.barred(threshold)
+    witness, similarity = choose_witnesses(first_kept(barred, edges), edges)
+    outside = barred & (older.similarity >= similarity)  # which ranks before what is new
+    return Decisions.of(join.sets, np.where(outside, len(join.sets) + older.row, witness), np.where(outside, older.similarity, similarity))
+
+
+def outcome(decisions: Decisions) -> dict[str, int]:
+    """What decisions come to, in numbers."""
+    return {
+        "kept": int(decisions.kept.sum()),
+        "removed": int((~decisions.kept).sum()),
+        "clusters": len(sorted_distinct(decisions.witness[decisions.witness >= 0])),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A document that was removed.
+
+    Attributes
+    ----------
+    id
+        Its id.
+    witness
+        The id of the kept document that it duplicates.
+    similarity
+        Their Jaccard similarity, at or above the threshold.
+    against
+        The older corpus that the witness is in; None where it is in the same.
+
+    Examples
+    --------
+    >>> Removed("b", witness="a", similarity=0.9)
+    Removed(id='b', witness='a', similarity=0.9)
+    """
+
+    id: Id
+    witness: Id
+    similarity: float
+    against: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What :func:`neardup.deduplicate` decided.
+
+    Examples
+    --------
+    >>> import neardup
+    >>> result = neardup.deduplicate(["one two three four five six", "One, two, three, four, five, six!", "seven"])
+    >>> result
+    <Result: 3 documents, 2 kept, 1 removed at threshold 0.8>
+    >>> result.kept, result.removed
+    ([0, 2], [Removed(id=1, witness=0, similarity=1.0)])
+    >>> result.clusters
+    [[0, 1]]
+    >>> result.pairs.to_pylist()
+    [{'a': 0, 'b': 1, 'similarity': 1.0}]
+    """
+
+    threshold: float
+    minhash: MinHash
+    banding: Banding
+    ids: range | PackedIds = field(repr=False)
+    decisions: Decisions = field(repr=False)
+    counters: dict[str, int] = field(repr=False)
+    _documents: documents.Documents = field(repr=False)
+    _join: Join = field(repr=False)
+    _edges: Edges = field(repr=False)
+    _older: Older = field(repr=False)
+    _heavy: list[Heavy] = field(repr=False)
+    _exact: bool = field(repr=False)
+    _every: bool = field(repr=False)
+    _components: bool = field(repr=False)
+
+    def __repr__(self) -> str:
+        removed = self.counters["removed"]
+        return f"<Result: {len(self.ids):,} documents, {len(self.ids) - removed:,} kept, {removed:,} removed at threshold {self.threshold}>"
+
+    @cached_property
+    def kept(self) -> list[Id]:
+        """The ids of the kept documents, in input order."""
+        return self._named(np.flatnonzero(self.decisions.kept))
+
+    @cached_property
+    def removed(self) -> list[Removed]:
+        """The removed documents in input order, each with its witness and their similarity."""
+        places = np.flatnonzero(~self.decisions.kept)
+        witnesses = self.decisions.witness[places]
+        columns = self._named(places), self._named(witnesses), self.decisions.similarity[places].tolist(), self._corpora(witnesses)
+        return list(map(Removed, *columns))
+
+    def _named(self, places: npt.NDArray[np.int64]) -> list[Id]:
+        """The ids of documents, those of older ones too."""
+        n = len(self.ids)
+        new = places[places < n]
+        ids: list[Any] = new.tolist() if isinstance(self.ids, range) else self.ids.take(new)
+        if len(new) < len(places):
+            named = np.empty(len(places), object)
+            named[places < n] = ids
+            named[places >= n] = self._older.ids.take(places[places >= n] - n)
+            ids = named.tolist()
+        return ids
+
+    def _corpora(self, places: npt.NDArray[np.int64]) -> list[str | None]:
+        """The older corpus of each document; None where it is new."""
+        rows, names = places - len(self.ids), [*self._older.names, None]
+        which = np.append(self._older.corpus, -1)[np.where(rows < 0, -1, rows)]
+        return [names[i] for i in which.tolist()]
+
+    @cached_property
+    def clusters(self) -> list[list[Id]]:
+        """The groups of two or more documents: the kept one first, which may be an older one, then those that were removed for it."""
+        groups = self.decisions.clusters()
+        names = iter(self._named(np.array([place for group in groups for place in group], np.int64)))
+        return [list(islice(names, len(group))) for group in groups]
+
+    @cached_property
+    def pairs(self) -> pa.Table:
+        """Verified pairs: columns ``a`` and ``b`` (a before b in the input) and ``similarity``, sorted by place.
+
+        The edges that decided, each removed document with every kept one that it matches; with ``pairs="all"`` every pair
+        of distinct shingle sets, and each copy with the first of its set.
+        """
+        import pyarrow as pa
+
+        a, b, scores = self._every_pair() if self._every or self._components else self._deciding_pairs()
+        first, second = np.minimum(a, b), np.maximum(a, b)
+        older, barred = self._older_pairs()
+        order = np.lexsort((second, first))
+        places = [older + len(self.ids), first[order], barred, second[order]]
+        ids = id_column(self._named(np.concatenate(places)))
+        scores = np.concatenate((self._older.similarity[self._join.sets.number[barred]], scores[order]))
+        return pa.table({"a": ids[: len(scores)], "b": ids[len(scores) :], "similarity": pa.array(scores, pa.float64())})
+
+    def _older_pairs(self) -> tuple[Any, Any]:
+        """Numbers of older documents, and the documents that are removed for them, in order of these."""
+        sets = self._join.sets
+        barred = np.append(self._older.barred(self.threshold), False)[sets.number]
+        places = np.flatnonzero(barred)
+        return self._older.row[sets.number[places]], places
+
+    def _every_pair(self) -> tuple[Any, Any, Any]:
+        number, edges = self._join.sets.number, self._edges
+        shingled = np.flatnonzero(number >= 0)
+        _, first = np.unique(number[shingled], return_index=True)
+        place = shingled[first]  # of each set's first document in the input
+        copies = np.setdiff1d(shingled, place)
+        a = np.concatenate((place[edges.earlier], place[number[copies]]))
+        return a, np.concatenate((place[edges.later], copies)), np.concatenate((edges.similarity, np.ones(len(copies))))
+
+    def _deciding_pairs(self) -> tuple[Any, Any, Any]:
+        number, place, edges = self._join.sets.number, self._join.sets.place, self._edges
+        kept = self.decisions.kept[place]
+        edges = edges.where(kept[edges.earlier] != kept[edges.later])
+        keeper = np.where(kept[edges.earlier], edges.earlier, edges.later)
+        removed = np.where(kept[edges.earlier], edges.later, edges.earlier)
+        members = np.argsort(number, kind="stable")
+        starts = np.searchsorted(number[members], np.arange(len(place) + 1))
+        many = np.diff(starts)[removed]  # every document of a removed set matches what the set matches
+        ends = np.cumsum(many)
+        documents = members[np.repeat(starts[removed] - ends + many, many) + np.arange(int(many.sum()))]
+        witness = self.decisions.witness
+        copies = np.flatnonzero((self.decisions.similarity == 1.0) & (witness >= 0) & (witness < len(self.ids)))
+        columns = (documents, copies), (np.repeat(place[keeper], many), self.decisions.witness[copies])
+        scores = np.concatenate((np.repeat(edges.similarity, many), np.ones(len(copies))))
+        return np.concatenate(columns[0]), np.concatenate(columns[1]), scores
+
+    @property
+    def skipped(self) -> list[str]:
+        """What was left out by ``on_error="skip"``, and why."""
+        return self._documents.skipped
+
+    @cached_property
+    def heavy_buckets(self) -> list[HeavyBucket]:
+        """The buckets that more than 128 shingle sets fall into, the longest first: boilerplate, templates."""
+        place = self._join.sets.place
+        return [HeavyBucket(band, members, self._named(place[[example]])[0]) for band, members, example in self._heavy]
+
+    def annotations(self) -> pa.Table:
+        """What became of every document, in input order: ``id``, ``cluster``, ``kept``, ``witness``, ``similarity``.
+
+        The cluster is named by its kept document; kept documents have no witness.
+
+        Examples
+        --------
+        >>> import neardup
+        >>> neardup.deduplicate(["one two", "One, two!", "three"]).annotations().to_pylist()[1]
+        {'id': 1, 'cluster': 0, 'kept': False, 'witness': 0, 'similarity': 1.0}
+        """
+        import pyarrow as pa
+
+        n, witness = len(self.ids), self.decisions.witness
+        kept = self.decisions.kept
+        every = id_column([*self.ids, *self._older.ids]) if n else pa.array([], pa.int64())
+        ids, none = every[:n], pa.array(kept)
+        named = every.take(pa.array(np.where(kept, np.arange(n), witness)))
+        columns = ids, named, none, pa.compute.if_else(none, None, named), pa.array(self.decisions.similarity, mask=kept)
+        return pa.table(dict(zip(("id", "cluster", "kept", "witness", "similarity"), columns, strict=True)))
+
+    def rethreshold(self, threshold: float) -> Result:
+        """Decide again at a higher threshold, from the pairs that were found, without reading anything.
+
+        Raises
+        ------
+        ParameterError
+            If the threshold is lower than that of this result, or not all pairs were asked for.
+
+        Examples
+        --------
+        >>> import neardup
+        >>> texts = ["a b c d e f g h i j", "a b c d e f g h i k", "a b c d e f g h i k"]
+        >>> result = neardup.deduplicate(texts, threshold=0.5, pairs="all")
+        >>> result.kept, result.rethreshold(0.9).kept
+        ([0], [0, 1])
+        """
+        check_fraction("threshold", threshold, one=True)
+        if threshold < self.threshold:
+            raise ParameterError(f"threshold is {threshold}, and below {self.threshold} no pairs were looked for; deduplicate again")
+        if not self._every:
+            raise ParameterError("the pairs of this result are those that decided; deduplicate with pairs='all' to try other thresholds")
+        edges = self._edges.where(self._edges.similarity >= threshold)
+        decisions = decide(self._join, edges, self._older, threshold, components=self._components)
+        counters = {**self.counters, **outcome(decisions)}
+        return replace(self, threshold=float(threshold), decisions=decisions, counters=counters, _edges=edges)
+
+    def summary(self) -> dict[str, Any]:
+        """What was counted, and with which parameters.
+
+        Examples
+        --------
+        >>> import neardup
+        >>> summary = neardup.deduplicate(["a b c d e f", "A B C D E F", ""]).summary()
+        >>> summary["documents"], summary["kept"], summary["removed"], summary["copies"], summary["without_shingles"]
+        (3, 2, 1, 1, 1)
+        """
+        shingling = self.minhash.shingling
+        removed = self.decisions.similarity[self.decisions.witness >= 0]
+        return {
+            **self.counters,
+            "weakest": float(removed.min()) if len(removed) else None,
+            "threshold": self.threshold,
+            "exact": self._exact,
+            "recall": 1.0 if self._exact else float(self.banding.probability(self.threshold)),
+            "bands": self.banding.bands,
+            "rows": self.banding.rows,
+            "num_perm": self.minhash.num_perm,
+            "scheme": self.minhash.scheme,
+            "tokens": shingling.tokens if isinstance(shingling.tokens, str) else getattr(shingling.tokens, "__qualname__", "callable"),
+            "size": shingling.size,
+        }
+
+    def finish(self) -> None:
+        """Delete the folder ``work`` of the job, when all is written that should be."""
+        self._join.sets.signed.work.remove()
+
+    def write(self, path: str | os.PathLike[str], *, annotate: bool = False) -> None:
+        """Write the kept documents, in input order with all their columns, in the format of the path's name.
+
+        Parameters
+        ----------
+        path
+            Where to.
+        annotate
+            Write all documents, with the columns ``cluster``, ``kept``, ``witness`` and ``similarity`` of :meth:`annotations`.
+
+        Raises
+        ------
+        ParameterError
+            If the format is unknown, the path is one of the inputs, or a column of that name is there already.
+        """
+        if annotate:
+            self._documents.write(path, np.ones(len(self.ids), bool), self.annotations().drop_columns(["id"]))
+        else:
+            self._documents.write(path, self.decisions.kept)
