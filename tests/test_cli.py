@@ -34,7 +34,7 @@ from rich.progress import Progress
 from typer.testing import CliRunner
 
 import neardup
-from neardup import cli, files
+from neardup import cli, writing
 
 SEEDS = Path(__file__).parents[2] / "shared" / "seeds"
 COMMAND = Path(sysconfig.get_path("scripts")) / "neardup"
@@ -225,6 +225,7 @@ def test_every_example_runs(run, news, example):
     for name in ("a.txt", "new-story.txt", "draft.txt", "draft.md", "published.txt", "essays/b.txt", "thesis/chapters/c.tex"):
         put(name, MONDAY)
     put("archive.jsonl", jsonl(*NEWS))
+    put("feb.jsonl", jsonl(*NEWS))
     put("pages.jsonl.gz", gzip.compress(jsonl(*NEWS).encode()))
     texts = [story["text"] for story in NEWS]
     for name in ("jan", "feb", "news"):
@@ -770,7 +771,7 @@ def test_a_machine_that_is_full_is_told(run, news, monkeypatch, error, words):
     def full(*_):
         raise error
 
-    monkeypatch.setattr(files, "_lines", full)
+    monkeypatch.setattr(writing, "_lines", full)
     done = run("dedup", news, "-o", "out.jsonl", "--text", "text", "--id", "id")
     assert done == Done(2, "", words)
     assert Path("out.jsonl").read_text() == "old"
@@ -1205,3 +1206,114 @@ def test_an_index_from_the_command_line(run, tmp_path):
     assert (again.code, again.err) == (0, f"1 document added, 3 in {index}; 2 documents left out, being there already\n")
     assert run("index", "add", index, corpus, *given).err == f"0 documents added, 3 in {index}; 3 documents left out, being there already\n"
     assert "threshold 0.7, not 0.9" in run("index", "add", index, corpus, "-t", "0.9").err
+
+
+# ---- what is older, what is skipped, what it would take ----------------------------------------------------------------------
+
+
+def test_months_are_added_to_an_archive(run):
+    """Each run names the older story, and adds what it keeps; a run that cannot come to the same is refused."""
+    put("jan.jsonl", jsonl(NEWS[0], NEWS[1]))
+    put("feb.jsonl", jsonl({"id": "x", "text": SHOUTED}, {"id": "y", "text": RAIN + " " + MONDAY}))
+    options = "--against", "kept.neardup", "--append", "-q"
+    assert rows(run("dedup", "jan.jsonl", "-o", "jan-kept.jsonl", *options)) == []
+    assert rows(run("dedup", "feb.jsonl", "-o", "feb-kept.jsonl", *options)) == [
+        {"id": "x", "witness": "m", "against": "kept.neardup", "similarity": 1.0}
+    ]
+    assert [json.loads(line)["id"] for line in Path("feb-kept.jsonl").read_text().splitlines()] == ["y"]
+    assert run("dedup", "feb.jsonl", *options, "--keep", "longest").err.startswith("neardup: keep is 'longest', but what is in the index")
+    assert "3 documents in" in run("index", "check", "kept.neardup").err
+    said = run("dedup", "feb.jsonl", "--against", "jan.jsonl", "--against", "kept.neardup").err
+    assert "1 document removed for older ones" in said
+
+
+def test_lines_that_cannot_be_read_are_skipped(run):
+    """With --on-error skip they are counted, listed and left out of what is written; without it the first one is an error."""
+    good = [json.dumps({"id": f"g{i}", "text": f"{MONDAY} {i} {i}"}) for i in range(3)]
+    put(
+        "a.jsonl",
+        "\n".join([good[0], "{not json", "[1]", '{"id": "n"}', '{"id": null, "text": "a b"}', '{"id": "t", "text": 3}', *good[1:]]),
+    )
+    assert run("dedup", "a.jsonl", "--id", "id").err.startswith("neardup: a.jsonl: line 2 is not JSON")
+    done = run("dedup", "a.jsonl", "--id", "id", "--text", "text", "-o", "out.jsonl", "--on-error", "skip", "-t", "1")
+    assert done.code == 0
+    assert Path("out.jsonl").read_text() == "\n".join(good) + "\n"
+    assert "5 lines skipped, which could not be read" in done.err
+    for words in (
+        "skipped: a.jsonl: line 2 is not JSON",
+        "skipped: a.jsonl: line 3 is a list of JSON",
+        "skipped: a.jsonl: line 4 has no 'text'",
+        "skipped: a.jsonl: the id in line 5 is None",
+        "skipped: a.jsonl: 'text' in line 6 is of type int",
+    ):
+        assert words in done.err
+    put("b.csv", 'id,text\n1,one\n2\n3,"three"\n4,"fo"ur"\n5,five\n')
+    assert "line 3" in run("dedup", "b.csv").err
+    done = run("dedup", "b.csv", "--on-error", "skip", "-o", "b-out.csv")
+    assert "skipped: b.csv: line 3: 1 values, and the header has 2" in done.err
+    assert "2 lines skipped" in done.err
+    assert [row["id"] for row in pa.csv.read_csv("b-out.csv").to_pylist()] == [1, 3, 5]
+
+
+def test_many_skipped_lines_are_not_all_shown(run):
+    """The first twenty-five, and how many more."""
+    put("a.jsonl", jsonl(NEWS[0]) + "bad\n" * 40)
+    done = run("dedup", "a.jsonl", "--on-error", "skip")
+    assert done.err.count("skipped: a.jsonl: line") == 25
+    assert "skipped: ... and 15 more" in done.err
+
+
+def test_a_dry_run_says_what_it_would_take(run, news):
+    """Documents, seconds, bytes; nothing is written."""
+    (row,) = rows(run("dedup", news, "-o", "out.jsonl", "--dry-run", "-q"))
+    assert row["documents"] == row["sampled"] == len(NEWS)
+    assert 0 < row["seconds"] < 60
+    assert row["memory"] > 0
+    assert row["disk"] == 0
+    assert not Path("out.jsonl").exists()
+    assert "4 documents: about 0." in without_colours(on_terminal("dedup", news, "--dry-run", "-q").out)
+
+
+def test_a_dry_run_learns_from_the_first_documents(run, monkeypatch):
+    """The rest is as many as their bytes say."""
+    monkeypatch.setattr("neardup.dedup.SAMPLED", 4000)
+    rng = random.Random(1)
+    put("a.jsonl", jsonl(*({"id": i, "text": " ".join(str(rng.random()) for _ in range(20))} for i in range(20_000))))
+    (row,) = rows(run("dedup", "a.jsonl", "--dry-run", "-q"))
+    assert row["sampled"] == 4096
+    assert 15_000 < row["documents"] < 21_000
+
+
+def test_one_name_for_two_outputs_is_refused(run, news):
+    """The second would take the place of the first."""
+    done = run("dedup", news, "-o", "out.jsonl", "--evidence", "./out.jsonl")
+    assert done == Done(2, "", "neardup: --evidence and the output are both ./out.jsonl; name two files\n")
+
+
+@pytest.mark.parametrize("keep", ["source=", "=a"])
+def test_a_preference_without_values_is_refused(run, news, keep):
+    """As it is typed."""
+    done = run("dedup", news, "--keep", keep)
+    assert done.err.startswith(f"neardup: --keep is '{keep}'; name a column and its values, the preferred first: source=Reuters,AP")
+
+
+def test_preferred_numbers_are_numbers(run):
+    """A list on the command line is of strings, and a column may be of integers."""
+    put("a.jsonl", jsonl({"id": "a", "text": MONDAY, "tier": 5}, {"id": "b", "text": MONDAY, "tier": 1}))
+    assert [row["id"] for row in rows(run("dedup", "a.jsonl", "--keep", "tier=1,5"))] == ["a"]
+
+
+def test_an_interrupted_command_goes_on(run, monkeypatch):
+    """The folder beside the output says so, and is gone in the end."""
+    monkeypatch.setattr("neardup.work.KEPT", 0)
+    monkeypatch.setattr("neardup.work.SECONDS", 0.0)
+    put("a.jsonl", jsonl(*({"id": i, "text": f"{MONDAY} {i % 4000} {i % 4000}"} for i in range(9000))))
+    with monkeypatch.context() as patch:
+        patch.setattr("neardup.dedup.decide", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(BaseException, match=""):
+            neardup.deduplicate(Path("a.jsonl"), work="out.jsonl.work", text="text", id="id")
+    assert Path("out.jsonl.work").is_dir()
+    with pytest.warns(neardup.ResumeWarning, match="going on"):
+        neardup.deduplicate(Path("a.jsonl"), work="out.jsonl.work", text="text", id="id")
+    assert run("dedup", "a.jsonl", "-o", "out.jsonl", "-q").code == 0
+    assert not Path("out.jsonl.work").exists()

@@ -63,8 +63,8 @@ def test_rank_is_the_policy_and_then_the_place(lengths, keep):
     ranking = Ranking(keep)
     half = len(lengths) // 2
     for part in (lengths[:half], lengths[half:]):
-        ranking.add([], list, np.array(part, np.int64), [])
-    order = ranking.places([])
+        ranking.add(part, list, [])
+    order = ranking.places(range(len(lengths)), np.array(lengths, np.int64))
     assert order.dtype == np.int64
     assert order.tolist() == truth.RANKED[keep]([" " * length for length in lengths])
 

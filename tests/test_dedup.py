@@ -517,6 +517,8 @@ def test_a_result_counts_what_it_did():
         "kept": 4,
         "removed": 3,
         "copies": 2,
+        "against": 0,
+        "skipped": 0,
         "without_shingles": 1,
         "short": 0,
         "clusters": 2,

@@ -11,10 +11,11 @@ from neardup.banding import Banding
 from neardup.joins import Edges, Join, Sets, Signed
 from neardup.minhash import MinHash
 from neardup.stores import StoreBatch
+from neardup.work import Work
 
 SETS = st.lists(st.frozensets(st.integers(0, 2**32 - 1) | st.integers(0, 9), min_size=1, max_size=12), min_size=1, max_size=24, unique=True)
 THRESHOLDS = st.sampled_from([0.3, 0.5, 2 / 3, 0.8, 28 / 35, 1.0])
-SILENT = lambda _done, _total: None  # noqa: E731
+SILENT = lambda *_: None  # noqa: E731
 
 
 def arrays(sets):
@@ -180,10 +181,11 @@ def corpus(texts):
 
 def signed(batch, limit=2**40):
     """A corpus ready to be joined."""
-    columns = Signed(64, limit)
+    columns = Signed(64, Work(limit))
     half = batch.documents // 2
     for start, stop in ((0, half), (half, batch.documents)):
         columns.append(batch.part(start, stop))
+        columns.work.publish("signing")
     columns.close()
     return columns
 
@@ -222,7 +224,7 @@ def test_edges_do_not_depend_on_how_they_are_found(limit, pairs, heavy, texts):
         patch.setattr(joins, "PAIRS", pairs)
         patch.setattr(joins, "HEAVY", heavy)
         columns = signed(batch, limit)
-        assert columns.spilled == (limit == 1 and batch.documents > 0)
+        assert columns.large == (limit == 1 and batch.sizes.any())
         other = Join(Sets.of(columns, np.arange(len(texts)), 2), 0.6, 2).edges(every, every, SILENT)
     assert all(np.array_equal(a, b) for a, b in zip(plain, other, strict=True))
     assert isinstance(other, Edges)

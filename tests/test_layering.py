@@ -20,7 +20,7 @@ DATA = {
     "stores": {"Answer", "Hit", "Id", "PairBatch", "Prepared", "Store", "StoreBatch", "preparation", "HeavyBucket"},
     "verify": {"Match", "similarity"},
     "joins": {"Edges", "Heavy", "Join", "Mask", "PlaceArray", "Sets"},
-    "ids": {"Id", "PackedIds", "Repeats", "check_id", "check_ids", "first_repeat", "id_column", "id_order"},
+    "ids": {"Id", "PackedIds", "Repeats", "check_id", "check_ids", "first_repeat", "id_column", "id_order", "pack"},
     "clusters": {"Decisions", "choose_witnesses", "component_witnesses", "first_kept"},
 }
 
@@ -50,35 +50,10 @@ MAY_IMPORT = {
     "clusters": {"joins"},  # pairs become decisions
     "ranking": set(),  # flat columns of what ranks documents
     "results": {"documents", "ids", "minhash", "banding", "shingling", "stores", "joins", "clusters"},  # what people see
-    "index": {
-        "ids",
-        "documents",
-        "files",
-        "shingling",
-        "minhash",
-        "banding",
-        "stores",
-        "stores.disk",
-        "stores.memory",
-        "verify",
-        "clusters",
-    },
+    "index": {"documents", "ids", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify"},
     "dedup": {
-        "ids",
-        "work",
-        "frequent",
-        "results",
-        "documents",
-        "files",
-        "shingling",
-        "minhash",
-        "banding",
-        "stores",
-        "joins",
-        "clusters",
-        "ranking",
-        "spool",
-        "index",
+        *("documents", "ids", "shingling", "minhash", "banding", "stores", "verify", "spool", "work", "joins", "clusters"),
+        *("frequent", "ranking", "results", "index"),
     },
     "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
     "cli": {"documents", "files", "writing", "shingling", "minhash", "banding", "verify", "index", "dedup", "ids", "report", ""},

@@ -27,6 +27,7 @@ PUBLIC = [
     "RecallWarning",
     "Removed",
     "Result",
+    "ResumeWarning",
     "Shingling",
     "Signature",
     "Signatures",
@@ -49,6 +50,7 @@ BUILTIN = {
     "MissingDependencyError": ImportError,
     "ParameterError": ValueError,
     "RecallWarning": UserWarning,
+    "ResumeWarning": UserWarning,
     "UnknownDocumentError": KeyError,
 }
 

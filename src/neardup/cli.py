@@ -98,8 +98,7 @@ def complain(error: object) -> None:
     """Why the work ends, on standard error; of a very long reason its beginning and end."""
     text = str(error) or "out of memory"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f" ({error.filename})" if error.filename else ""
-        text = f"{error.strerror}{where}; make room, or write elsewhere; temporary files go to TMPDIR"
+        text = f"{error.strerror}; make room, or write elsewhere"
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")

@@ -10,12 +10,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from neardup import _kernels, documents
+from neardup import documents
 from neardup.banding import Banding
 from neardup.clusters import first_kept
 from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_integer, one_of
 from neardup.frequent import flat_hashes, frequent_shingles, without
-from neardup.ids import Id, PackedIds, check_ids
+from neardup.ids import Id, PackedIds, check_ids, pack
 from neardup.index import Index, resolve
 from neardup.joins import Edges, Join, Mask, Sets, Signed
 from neardup.minhash import MinHash, Signatures, number_of_threads
@@ -177,7 +177,8 @@ def deduplicate(
             version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=threshold, text=text, id=id, keep=repr(keep), order=order,
             clusters=clusters, exact=exact, pairs=pairs, drop_frequent=drop_frequent, on_error=on_error, against=older.state(),
         )  # fmt: skip
-        signed = Signed(banding.bands, _work(limit, work, corpus, job, ranking))
+        signed = Signed(banding.bands, _work(limit, work, corpus, job, ranking, minhash.shingling.tokens))
+        opened.push(signed.work.leave)
         older.keep_in(signed.work)
         sign = _signing(corpus, minhash, drop_frequent, workers, tell)
         ids, lengths = _sign(corpus, sign, banding, ranking, signed, older, workers, tell)
@@ -191,9 +192,9 @@ def deduplicate(
         matched = older.matches(sets)
         shingled = int((sets.number >= 0).sum())
         copies = shingled - len(sets)
-        most = max_pairs - copies if every else None
+        most = max_pairs if every else None
         barred = None if every or components or exact else matched.barred(threshold)
-        edges = _all_edges(join, tell, most) if barred is None else _deciding_edges(join, barred, tell)
+        edges = _all_edges(join, tell, most, copies) if barred is None else _deciding_edges(join, barred, tell)
         decisions = decide(join, edges, matched, threshold, components=components)
         if append:
             older.add(ids, signed, np.flatnonzero(decisions.kept), tell)
@@ -236,12 +237,14 @@ def _check_against(corpus: documents.Documents, against: Any, ranking: Ranking, 
         raise ParameterError("append=True needs ids that differ from run to run, and these are positions; name a column of ids: id= (--id)")
 
 
-def _work(limit: int, path: str | os.PathLike[str] | None, corpus: documents.Documents, job: dict[str, Any], ranking: Ranking) -> Work:
+def _work(
+    limit: int, path: str | os.PathLike[str] | None, corpus: documents.Documents, job: dict[str, Any], ranking: Ranking, tokens: Any
+) -> Work:
     if path is None:
         return Work(limit)
     from pathlib import Path
 
-    if callable(ranking.keep) or "function" in job["minhash"]:
+    if callable(ranking.keep) or callable(tokens):
         raise ParameterError("work is for a job that can be compared with the interrupted one, and a function cannot; leave it out")
     return Work(limit, Path(path), {**job, "inputs": corpus.state()})
 
@@ -292,7 +295,7 @@ def _sign(
                 signed.append(rows)
                 older.look_up(n - len(batch.ids), batch.ids, rows)
                 if not corpus.positional:
-                    data, ends = _kernels.pack_ids(batch.ids)
+                    data, ends = pack(batch.ids)
                     id_ends.append(ends + np.uint64(id_bytes.nbytes))
                     id_bytes.append(data)
                 if ranking.keep == "longest":
@@ -304,13 +307,11 @@ def _sign(
     return range(n) if corpus.positional else PackedIds(id_bytes.array(), id_ends.array()), lengths.array()
 
 
-def _all_edges(join: Join, tell: Progress, most: int | None = None) -> Edges:
+def _all_edges(join: Join, tell: Progress, most: int | None = None, copies: int = 0) -> Edges:
     def told(done: int, total: int, found: int) -> None:
+        found += copies
         if most is not None and found > most:
-            room = max(0, most)
-            raise ParameterError(
-                f"{found:,} pairs and more, beside copies; max_pairs leaves room for {room:,}: raise the threshold or max_pairs"
-            )
+            raise ParameterError(f"{found:,} pairs, more than max_pairs={most:,}; raise the threshold or max_pairs")
         tell("pairing", done, total)
 
     every = np.ones(len(join.sets), bool)
@@ -434,8 +435,9 @@ class Against:
         best: dict[int, tuple[float, int, Id]] = {}
         for corpus, index in enumerate(self.indexes):
             hits = index._store.nearest(rows, self.parameters.threshold, self.parameters.threads)
+            added = [self._append and self._added(index, id, rows.part(i, i + 1)) for i, id in enumerate(ids)]
             for i, hit in enumerate(hits):
-                if hit is not None and not (self._append and self._added(index, ids[i], rows.part(i, i + 1))):
+                if hit is not None and not added[i]:
                     score = float(similarity(np.int64(hit.agreement), np.int64(rows.sizes[i]), np.int64(hit.size)))
                     if i not in best or score > best[i][0]:
                         best[i] = score, corpus, hit.id
@@ -443,7 +445,7 @@ class Against:
         self._place.append(np.array(places, np.int64) + first)
         self._score.append(np.array([best[i][0] for i in places], np.float64))
         self._corpus.append(np.array([best[i][1] for i in places], np.int64))
-        data, ends = _kernels.pack_ids([best[i][2] for i in places])
+        data, ends = pack([best[i][2] for i in places])
         self._ends.append(ends + np.uint64(self._bytes.nbytes))
         self._bytes.append(data)
 
@@ -522,7 +524,7 @@ def estimate(
     for batch in corpus.batches():
         signed.append(StoreBatch.of(minhash.sign_many(batch.texts, threads=workers, hashes=True), banding, workers))
         n += len(batch.ids)
-        ids += 0 if corpus.positional else len(_kernels.pack_ids(batch.ids)[0]) + 16
+        ids += 0 if corpus.positional else len(pack(batch.ids)[0]) + 16
         if n >= SAMPLED:
             whole = False
             break

@@ -61,6 +61,29 @@ def id_column(ids: Sequence[Id]) -> Any:
     return pa.array([str(id).encode("utf-8", "backslashreplace").decode() for id in ids], pa.string())
 
 
+#: Before an id that the kernel cannot pack as it is: an integer of more than 64 bits, or a string that begins so.
+ESCAPE = "\ud800"
+
+
+def pack(ids: list[Id]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint64]]:
+    """Ids as :class:`PackedIds` takes them."""
+    if any(isinstance(id, str) and id.startswith(ESCAPE) for id in ids) or not _fit(id for id in ids if isinstance(id, int)):
+        ids = [f"{ESCAPE}#{id}" if isinstance(id, int) and not _fit((id,)) else _escaped(id) for id in ids]
+    return _kernels.pack_ids(ids)
+
+
+def _escaped(id: Id) -> Id:
+    return f"{ESCAPE}{id}" if isinstance(id, str) and id.startswith(ESCAPE) else id
+
+
+def _unpacked(ids: list[Id]) -> list[Id]:
+    return [_unescaped(id[1:]) if isinstance(id, str) and id.startswith(ESCAPE) else id for id in ids]
+
+
+def _unescaped(id: str) -> Id:
+    return int(id[1:]) if id.startswith("#") else id
+
+
 class PackedIds(Sequence[Id]):
     """Ids as bytes one after another, read as a list is: a tenth of the memory.
 
@@ -71,7 +94,7 @@ class PackedIds(Sequence[Id]):
 
     Examples
     --------
-    >>> ids = PackedIds(*_kernels.pack_ids(["a", 7, "long"]))
+    >>> ids = PackedIds(*pack(["a", 7, "long"]))
     >>> len(ids), ids[1], ids.take(np.array([2, 0])), list(ids)
     (3, 7, ['long', 'a'], ['a', 7, 'long'])
     """
@@ -91,7 +114,7 @@ class PackedIds(Sequence[Id]):
         return self.take(places) if isinstance(place, slice) else self.take(np.array([places]))[0]
 
     def __iter__(self) -> Any:
-        return iter(_kernels.unpack_ids(self._data, self._offsets))
+        return iter(_unpacked(_kernels.unpack_ids(self._data, self._offsets)))
 
     def take(self, places: npt.NDArray[np.int64]) -> list[Id]:
         """The ids at some places."""
@@ -99,7 +122,8 @@ class PackedIds(Sequence[Id]):
         sizes = self._offsets[1:][places].astype(np.int64) - starts
         ends = np.cumsum(sizes)
         gather = np.repeat(starts - (ends - sizes), sizes) + np.arange(int(sizes.sum()))
-        return _kernels.unpack_ids(self._data[gather], np.concatenate((np.zeros(1, np.uint64), ends.astype(np.uint64))))
+        packed = self._data[gather], np.concatenate((np.zeros(1, np.uint64), ends.astype(np.uint64)))
+        return _unpacked(_kernels.unpack_ids(*packed))
 
 
 class Repeats:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neardup import documents
 from neardup.banding import Banding
 from neardup.clusters import Decisions, choose_witnesses, component_witnesses, first_kept
+from neardup.documents import Documents
 from neardup.errors import ParameterError, check_fraction
 from neardup.ids import Id, PackedIds, id_column
 from neardup.joins import Edges, Heavy, Join
@@ -95,7 +95,7 @@ class Removed:
     id: Id
     witness: Id
     similarity: float
-    against: str | None = field(default=None, repr=False)
+    against: str | None = field(default=None, repr=False, hash=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +122,7 @@ class Result:
     ids: range | PackedIds = field(repr=False)
     decisions: Decisions = field(repr=False)
     counters: dict[str, int] = field(repr=False)
-    _documents: documents.Documents = field(repr=False)
+    _documents: Documents = field(repr=False)
     _join: Join = field(repr=False)
     _edges: Edges = field(repr=False)
     _older: Older = field(repr=False)

@@ -6,6 +6,7 @@ import mmap
 import os
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +61,11 @@ def _allowed() -> int:
     return min(limits)
 
 
+def _close(file: IO[bytes]) -> None:
+    with suppress(OSError):  # on a full disk, which has been said
+        file.close()
+
+
 class Spool:
     """One flat array that grows at its end.
 
@@ -104,14 +110,18 @@ class Spool:
 
     def _write(self, values: npt.NDArray[Any]) -> None:
         assert self._file is not None  # noqa: S101  it is spilled
-        self._file.write(values.data)
+        try:
+            self._file.write(values.data)
+        except OSError as error:
+            where = "where TMPDIR says" if self._path is None else f"in {self._path.parent}"
+            raise OSError(error.errno, f"{error.strerror} for temporary files {where}") from error
         if self._checksum is not None:
             self._checksum.update(values.data)
 
     def spill(self) -> None:
         """Keep what there is, and what will be added, in a file."""
         if self._file is None:
-            self._open("xb+")
+            self._open("wb+")
             for part in self._parts:
                 self._write(part)
             self._parts.clear()
@@ -125,7 +135,7 @@ class Spool:
             import xxhash
 
             self._file, self._checksum = self._path.open(mode), xxhash.xxh3_64()
-        weakref.finalize(self, self._file.close)
+        weakref.finalize(self, _close, self._file)
 
     def mark(self) -> tuple[int, int]:
         """How many bytes its file has, and their checksum: what :meth:`restore` needs after an interruption."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from neardup.errors import ParameterError, ResumeWarning, listed, warn_caller
@@ -59,7 +60,7 @@ class Work:
         self._columns: dict[str, Spool] = {}
         self._stages: dict[str, Any] = {}
         self._marks: dict[str, tuple[int, int]] = {}
-        self._lock: int | None = None
+        self._lock: weakref.finalize[..., Work] | None = None
         self._published = 0.0
         if path is not None and path.exists():
             self._go_on(path)
@@ -82,11 +83,13 @@ class Work:
         import fcntl
 
         path.mkdir(exist_ok=True)
-        self._lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ParameterError(f"another process is at work in {path}; wait for it, or write elsewhere") from None
+            os.close(lock)
+            raise ParameterError(f"another job is at work in {path}; wait for it, or write elsewhere") from None
+        self._lock = weakref.finalize(self, os.close, lock)
 
     def _restore(self, path: Path) -> str:
         """Take up what a manifest says; why not, if it cannot be."""
@@ -148,8 +151,13 @@ class Work:
             for file in (self.path / MANIFEST, *self.path.glob(f"*{COLUMN}"), self.path / LOCK):
                 file.unlink(missing_ok=True)
             self.path.rmdir()
-            os.close(self._lock)
+            self._lock()
             self._lock = None
+
+    def leave(self, error: type[BaseException] | None, *_: object) -> None:
+        """Let another job go on with the folder, when this one ends with an error."""
+        if error is not None and self._lock is not None:
+            self._lock()
 
 
 def _said(stage: tuple[str, dict[str, Any]]) -> str:
