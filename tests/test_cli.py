@@ -1224,7 +1224,7 @@ def test_months_are_added_to_an_archive(run):
     assert run("dedup", "feb.jsonl", *options, "--keep", "longest").err.startswith("neardup: keep is 'longest', but what is in the index")
     assert "3 documents in" in run("index", "check", "kept.neardup").err
     said = run("dedup", "feb.jsonl", "--against", "jan.jsonl", "--against", "kept.neardup").err
-    assert "1 document removed for older ones" in said
+    assert "2 documents removed for older ones" in said
 
 
 def test_lines_that_cannot_be_read_are_skipped(run):
@@ -1234,7 +1234,7 @@ def test_lines_that_cannot_be_read_are_skipped(run):
         "a.jsonl",
         "\n".join([good[0], "{not json", "[1]", '{"id": "n"}', '{"id": null, "text": "a b"}', '{"id": "t", "text": 3}', *good[1:]]),
     )
-    assert run("dedup", "a.jsonl", "--id", "id").err.startswith("neardup: a.jsonl: line 2 is not JSON")
+    assert "neardup: a.jsonl: line 2 is not JSON" in run("dedup", "a.jsonl", "--id", "id").err
     done = run("dedup", "a.jsonl", "--id", "id", "--text", "text", "-o", "out.jsonl", "--on-error", "skip", "-t", "1")
     assert done.code == 0
     assert Path("out.jsonl").read_text() == "\n".join(good) + "\n"
@@ -1310,7 +1310,7 @@ def test_an_interrupted_command_goes_on(run, monkeypatch):
     put("a.jsonl", jsonl(*({"id": i, "text": f"{MONDAY} {i % 4000} {i % 4000}"} for i in range(9000))))
     with monkeypatch.context() as patch:
         patch.setattr("neardup.dedup.decide", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(BaseException, match=""):
+        with pytest.raises(KeyboardInterrupt):
             neardup.deduplicate(Path("a.jsonl"), work="out.jsonl.work", text="text", id="id")
     assert Path("out.jsonl.work").is_dir()
     with pytest.warns(neardup.ResumeWarning, match="going on"):

@@ -116,7 +116,7 @@ def test_a_crowd_is_decided_in_kept_rounds(news, tmp_path, kept_early, monkeypat
                 break
             except KeyboardInterrupt:
                 continue
-    assert steps > 6
+    assert steps > 4
     assert decided(result) == decided(expected)
 
 
@@ -207,7 +207,7 @@ def test_what_is_written_beyond_the_manifest_is_cut_off(unfinished):
 def test_a_second_process_is_refused(unfinished):
     """Two must not write one folder."""
     path, folder = unfinished
-    code = "import sys; from neardup.work import Work; from pathlib import Path; Work(1, Path(sys.argv[1]), {})._take(Path(sys.argv[1])); input()"
+    code = "import sys; from neardup.work import Work; from pathlib import Path; held = Work(1, Path(sys.argv[1]), {}); input()"
     with subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, folder], stdin=subprocess.PIPE) as other:
         while other.poll() is None:
             try:

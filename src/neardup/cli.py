@@ -381,6 +381,7 @@ def dedup(
     from neardup import writing
     from neardup.dedup import estimate
 
+    preferred = keeping(keep)
     if annotate and job.output is None:
         raise ParameterError("--annotate says what is written, and there is no output; name one: -o marked.jsonl")
     with progress(quiet=job.quiet) as tell:
@@ -400,7 +401,7 @@ def dedup(
         result = neardup.deduplicate(
             corpus,
             job.threshold,
-            keep=keeping(keep),
+            keep=preferred,
             order=order,
             clusters=clusters.value,
             exact=exact,
