@@ -1311,9 +1311,9 @@ def test_an_interrupted_command_goes_on(run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("neardup.dedup.decide", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            neardup.deduplicate(Path("a.jsonl"), work="out.jsonl.work", text="text", id="id")
+            neardup.deduplicate(Path("a.jsonl"), work="out.jsonl.work")
     assert Path("out.jsonl.work").is_dir()
     with pytest.warns(neardup.ResumeWarning, match="going on"):
-        neardup.deduplicate(Path("a.jsonl"), work="out.jsonl.work", text="text", id="id")
+        neardup.deduplicate(Path("a.jsonl"), work="out.jsonl.work")
     assert run("dedup", "a.jsonl", "-o", "out.jsonl", "-q").code == 0
     assert not Path("out.jsonl.work").exists()

@@ -19,6 +19,7 @@ try:
     from dataclasses import dataclass
     from enum import Enum
     from functools import partial
+    from itertools import islice
     from pathlib import Path
     from typing import TYPE_CHECKING, Annotated, Any
 
@@ -139,12 +140,12 @@ def columnar(columns: dict[str, list[Any]]) -> pa.Table:
     return pa.table(arrays).select(list(columns))
 
 
-def show(columns: dict[str, list[Any]], title: str) -> None:
-    """Rows as a table on a terminal, as JSON lines anywhere else."""
+def show(columns: dict[str, list[Any]], title: str, total: int | None = None) -> None:
+    """Rows, or the first of a total, as a table on a terminal; as JSON lines anywhere else."""
     if not sys.stdout.isatty():
         emit(records(columns))
         return
-    more = len(columns["similarity"]) - ROWS
+    more = (len(columns["similarity"]) if total is None else total) - ROWS
     order = sorted(columns, key=lambda name: name not in SCORES)
     folder = folder_of([value for name in order if name not in SCORES for value in columns[name][:ROWS]])
     table = Table(box=None, header_style="dim")
@@ -265,18 +266,22 @@ class Job:
             tell("reading", len(ids), corpus=corpus)
         return index, ids
 
-    def finish(self, columns: dict[str, list[Any]], title: str, said: Iterable[str], *, written: bool = False) -> None:
+    def finish(self, columns: dict[str, list[Any]], title: str, said: Iterable[str]) -> None:
         """Show the rows, or write them as a table in the format of the output's name; then say what it came to."""
-        if self.output is None or written:
+        if self.output is None:
             show(columns, title)
         else:
             from neardup import files, writing
 
             lines = files.format_of(self.output)[0] == "jsonl"
             writing.write_table(list(records(columns)) if lines else columnar(columns), self.output)
+        self.conclude(said, found=bool(columns["similarity"]))
+
+    def conclude(self, said: Iterable[str], *, found: bool) -> None:
+        """Say what it came to."""
         for line in (*said, *([f"written to {self.output}"] if self.output else [])):
             note(line, quiet=self.quiet)
-        if self.fail and columns["similarity"]:
+        if self.fail and found:
             raise typer.Exit(1)
 
 
@@ -426,8 +431,14 @@ def dedup(
     if len(result.skipped) > ROWS:
         note(f"skipped: ... and {len(result.skipped) - ROWS:,} more", quiet=job.quiet)
     names = ("id", "witness", "similarity") if against is None else ("id", "witness", "against", "similarity")
-    columns = {name: [getattr(removed, name) for removed in result.removed] for name in names}
-    job.finish(columns, "Removed, each with the kept document that it duplicates", account(result.summary()), written=True)
+    rows = ({name: getattr(removed, name) for name in names} for removed in result.each_removed())
+    if sys.stdout.isatty():
+        first = list(islice(rows, ROWS))
+        columns = {name: [row[name] for row in first] for name in names}
+        show(columns, "Removed, each with the kept document that it duplicates", result.counters["removed"])
+    else:
+        emit(rows)
+    job.conclude(account(result.summary()), found=result.counters["removed"] > 0)
 
 
 def foretell(estimate: Any) -> None:

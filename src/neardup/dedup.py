@@ -174,8 +174,8 @@ def deduplicate(
     with ExitStack() as opened:
         older = Against(against, Parameters(threshold, minhash, banding, workers), opened, append=append, text=text, id=id)
         job = dict(
-            version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=threshold, text=text, id=id, keep=repr(keep), order=order,
-            clusters=clusters, exact=exact, pairs=pairs, drop_frequent=drop_frequent, on_error=on_error, against=older.state(),
+            version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=threshold, keep=repr(keep), order=order,
+            clusters=clusters, exact=exact, pairs=pairs, drop_frequent=drop_frequent, against=older.state(),
         )  # fmt: skip
         signed = Signed(banding.bands, _work(limit, work, corpus, job, ranking, minhash.shingling.tokens))
         opened.push(signed.work.leave)

@@ -608,8 +608,9 @@ class FileDocuments(Documents):
         return [why for part in self.parts for why in part.skipped]
 
     def state(self) -> list[Any]:
-        """Names, sizes and times."""
-        return [file.state() for file in self.files]
+        """Names, sizes and times, and which columns are read."""
+        rows = [part for part in self.parts if not isinstance(part, TextFiles)]
+        return [*(file.state() for file in self.files), *([part.text, part.id] for part in rows), self.skips]
 
     @property
     def positional(self) -> bool:

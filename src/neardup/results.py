@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -143,10 +143,16 @@ class Result:
     @cached_property
     def removed(self) -> list[Removed]:
         """The removed documents in input order, each with its witness and their similarity."""
-        places = np.flatnonzero(~self.decisions.kept)
-        witnesses = self.decisions.witness[places]
-        columns = self._named(places), self._named(witnesses), self.decisions.similarity[places].tolist(), self._corpora(witnesses)
-        return list(map(Removed, *columns))
+        return list(self.each_removed())
+
+    def each_removed(self) -> Iterator[Removed]:
+        """The same one after another, in little memory."""
+        every = np.flatnonzero(~self.decisions.kept)
+        for start in range(0, len(every), 4096):
+            places = every[start : start + 4096]
+            witnesses = self.decisions.witness[places]
+            columns = self._named(places), self._named(witnesses), self.decisions.similarity[places].tolist(), self._corpora(witnesses)
+            yield from map(Removed, *columns)
 
     def _named(self, places: npt.NDArray[np.int64]) -> list[Id]:
         """The ids of documents, those of older ones too."""
