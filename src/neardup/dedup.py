@@ -199,6 +199,7 @@ def deduplicate(
         if append:
             older.add(ids, signed, np.flatnonzero(decisions.kept), tell)
     heavy = join.heavy()
+    join.close()
     counters = {
         "documents": len(ids),
         **outcome(decisions),

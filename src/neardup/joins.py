@@ -238,6 +238,10 @@ class Join:
             found += [Heavy(band, int(sizes[i]), int(members[ends[i] - sizes[i]])) for i in np.flatnonzero(heavy)]
         return sorted(found, key=lambda bucket: (-bucket.members, bucket.band, bucket.example))
 
+    def close(self) -> None:
+        """Let the buckets go: nothing is joined after that."""
+        self.bands = []
+
     def preceded(self, among: Mask) -> Mask:
         """Which of some sets share a bucket with an earlier one of them."""
         return _kernels.preceded(self.bands, among)
