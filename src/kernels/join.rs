@@ -261,8 +261,25 @@ pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, threshold: f64, th
     let mut members = members.to_vec();
     members.sort_unstable_by_key(|&set| (sets.sizes[set as usize], set));
     let (index, probes) = prefixes(&members, sets, threshold);
-    let (meetings, ends) = meetings(&index, &probes, members.len());
-    drop(probes);
+    if members.iter().all(|&set| roles[set as usize] == LEFT | RIGHT) {
+        let mut edges = probed(&members, roles, sets, bar, &index, &probes, threads);
+        edges.sort_unstable();
+        return edges;
+    }
+    // What is on one side alone is looked up among the other: a crowd on the right does not meet itself.
+    let of = |postings: &[Posting], side: u8| -> Vec<Posting> {
+        postings.iter().copied().filter(|posting| roles[members[posting.member as usize] as usize] & side != 0).collect()
+    };
+    let mut edges = probed(&members, roles, sets, bar, &of(&index, LEFT), &of(&probes, RIGHT), threads);
+    edges.append(&mut probed(&members, roles, sets, bar, &of(&index, RIGHT), &of(&probes, LEFT), threads));
+    edges.sort_unstable();
+    edges.dedup();
+    edges
+}
+
+/// The matches of probes with what is indexed.
+fn probed(members: &[u32], roles: &[u8], sets: Sets, bar: Bar, index: &[Posting], probes: &[Posting], threads: usize) -> Vec<Edge> {
+    let (meetings, ends) = meetings(index, probes, members.len());
     let shares: Vec<Range<usize>> = (0..members.len()).step_by(1024).map(|first| first..(first + 1024).min(members.len())).collect();
     let found = on_threads(shares, threads, |share| {
         let (mut seen, mut edges) = (vec![u32::MAX; share.end], Vec::new());
@@ -286,9 +303,7 @@ pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, threshold: f64, th
         }
         edges
     });
-    let mut edges = found.concat();
-    edges.sort_unstable();
-    edges
+    found.concat()
 }
 
 /// What of the sets, in order of size, is looked up by and what it is looked up in: their rarest hashes that others may have.
