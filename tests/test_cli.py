@@ -215,7 +215,7 @@ def test_each_command_explains_itself_with_examples(command):
 
 def examples():
     """The lines of the examples in the help texts."""
-    for command in (cli.dedup, cli.pairs, cli.query, cli.compare):
+    for command in (cli.dedup, cli.pairs, cli.query, cli.compare, cli.tune):
         yield from (line.strip() for line in inspect.getdoc(command).partition("Examples:\n")[2].splitlines())
 
 

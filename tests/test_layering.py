@@ -55,12 +55,13 @@ MAY_IMPORT = {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "verify", "spool", "work", "joins", "clusters"),
         *("frequent", "ranking", "results", "index"),
     },
+    "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
     "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
     "cli": {"documents", "files", "writing", "shingling", "minhash", "banding", "verify", "index", "dedup", "ids", "report", ""},
-    "": {"banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
+    "": {"tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
 }
 
-ASSEMBLERS = {"index", "dedup", "report", "cli", ""}
+ASSEMBLERS = {"index", "dedup", "tuning", "report", "cli", ""}
 EVERYWHERE = {"errors", "_kernels"}
 ONE_STAGE = {"documents", "files", "writing"}  # in two modules: columns, and the files they are read from
 

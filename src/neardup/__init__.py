@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from neardup.minhash import Estimate, MinHash, Signature, Signatures
     from neardup.results import Removed, Result
     from neardup.shingling import Shingling
+    from neardup.tuning import Tuning, tune
     from neardup.verify import Match, containment, jaccard
 
 __version__ = "0.1.0"
@@ -51,6 +52,7 @@ _HOMES = {
     "minhash": ["Estimate", "MinHash", "Signature", "Signatures"],
     "results": ["Removed", "Result"],
     "shingling": ["Shingling"],
+    "tuning": ["Tuning", "tune"],
     "verify": ["Match", "containment", "jaccard"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -75,11 +77,13 @@ __all__ = [
     "Shingling",
     "Signature",
     "Signatures",
+    "Tuning",
     "UnknownDocumentError",
     "__version__",
     "containment",
     "deduplicate",
     "jaccard",
+    "tune",
 ]
 
 

@@ -595,6 +595,75 @@ def single_text(path: str, *, quiet: bool) -> str:
     return texts[0]
 
 
+@app.command()
+def tune(
+    inputs: InputsArgument,
+    threshold: ThresholdOption = 0.8,
+    sample: Annotated[int, typer.Option(help="The most documents that are looked at.")] = 20_000,
+    text: TextOption = None,
+    id: IdOption = None,
+    glob: GlobOption = None,
+    quiet: QuietOption = False,
+    recall: Annotated[float, typer.Option(help="What the recommended bands reach at the threshold.", rich_help_panel=FINE)] = 0.99,
+    tokens: TokensOption = Tokens.words,
+    size: SizeOption = 5,
+    threads: Annotated[int | None, typer.Option(help="By default all processors.", rich_help_panel=FINE, show_default=False)] = None,
+) -> None:
+    """Learn from a sample what near-duplicates there are at which similarity, and by which bands they are best found.
+
+    Examples:
+      neardup tune news.jsonl
+      neardup tune essays/ --threshold 0.5 --sample 5000
+    """
+    shingling = neardup.Shingling(tokens=tokens.value, size=size)
+    with progress(quiet=quiet) as tell:
+        corpus = Job(inputs, text=text, id=id, glob=glob, quiet=quiet).read(inputs, tell)
+        told = partial(tell, corpus=corpus)
+        found = neardup.tune(corpus, threshold, recall=recall, shingling=shingling, sample=sample, threads=threads, progress=told)
+    if sys.stdout.isatty():
+        show_tuning(found)
+    else:
+        emit({"kind": "similarity", **level._asdict(), "examples": [one._asdict() for one in level.examples]} for level in found.levels)
+        emit(
+            {
+                "kind": "banding",
+                **option._asdict(),
+                "banding": {"bands": option.banding.bands, "rows": option.banding.rows},
+                "recommended": option == found.recommended,
+            }
+            for option in found.options
+        )
+    looked = "all" if found.sampled == found.documents else f"{found.sampled:,}"
+    note(f"{count(found.documents, 'document')}, {looked} looked at, {found.copies:,} of them exact copies", quiet=quiet)
+
+
+def show_tuning(found: neardup.Tuning) -> None:
+    """Two tables: how many pairs there are by similarity, and what bandings would come to."""
+    console = Console(highlight=False)
+    most = max((level.pairs for level in found.levels), default=0) or 1
+    table = Table("similarity", "pairs", "", "for example", box=None, header_style="dim", title="Pairs in the sample", title_justify="left")
+    for level in found.levels:
+        example = " ~ ".join(printable(name) for name in level.examples[0][:2]) if level.examples else ""
+        bar = "#" * -(-20 * level.pairs // most)
+        table.add_row(f"{level.low:.2f} to {level.high:.2f}", f"{level.pairs:,}", Text(bar), Text(example))
+    console.print(table)
+    names = "slots", "bands x rows", "recall", "expected", "candidates", "seconds", "MB", ""
+    table = Table(*names, box=None, header_style="dim", title=f"Bands for {found.threshold}, all documents", title_justify="left")
+    for option in found.options:
+        expected = "" if option.expected is None else f"{option.expected:.4f}"
+        table.add_row(
+            str(option.num_perm),
+            f"{option.banding.bands} x {option.banding.rows}",
+            f"{option.recall:.4f}",
+            expected,
+            f"{option.candidates:,.1f}",
+            f"{option.seconds:,.1f}",
+            f"{option.memory / 1e6:,.0f}",
+            "recommended" if option == found.recommended else "",
+        )
+    console.print(table)
+
+
 # ---- an index on disk ----------------------------------------------------------------------------------------------------
 
 index_app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
