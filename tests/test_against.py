@@ -99,6 +99,25 @@ def test_files_and_indexes_are_older_corpora(tmp_path):
         assert result.removed[2].against is None
 
 
+def test_columns_are_named_for_both(tmp_path):
+    """What is named for the new documents holds for older files that have columns."""
+    for name in ("old", "new"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"key": name, "title": "x", "lead": STORIES[0], "rest": STORIES[1]}) + "\n")
+    (tmp_path / "a.txt").write_text(STORIES[0])
+    result = deduplicate(tmp_path / "new.jsonl", text="lead", id="key", against=[tmp_path / "a.txt", tmp_path / "old.jsonl"])
+    assert [(one.id, one.witness) for one in result.removed] == [("new", str(tmp_path / "a.txt"))]
+
+
+def test_a_file_is_not_older_than_itself(tmp_path):
+    """All of it would be removed."""
+    path = put(tmp_path / "a.jsonl", STORIES, "s")
+    for against in (path, tmp_path):
+        with pytest.raises(
+            ParameterError, match=r"a.jsonl is older and new at once, and each of its documents would be removed for itself"
+        ):
+            deduplicate(path, against=against)
+
+
 def test_a_template_costs_older_corpora_no_recall():
     """However many documents share a bucket, the one that matches is found."""
     rng = random.Random(1)

@@ -373,8 +373,9 @@ def dedup(
 ) -> None:
     """Keep one document of each group of near-duplicates; say of every other which kept one it duplicates.
 
-    OUT gets the kept documents with all their columns; a new folder gets copies of the text files that are kept. What takes
-    long is kept meanwhile in a folder OUT.work: after an interruption the same command goes on from there.
+    OUT gets the kept documents with all their columns; a new folder gets copies of the text files that are kept.
+
+    What takes long is kept meanwhile in a folder OUT.work: after an interruption the same command goes on from there.
 
     Examples:
       neardup dedup news.jsonl -o clean.jsonl
@@ -406,6 +407,8 @@ def dedup(
         result = neardup.deduplicate(
             corpus,
             job.threshold,
+            text=job.text,
+            id=job.id,
             keep=preferred,
             order=order,
             clusters=clusters.value,

@@ -172,7 +172,7 @@ def deduplicate(
     corpus = documents.read(source, text=text, id=id, on_error=on_error)
     _check_against(corpus, against, ranking, append=append, components=components, dropping=drop_frequent is not None)
     with ExitStack() as opened:
-        older = Against(against, Parameters(threshold, minhash, banding, workers), opened, append=append, text=text, id=id)
+        older = Against(against, corpus, Parameters(threshold, minhash, banding, workers), opened, append=append, text=text, id=id)
         job = dict(
             version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=threshold, keep=repr(keep), order=order,
             clusters=clusters, exact=exact, pairs=pairs, drop_frequent=drop_frequent, against=older.state(),
@@ -366,14 +366,22 @@ class Against:
     """
 
     def __init__(
-        self, given: Any, parameters: Parameters, opened: ExitStack, *, append: bool, text: str | None = None, id: str | None = None
+        self,
+        given: Any,
+        corpus: documents.Documents,
+        parameters: Parameters,
+        opened: ExitStack,
+        *,
+        append: bool,
+        text: str | None = None,
+        id: str | None = None,
     ) -> None:
         self.parameters = parameters
         self._append = append
         sources = [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
         self._columns = text, id
         self.names = [repr(one) if isinstance(one, Index) else os.fspath(one) for one in sources if self._fits(one)]
-        self.indexes = [self._opened(one, opened) for one in sources]
+        self.indexes = [self._opened(one, corpus, opened) for one in sources]
         for name, index in zip(self.names, self.indexes, strict=True):
             self._check(name, index)
 
@@ -385,7 +393,7 @@ class Against:
             )
         return True
 
-    def _opened(self, source: Any, opened: ExitStack) -> Index:
+    def _opened(self, source: Any, new: documents.Documents, opened: ExitStack) -> Index:
         if isinstance(source, Index):
             return source
         from pathlib import Path
@@ -397,16 +405,25 @@ class Against:
             return opened.enter_context(
                 Index.open(source, mode="r", shingling=minhash.shingling if callable(minhash.shingling.tokens) else None)
             )
-        return self._indexed(Path(source), opened)
+        return self._indexed(Path(source), new, opened)
 
-    def _indexed(self, path: Any, opened: ExitStack) -> Index:
+    def _indexed(self, path: Any, new: documents.Documents, opened: ExitStack) -> Index:
         """The documents in files, as an index."""
         import tempfile
 
         threshold, minhash, banding, threads = self.parameters
         folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="neardup-"))
         index = opened.enter_context(Index.open(f"{folder}/older", threshold, minhash=minhash, banding=banding))
-        corpus = documents.read(path, text=self._columns[0], id=self._columns[1])
+        text, id = self._columns
+        try:
+            corpus = documents.read(path, text=text, id=id)
+        except ParameterError:  # text files have no columns
+            corpus = documents.read(path)
+        twice = corpus.shares(new)
+        if twice is not None:
+            raise ParameterError(
+                f"{twice} is older and new at once, and each of its documents would be removed for itself; name other files"
+            )
         for batch in corpus.batches(APPENDED):
             index.add_signatures(batch.ids, minhash.sign_many(batch.texts, threads=threads, hashes=True), threads)
         return index

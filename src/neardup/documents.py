@@ -281,6 +281,10 @@ class Documents(ABC):
         """What was left out since it could not be read, and why."""
         return []
 
+    def shares(self, other: Documents) -> str | None:
+        """The name of a file that another corpus reads too."""
+        return self.description if other is self else None
+
     def state(self) -> list[Any]:
         """What tells whether the documents have changed since. ParameterError where nothing does."""
         raise ParameterError(f"a {self.description} cannot be compared with that of an interrupted run; work= is for files")

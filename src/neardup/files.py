@@ -133,6 +133,13 @@ class File:
         with _reached(self.name):
             return pa.PythonFile(self.system.open(self.address, "rb"), "r")
 
+    def identity(self) -> tuple[Any, ...]:
+        """What no other file has."""
+        if self.system is not None:
+            return self.system.protocol, self.address
+        there = self.path.stat()
+        return there.st_dev, there.st_ino
+
     def state(self) -> list[Any]:
         """What changes when its content does."""
         if self.system is not None:
@@ -606,6 +613,11 @@ class FileDocuments(Documents):
     def skipped(self) -> list[str]:
         """What was left out in each file."""
         return [why for part in self.parts for why in part.skipped]
+
+    def shares(self, other: Documents) -> str | None:
+        """The name of a file that another corpus reads too."""
+        theirs = {file.identity() for file in other.files} if isinstance(other, FileDocuments) else set()
+        return next((file.name for file in self.files if file.identity() in theirs), None)
 
     def state(self) -> list[Any]:
         """Names, sizes and times, and which columns are read."""
