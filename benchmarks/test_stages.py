@@ -22,6 +22,7 @@ import neardup
 from neardup import _kernels, dedup
 from neardup.joins import Join, Sets, Signed
 from neardup.stores import StoreBatch
+from neardup.work import Work
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, disable_gc=True)
 
@@ -196,7 +197,7 @@ def test_verify(measure: Measure, batch: StoreBatch) -> None:
 
 def joined(batch: StoreBatch, *, exact: bool) -> None:
     """All that match in a signed corpus."""
-    signed = Signed(BANDING.bands, 2**40)
+    signed = Signed(BANDING.bands, Work(2**40))
     signed.append(batch)
     signed.close()
     dedup._all_edges(Join(Sets.of(signed, np.arange(batch.documents), 1), 0.8, 1, exact=exact), lambda *_: None)
