@@ -236,11 +236,13 @@ class Index:
         if stored is None:
             if mode != "a":
                 raise FileNotFoundError(f"no index in {os.fspath(path)!r}; name another folder, or add documents to make one")
+            import secrets
+
             index = cls(0.8 if threshold is None else threshold, **named)  # type: ignore[arg-type]  # as they were given
             parameters = {
                 **index._described(),
                 "recall": 0.99 if recall is None else recall,
-                "id_seed": int.from_bytes(os.urandom(8), "little") >> 1,
+                "id_seed": secrets.randbits(63),
             }
         else:
             parameters = stored
