@@ -1318,3 +1318,13 @@ def test_an_interrupted_command_goes_on(run, monkeypatch):
     done = shell("neardup dedup a.jsonl -o out.jsonl --text text --id id")
     assert (done.code, "going on: signing is done" in done.err) == (0, True)
     assert not Path("out.jsonl.work").exists()
+
+
+def test_whole_files_are_texts(run):
+    """Whatever their names say: a tree of sources has tables in it."""
+    for folder in ("a", "b"):
+        put(f"tree/{folder}/table.csv", "x,y\n1,2\n" + MONDAY)
+        put(f"tree/{folder}/lines.jsonl", RAIN)
+    assert run("dedup", "tree").code == 2
+    assert len(rows(run("dedup", "tree", "--whole-files", "-o", "kept"))) == 2
+    assert sorted(map(str, Path("kept").rglob("*.*"))) == ["kept/a/lines.jsonl", "kept/a/table.csv"]

@@ -204,6 +204,7 @@ class Job:
     fail: FailOption = False
     quiet: QuietOption = False
     on_error: OnErrorOption = OnError.refuse
+    whole_files: Annotated[bool, typer.Option("--whole-files", help="Each file is one text, even .csv or .jsonl.")] = False
     recall: Annotated[float, typer.Option(help="Probability that a pair exactly at the threshold is found.", rich_help_panel=FINE)] = 0.99
     tokens: TokensOption = Tokens.words
     size: SizeOption = 5
@@ -230,7 +231,9 @@ class Job:
 
         if "-" not in inputs:  # a bar would disturb someone who types
             tell("opening")
-        corpus = FileDocuments(inputs, self.text if named else None, self.id if named else None, self.glob, self.on_error.value)
+        corpus = FileDocuments(
+            inputs, self.text if named else None, self.id if named else None, self.glob, self.on_error.value, whole=self.whole_files
+        )
         if self.output:
             refuse_input(self.output, corpus.files)
         for message in corpus.guessed:
@@ -248,7 +251,7 @@ class Job:
             with files.explained(path):
                 return path != "-" and (Path(path).is_file() or Path(path).is_dir())
 
-        return any(file.format != "text" for path in filter(there, inputs) for file in files.find(path, self.glob))
+        return not self.whole_files and any(file.format != "text" for path in filter(there, inputs) for file in files.find(path, self.glob))
 
     def minhash(self) -> neardup.MinHash:
         """How documents are signed."""

@@ -15,7 +15,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
@@ -563,6 +563,8 @@ class FileDocuments(Documents):
         Which files below folders are read, by default all that are not hidden.
     on_error
         ``"skip"`` leaves out lines of JSONL and rows of CSV that cannot be read.
+    whole
+        Every file is one text, whatever its name says.
 
     Raises
     ------
@@ -579,11 +581,15 @@ class FileDocuments(Documents):
         id: str | None = None,
         glob: str | None = None,
         on_error: str = "raise",
+        *,
+        whole: bool = False,
     ) -> None:
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
         names = dict.fromkeys(os.fspath(path) for path in given)
         self.files = list({file.name: file for name in names for file in find(name, glob)}.values())
         self.parts: list[TextFiles | JsonLines | Csv | Table] = []
+        if whole:  # a stream has no name that says otherwise
+            self.files = [replace(file, format="text", compression=None) if file.place else file for file in self.files]
         for file in self.files:
             if file.format != "text":
                 lines = {"on_error": on_error} if file.format in LINES else {}
