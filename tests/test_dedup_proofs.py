@@ -134,11 +134,9 @@ def run(*arguments):
     )
     start = time.perf_counter()
     with (CACHE / "said.txt").open("wb") as said:
-        running = subprocess.Popen(
-            [sys.executable, "-c", code.replace("sys.argv[0]", repr(str(CACHE / "peak.txt"))), *map(str, arguments)],
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-        )
+        code = code.replace("sys.argv[0]", repr(str(CACHE / "peak.txt")))
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
         _, status, used = os.wait4(running.pid, 0)
         running.returncode = os.waitstatus_to_exitcode(status)
     text = (CACHE / "said.txt").read_text()

@@ -231,9 +231,8 @@ class Job:
 
         if "-" not in inputs:  # a bar would disturb someone who types
             tell("opening")
-        corpus = FileDocuments(
-            inputs, self.text if named else None, self.id if named else None, self.glob, self.on_error.value, whole=self.whole_files
-        )
+        columns = (self.text, self.id) if named else (None, None)
+        corpus = FileDocuments(inputs, *columns, self.glob, self.on_error.value, whole=self.whole_files)
         if self.output:
             refuse_input(self.output, corpus.files)
         for message in corpus.guessed:
