@@ -68,7 +68,7 @@ fuzz *args:
 sanitize:
     RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test {{ crate }} --target x86_64-unknown-linux-gnu
 
-# the long acceptance; its dated result goes to docs/proofs
+# the long acceptance; its dated result goes to docs/proofs, one run of a day after another
 [positional-arguments]
 prove *args:
     #!/usr/bin/env bash
@@ -78,7 +78,7 @@ prove *args:
     {
         echo "neardup $(git describe --always --dirty), $(date -u +%F), $({{ python }} -V), $(rustc -V | cut -d' ' -f1-2)"
         grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs || uname -m
-    } | tee "$out"
+    } | tee -a "$out"
     {{ python }} -m pytest -m prove --hypothesis-profile=prove --no-header --color=no --tb=short -v --durations=0 "$@" | tee -a "$out"
 
 # build the wheel into dist
