@@ -197,7 +197,7 @@ def test_the_bare_command_welcomes(run):
     assert (done.code, done.err) == (0, "")
     for words in ("raw text in, verified near-duplicates out", "  neardup pairs FOLDER", "COMMAND --help says the rest"):
         assert words in done.out
-    for command in ("dedup", "pairs", "query", "compare"):
+    for command in ("dedup", "pairs", "query", "compare", "tune"):
         assert re.search(rf"│ {command} +[A-Z]", done.out)
 
 

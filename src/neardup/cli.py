@@ -16,7 +16,7 @@ try:
     import warnings
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import ExitStack, contextmanager, suppress
-    from dataclasses import dataclass
+    from dataclasses import asdict, dataclass
     from enum import Enum
     from functools import partial
     from itertools import islice
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from neardup.files import FileDocuments
+    from neardup.tuning import Trial
 
 #: Rows and shared passages shown on a terminal; files and pipes get all.
 ROWS, PASSAGES = 25, 10
@@ -604,68 +605,110 @@ def single_text(path: str, *, quiet: bool) -> str:
 def tune(
     inputs: InputsArgument,
     threshold: ThresholdOption = 0.8,
-    sample: Annotated[int, typer.Option(help="The most documents that are looked at.")] = 20_000,
+    recall: Annotated[float, typer.Option(help="Probability, at least, that a pair exactly at the threshold is found.")] = 0.99,
+    sample: Annotated[int, typer.Option(help="The most documents that are looked at, drawn evenly.")] = 20_000,
     text: TextOption = None,
     id: IdOption = None,
     glob: GlobOption = None,
     quiet: QuietOption = False,
-    recall: Annotated[float, typer.Option(help="What the recommended bands reach at the threshold.", rich_help_panel=FINE)] = 0.99,
     tokens: TokensOption = Tokens.words,
     size: SizeOption = 5,
     threads: Annotated[int | None, typer.Option(help="By default all processors.", rich_help_panel=FINE, show_default=False)] = None,
 ) -> None:
-    """Learn from a sample what near-duplicates there are at which similarity, and by which bands they are best found.
+    """Show how similar documents are, with examples, and what several bandings would find and take; recommend one.
+
+    Into a pipe go lines of JSON of two kinds: "similarity", a level of it, and "banding".
 
     Examples:
       neardup tune news.jsonl
       neardup tune essays/ --threshold 0.5 --sample 5000
     """
-    shingling = neardup.Shingling(tokens=tokens.value, size=size)
     with progress(quiet=quiet) as tell:
-        corpus = Job(inputs, text=text, id=id, glob=glob, quiet=quiet).read(inputs, tell)
-        told = partial(tell, corpus=corpus)
-        found = neardup.tune(corpus, threshold, recall=recall, shingling=shingling, sample=sample, threads=threads, progress=told)
+        job = Job(inputs, text=text, id=id, glob=glob, quiet=quiet, tokens=tokens, size=size)
+        corpus = job.read(inputs, tell)
+        tuning = neardup.tune(
+            corpus,
+            threshold,
+            recall=recall,
+            shingling=job.minhash().shingling,
+            sample=sample,
+            threads=threads,
+            progress=partial(tell, corpus=corpus),
+        )
     if sys.stdout.isatty():
-        show_tuning(found)
+        console = Console(highlight=False)
+        show_levels(tuning, console)
+        show_trials(tuning, console)
     else:
-        emit({"kind": "similarity", **level._asdict(), "examples": [one._asdict() for one in level.examples]} for level in found.levels)
-        emit(
-            {
-                "kind": "banding",
-                **option._asdict(),
-                "banding": {"bands": option.banding.bands, "rows": option.banding.rows},
-                "recommended": option == found.recommended,
-            }
-            for option in found.options
-        )
-    looked = "all" if found.sampled == found.documents else f"{found.sampled:,}"
-    note(f"{count(found.documents, 'document')}, {looked} looked at, {found.copies:,} of them exact copies", quiet=quiet)
+        emit({"kind": "similarity", **asdict(level)} for level in tuning.levels)
+        emit(tuning_row(tuning, trial) for trial in tuning.trials)
+    sampled = f", {tuning.sample:,} of them drawn: what is said of all is an estimate" if tuning.sample < tuning.documents else ""
+    note(f"{count(tuning.documents, 'document')}{sampled}", quiet=quiet)
+    if tuning.without_shingles:
+        note(f"{count(tuning.without_shingles, 'document')} without a single word: they match nothing", quiet=quiet)
+    best = tuning.recommended
+    advice = "no banding reaches that recall" if best is None else f"recommended: --num-perm {best.minhash.num_perm} --recall {best.target}"
+    note(f"at --threshold {threshold}, {advice}", quiet=quiet)
 
 
-def show_tuning(found: neardup.Tuning) -> None:
-    """Two tables: how many pairs there are by similarity, and what bandings would come to."""
-    console = Console(highlight=False)
-    most = max((level.pairs for level in found.levels), default=0) or 1
-    table = Table("similarity", "pairs", "", "for example", box=None, header_style="dim", title="Pairs in the sample", title_justify="left")
-    for level in found.levels:
-        example = " ~ ".join(printable(name) for name in level.examples[0][:2]) if level.examples else ""
-        bar = "#" * -(-20 * level.pairs // most)
-        table.add_row(f"{level.low:.2f} to {level.high:.2f}", f"{level.pairs:,}", Text(bar), Text(example))
+def tuning_row(tuning: neardup.Tuning, trial: Trial) -> dict[str, Any]:
+    """A banding that was tried, as a row."""
+    shown = ("target", "recall", "expected_recall", "sample_candidates", "candidates", "bytes_per_document", "cost", "seconds")
+    return {
+        "kind": "banding",
+        "recommended": trial is tuning.recommended,
+        "threshold": tuning.threshold,
+        "num_perm": trial.minhash.num_perm,
+        "bands": trial.banding.bands,
+        "rows": trial.banding.rows,
+        **{name: getattr(trial, name) for name in shown},
+    }
+
+
+def show_levels(tuning: neardup.Tuning, console: Console) -> None:
+    """The histogram of similarities, and an example of each level."""
+    sampled = tuning.sample < tuning.documents
+    table = Table(box=None, header_style="dim")
+    for name in ("similarity", "pairs", *(["in all, about"] if sampled else [])):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    most = max(level.pairs for level in tuning.levels)
+    for level in tuning.levels:
+        eighths = -(-level.pairs * 240 // most) if most else 0  # a pair is never nothing
+        estimate = ["" if level.estimate is None else f"{level.estimate:,}"] if sampled else []
+        name = "copies" if level.low == 1 else f"{level.low:.2f} to {level.high:.2f}"
+        table.add_row(name, f"{level.pairs:,}", *estimate, "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip())
+    console.print(Text("Pairs by similarity" + (f", of {tuning.sample:,} documents" if sampled else ""), "bold"))
     console.print(table)
-    names = "slots", "bands x rows", "recall", "expected", "candidates", "seconds", "MB", ""
-    table = Table(*names, box=None, header_style="dim", title=f"Bands for {found.threshold}, all documents", title_justify="left")
-    for option in found.options:
-        expected = "" if option.expected is None else f"{option.expected:.4f}"
+    shown = [level.examples[0] for level in tuning.levels if level.examples]
+    if shown:
+        console.print(Text("\nAn example of each", "bold"))
+    for pair in shown:
+        console.print(Text(f"{pair.similarity:.3f}  {printable(pair.a)}  {printable(pair.b)}"))
+        for excerpt in (pair.text_a, pair.text_b):
+            console.print(Text(f"       {printable(excerpt)}", "dim"), overflow="ellipsis", no_wrap=True)
+
+
+def show_trials(tuning: neardup.Tuning, console: Console) -> None:
+    """The bandings that were tried, the recommended one marked."""
+    table = Table(box=None, header_style="dim")
+    for name in ("", "slots", "bands", "rows", "recall", "expected", "candidates", "bytes each", "time"):
+        table.add_column(name, justify="right")
+    for trial in tuning.trials:
+        best = trial is tuning.recommended
         table.add_row(
-            str(option.num_perm),
-            f"{option.banding.bands} x {option.banding.rows}",
-            f"{option.recall:.4f}",
-            expected,
-            f"{option.candidates:,.1f}",
-            f"{option.seconds:,.1f}",
-            f"{option.memory / 1e6:,.0f}",
-            "recommended" if option == found.recommended else "",
+            "*" if best else "",
+            str(trial.minhash.num_perm),
+            str(trial.banding.bands),
+            str(trial.banding.rows),
+            f"{trial.recall:.4f}",
+            "" if trial.expected_recall is None else f"{trial.expected_recall:.4f}",
+            f"{trial.candidates:,.2f}",
+            f"{trial.bytes_per_document:,}",
+            f"{trial.seconds:,.{0 if trial.seconds >= 10 else 2}f} s",
+            style="bold green" if best else None,
         )
+    console.print(Text(f"\nBandings at a threshold of {tuning.threshold}; candidates and bytes are those of a document", "bold"))
     console.print(table)
 
 
