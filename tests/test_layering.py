@@ -57,7 +57,7 @@ MAY_IMPORT = {
     },
     "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
     "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
-    "cli": {"documents", "files", "writing", "shingling", "minhash", "banding", "verify", "index", "dedup", "ids", "report", ""},
+    "cli": {"documents", "files", "writing", "shingling", "minhash", "banding", "verify", "index", "dedup", "tuning", "ids", "report", ""},
     "": {"tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
 }
 
