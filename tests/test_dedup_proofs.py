@@ -173,9 +173,12 @@ def sources():
 def test_the_sources_of_two_releases_within_one_gigabyte(tmp_path, record_property):
     """165,000 files, 2.7 GB."""
     folder = sources()
-    measured = run("dedup", folder, "--whole-files", "-o", tmp_path / "kept.parquet", "--memory-limit", "1GB")
-    kept = pq.ParquetFile(tmp_path / "kept.parquet").metadata.num_rows
-    reported(record_property, kept, measured)
+    names = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    measured = run("dedup", folder, "--whole-files", "-o", tmp_path / "kept.jsonl", "--memory-limit", "1GB")
+    with (tmp_path / "kept.jsonl").open("rb") as lines:
+        kept = sum(1 for _ in lines)
+    reported(record_property, len(names), measured)
+    record_property("bytes", sum(path.stat().st_size for path in names))
     record_property("kept", kept)
     assert measured[2] <= 10**9
     assert 70_000 < kept < 160_000
