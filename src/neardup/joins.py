@@ -25,8 +25,8 @@ Mask = npt.NDArray[np.bool_]
 HEAVY = 128 * 127 // 2
 #: About the most pairs that are collected at a time; they take 16 bytes each.
 PAIRS = 1 << 23
-#: Memory that the hashes of a set may take while they are read from a file: the pages around them come with them.
-TOUCHED = 64 << 10
+#: Memory that the hashes of a set may take while they are read from a file: the pages around them come with them, 180 KB measured.
+TOUCHED = 256 << 10
 LEFT, RIGHT = np.uint8(1), np.uint8(2)
 
 
@@ -284,7 +284,7 @@ class Join:
             stop = max(start + 1, int(np.searchsorted(ends, before + most, "right")))
             sizes = self.sets.arrays[2]
             pairs = _kernels.candidates(self.bands, roles, sizes, self.threshold, (start, stop), HEAVY, self.threads)
-            parts = self.sets.signed.slices(len(pairs), 1)
+            parts = self.sets.signed.slices(len(pairs), 2)
             found = [_kernels.compare(pairs[part], self.sets.arrays, self.threshold, self.threads) for part in parts]
             yield stop, _merged([*found, tuple(column[_between(heavy[0], start, stop)] for column in heavy)])  # type: ignore[list-item]
             start = stop
