@@ -4,6 +4,7 @@
 //! is grown without the keys, in one pass from end to end. What finds its home full goes to the next bucket that is not.
 //! A fingerprint that many entries have leaves one posting, which points to their set.
 
+use crate::path::prefetch;
 use std::collections::BTreeSet;
 
 const SLOTS: usize = 16;
@@ -15,16 +16,6 @@ const GONE: u32 = EMPTY - 1;
 const CROWD: u32 = 1 << 31;
 /// Postings of one fingerprint in buckets; more are a crowd.
 const FEW: usize = SLOTS;
-
-/// Ask for the cache line in which something begins, which is wanted soon.
-#[inline(always)]
-pub fn prefetch<T>(wanted: &T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: SSE is there on every processor of this architecture, and a prefetch reads nothing.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch(std::ptr::from_ref(wanted).cast(), std::arch::x86_64::_MM_HINT_T0);
-    }
-}
 
 #[derive(Clone)]
 #[repr(align(64))]

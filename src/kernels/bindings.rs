@@ -28,8 +28,14 @@ enum Utf8<'py> {
 
 impl<'py> Utf8<'py> {
     fn new(text: &Bound<'py, PyString>) -> PyResult<Self> {
+        let ascii = text.call_method0(intern!(text.py(), "isascii"))?.is_truthy()?;
+        Utf8::of(text, ascii)
+    }
+
+    /// Of a text that is known to be ASCII or not.
+    fn of(text: &Bound<'py, PyString>, ascii: bool) -> PyResult<Self> {
         let py = text.py();
-        if text.call_method0(intern!(py, "isascii"))?.is_truthy()? {
+        if ascii {
             return Ok(Utf8::Ascii(text.clone()));
         }
         let encoded = text.call_method1(intern!(py, "encode"), (intern!(py, "utf-8"), intern!(py, "surrogatepass")))?;
@@ -162,13 +168,18 @@ impl RecipeArgs {
 /// Sign a list of strings.
 #[pyfunction]
 fn sign_texts<'py>(py: Python<'py>, texts: &Bound<'py, PyList>, recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
+    for (i, text) in texts.iter().enumerate() {
+        if !text.is_instance_of::<PyString>() {
+            return Err(PyTypeError::new_err(format!("text {i} is of type {}; a text is a str", text.get_type().name()?)));
+        }
+    }
+    // One call for all of them: a call each takes as long as signing a short text.
+    let is_ascii = py.get_type::<PyString>().getattr(intern!(py, "isascii"))?;
+    let ascii = py.import(intern!(py, "builtins"))?.call_method1(intern!(py, "map"), (is_ascii, texts))?;
     let held = texts
         .iter()
-        .enumerate()
-        .map(|(i, text)| match text.cast::<PyString>() {
-            Ok(text) => Utf8::new(text),
-            Err(_) => Err(PyTypeError::new_err(format!("text {i} is of type {}; a text is a str", text.get_type().name()?))),
-        })
+        .zip(ascii.try_iter()?)
+        .map(|(text, ascii)| Utf8::of(text.cast()?, ascii?.is_truthy()?))
         .collect::<PyResult<Vec<_>>>()?;
     let documents = held.iter().map(|text| text.bytes().map(Document::Text)).collect::<PyResult<Vec<_>>>()?;
     signed(py, &documents, recipe, threads)

@@ -2,6 +2,7 @@
 //!
 //! Sets are numbered by rank. Which of them are joined with which, `roles` says: a set on the left with one on the right.
 
+use crate::path::prefetch;
 use crate::sign::on_threads;
 use crate::table::Bar;
 use std::ops::Range;
@@ -49,7 +50,7 @@ impl<'a> Sets<'a> {
 
     #[inline]
     fn prefetch(&self, set: u32) {
-        self.get(set).chunks(16).take(4).for_each(|line| crate::band::prefetch(&line[0]));
+        self.get(set).chunks(16).take(4).for_each(|line| prefetch(&line[0]));
     }
 
     /// Two sets as a match, when they are one.

@@ -50,6 +50,16 @@ impl Path {
     }
 }
 
+/// Ask for the cache line in which something begins, which is wanted soon.
+#[inline(always)]
+pub fn prefetch<T>(wanted: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is there on every processor of this architecture, and a prefetch reads nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch(std::ptr::from_ref(wanted).cast(), std::arch::x86_64::_MM_HINT_T0);
+    }
+}
+
 /// What the paths do differently.
 pub trait Instructions {
     /// Fold the case of the ASCII text that `text` begins with, up to the first other byte, and find where its runs of word
@@ -151,13 +161,31 @@ pub const WORD_BYTE: [u8; 256] = {
     table
 };
 
-/// The places of the set bits of `mask`, from `base` on, appended.
-#[inline(always)]
-fn append_bits(mut mask: u64, base: u32, edges: &mut Vec<u32>) {
-    while mask != 0 {
-        edges.push(base + mask.trailing_zeros());
-        mask &= mask - 1;
+/// The places of the set bits of a byte, and how many they are.
+const PLACES: [([u8; 8], u8); 256] = {
+    let mut table = [([0; 8], 0); 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut bit = 0;
+        while bit < 8 {
+            if byte >> bit & 1 == 1 {
+                table[byte].0[table[byte].1 as usize] = bit;
+                table[byte].1 += 1;
+            }
+            bit += 1;
+        }
+        byte += 1;
     }
+    table
+};
+
+/// Bytes that are 0 or 1, as bits.
+#[inline(always)]
+fn gather_bits(bytes: &[u8; 64]) -> u64 {
+    // The product moves byte i of eight to bit 56 + i, and no two of its terms meet.
+    let eighth = |eight: &[u8; 8]| (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8;
+    let (eights, _) = bytes.as_chunks::<8>();
+    u64::from_le_bytes(std::array::from_fn(|i| eighth(&eights[i])))
 }
 
 /// `boundaries` by a function that classifies 64 bytes: (word characters, bytes that are not ASCII), bit by bit.
@@ -169,36 +197,43 @@ fn boundaries_by(
     edges: &mut Vec<u32>,
     classify: impl Fn(&[u8; 64], &mut [u8; 64]) -> (u64, u64),
 ) -> usize {
-    let mut carry = open as u64;
-    let mut read = 0;
+    let (start, first_edge) = (bytes.len(), edges.len());
+    bytes.reserve(text.len() + 64);
+    edges.reserve(text.len() + 64);
+    let (mut carry, mut read, mut found) = (open as u64, 0, 0);
     while read < text.len() {
-        let base = bytes.len() as u32;
-        let mut folded = [0; 64];
+        let (mut folded, mut tail) = ([0; 64], [0; 64]);
         let rest = &text[read..];
-        let (word, high, n) = match rest.first_chunk::<64>() {
-            Some(chunk) => {
-                let (word, high) = classify(chunk, &mut folded);
-                (word, high, 64)
+        let chunk = rest.first_chunk::<64>().unwrap_or_else(|| {
+            tail[..rest.len()].copy_from_slice(rest);
+            &tail
+        });
+        let (word, high) = classify(chunk, &mut folded);
+        let n = rest.len().min(high.trailing_zeros() as usize);
+        let live = if n >= 64 { u64::MAX } else { (1 << n) - 1 };
+        let edge = (word ^ (word << 1 | carry)) & live;
+        let base = (start + read) as u32;
+        // SAFETY: 64 bytes at start + read, where read < text.len(), are within what was reserved, and so are eight places
+        // from each first_edge + found on: found is at most read, and has grown by at most 8 when the base grows by 8.
+        unsafe {
+            bytes.as_mut_ptr().add(start + read).cast::<[u8; 64]>().write(folded);
+            for (eighth, byte) in edge.to_le_bytes().into_iter().enumerate() {
+                let (places, count) = &PLACES[byte as usize];
+                let places = places.map(|place| base + 8 * eighth as u32 + place as u32);
+                edges.as_mut_ptr().add(first_edge + found).cast::<[u32; 8]>().write_unaligned(places);
+                found += *count as usize;
             }
-            None => {
-                let mut chunk = [0; 64];
-                chunk[..rest.len()].copy_from_slice(rest);
-                let (word, high) = classify(&chunk, &mut folded);
-                (word, high, rest.len())
-            }
-        };
-        let n = n.min(high.trailing_zeros() as usize);
-        let live = if n == 64 { u64::MAX } else { (1 << n) - 1 };
-        append_bits((word ^ (word << 1 | carry)) & live, base, edges);
-        bytes.extend_from_slice(&folded);
-        bytes.truncate(base as usize + n);
-        if n > 0 {
-            carry = word >> (n - 1) & 1;
         }
-        read += n;
+        read += n.min(64);
         if n < 64 {
             break;
         }
+        carry = word >> 63;
+    }
+    // SAFETY: start + read bytes and first_edge + found edges have been written.
+    unsafe {
+        bytes.set_len(start + read);
+        edges.set_len(first_edge + found);
     }
     read
 }
@@ -207,13 +242,15 @@ impl Instructions for Portable {
     #[inline(always)]
     unsafe fn boundaries(text: &[u8], open: bool, bytes: &mut Vec<u8>, edges: &mut Vec<u32>) -> usize {
         boundaries_by(text, open, bytes, edges, |chunk, folded| {
-            let (mut word, mut high) = (0, 0);
-            for (i, (&b, f)) in chunk.iter().zip(folded).enumerate() {
-                *f = WORD_BYTE[b as usize];
-                word |= ((*f != 0) as u64) << i;
-                high |= (b as u64 >> 7) << i;
+            // Loops without a branch or a table: the compiler has vectors for them.
+            let (mut word, mut high) = ([0; 64], [0; 64]);
+            for (i, &b) in chunk.iter().enumerate() {
+                let f = b + 32 * (b.wrapping_sub(b'A') < 26) as u8;
+                folded[i] = f;
+                word[i] = (f.wrapping_sub(b'a') < 26) as u8 | (f.wrapping_sub(b'0') < 10) as u8 | (f == b'_') as u8;
+                high[i] = b >> 7;
             }
-            (word, high)
+            (gather_bits(&word), gather_bits(&high))
         })
     }
 
@@ -249,8 +286,8 @@ mod x86 {
     impl Instructions for Avx2 {
         #[inline(always)]
         unsafe fn boundaries(text: &[u8], open: bool, bytes: &mut Vec<u8>, edges: &mut Vec<u32>) -> usize {
-            // SAFETY: the caller promises AVX2.
-            boundaries_by(text, open, bytes, edges, |chunk, folded| unsafe { classify_avx2(chunk, folded) })
+            // SAFETY: the caller promises AVX2 with BMI.
+            unsafe { boundaries_avx2(text, open, bytes, edges) }
         }
 
         #[inline(always)]
@@ -334,10 +371,16 @@ mod x86 {
         slot_minima_from(8 * chunks.len(), values, factors, shingles)
     }
 
+    #[inline]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    unsafe fn boundaries_avx2(text: &[u8], open: bool, bytes: &mut Vec<u8>, edges: &mut Vec<u32>) -> usize {
+        boundaries_by(text, open, bytes, edges, |chunk, folded| classify_avx2(chunk, folded))
+    }
+
     /// Which of 64 bytes are word characters and which are not ASCII, bit by bit; their case folded.
     #[inline]
     #[target_feature(enable = "avx2")]
-    unsafe fn classify_avx2(chunk: &[u8; 64], folded: &mut [u8; 64]) -> (u64, u64) {
+    fn classify_avx2(chunk: &[u8; 64], folded: &mut [u8; 64]) -> (u64, u64) {
         let (mut words, mut highs) = (0, 0);
         for i in [0, 32] {
             // SAFETY: 32 of 64 bytes from 0 or 32 on.

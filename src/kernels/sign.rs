@@ -2,9 +2,9 @@
 
 use crate::hash::{whole, windows};
 use crate::minhash::{DistinctCounter, Lattice};
+use crate::path::{prefetch, Instructions, Path, Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::path::{Avx2, Avx512};
-use crate::path::{Instructions, Path, Portable};
 use crate::text::{Block, Reader, BLOCK};
 use crate::verify::{sort_distinct, SortScratch};
 use std::cmp::Reverse;
@@ -53,6 +53,14 @@ pub enum Document<'a> {
 }
 
 impl Document<'_> {
+    /// Ask for the beginning of a text, which is wanted soon: strings lie anywhere in memory.
+    #[inline(always)]
+    fn prefetch(&self) {
+        if let Document::Text(text) = self {
+            text.chunks(64).take(4).for_each(|line| prefetch(&line[0]));
+        }
+    }
+
     fn weight(&self) -> usize {
         match self {
             Document::Text(text) => text.len(),
@@ -344,8 +352,11 @@ impl Run<'_> {
         // Working memory of this function's own while it lasts: what is behind a reference is kept in registers less.
         let (Signer { mut scratch, mut counter }, mut out) = (std::mem::take(signer), Vec::new());
         let rows = self.values.chunks_exact_mut(recipe.lattice.num_perm());
-        for ((&document, row), (count, size)) in self.documents.iter().zip(rows).zip(self.counts.iter_mut().zip(self.sizes)) {
+        let next = self.documents.iter().skip(1).chain(self.documents.last());
+        let documents = self.documents.iter().zip(next);
+        for (((&document, next), row), (count, size)) in documents.zip(rows).zip(self.counts.iter_mut().zip(self.sizes)) {
             let start = out.len();
+            next.prefetch();
             // SAFETY: as the caller promised.
             *count = unsafe {
                 match recipe.product {
@@ -439,7 +450,9 @@ pub fn sign_many(recipe: &Recipe, documents: &[Document], threads: usize, path: 
     let (mut counts, mut sizes) = (vec![0; n], vec![0; n]);
     let mut runs = Vec::new();
     let (mut v, mut c, mut s) = (values, counts.as_mut_slice(), sizes.as_mut_slice());
-    for (place, range) in shares(documents).into_iter().enumerate() {
+    // One thread does it in one run, whose hashes then lie one after another already.
+    let shares = if threads > 1 { shares(documents) } else { std::iter::once(0..n).collect() };
+    for (place, range) in shares.into_iter().enumerate() {
         let run;
         (run, v, c, s) = {
             let (v0, v) = v.split_at_mut(range.len() * recipe.lattice.num_perm());

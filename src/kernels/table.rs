@@ -3,8 +3,9 @@
 //! Documents of one shingle set share one entry, so copies never fill a bucket. What one look-up reads of a bucket is
 //! bounded by its `limit` members lowest in mix64(set hash ^ band): a choice by content alone, different in every band.
 
-use crate::band::{prefetch, Band, Members};
+use crate::band::{Band, Members};
 use crate::hash::mix64;
+use crate::path::prefetch;
 use crate::sign::on_threads;
 use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection};
 use hashbrown::HashTable;
