@@ -97,6 +97,15 @@ class Figures:
         rows = self.group(group, label=label, **about)
         return 1 / cost(rows[0], of) / (1e6 if of == "bytes" else 1) if rows else None
 
+    def share_of_floor(self, path: str) -> Ratio | None:
+        """The speed of signing, in per cent of that of its shingle hashes alone, of rounds that stood beside each other."""
+        rows = self.group("path", label="signatures", path=path)
+        if not rows or "beside" not in rows[0]:
+            return None
+        shares = [100 * floor / cpu for floor, cpu in zip(rows[0]["beside"], rows[0]["cpu"], strict=True)]
+        low, _, high = quantiles(shares, n=4)
+        return Ratio(median(shares), low, high)
+
     def peers(self, section: str) -> Iterator[tuple[str, dict[str, Json]]]:
         """Libraries beside each other, by corpus or size, in its order."""
         libraries = self.section(section).get("libraries", {})

@@ -50,10 +50,10 @@ def beside_peers(figures: Figures) -> Iterator[Goal]:
 
 def speed(figures: Figures) -> Iterator[Goal]:
     for path, least, aim in (("avx512", 500, "750 MB/s"), ("avx2", 300, ""), ("portable", 120, "")):
-        rate, floor = (figures.rate(group, label, path=path) for group, label in (("path", "signatures"), ("floor", "shingles")))
+        rate = figures.rate("path", "signatures", path=path)
         yield at_least("2", f"{least} MB/s at 3 KB, path {path}", rate, least, " MB/s", aim)
-        share = 100 * rate / floor if rate and floor else None
-        yield at_least("2", f"70 % of the speed of its shingle hashes alone, path {path}", share, 70, " %")
+        says = f"70 % of the speed of its shingle hashes alone, path {path}"
+        yield at_least("2", says, figures.share_of_floor(path), 70, " %")
     for column, least in (("Arrow", 2e6), ("strings", 1e6)):
         rate = figures.rate("ten tokens", column, "documents")
         yield at_least("3", f"{least:,.0f} texts of ten tokens a second, from {column}", rate, least, "")

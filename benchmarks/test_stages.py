@@ -39,14 +39,31 @@ def size(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
-    """Time some work, with what one round of it handles and how the page names it."""
+    """Time some work, with what one round of it handles and how the page names it; and, before each round, what it is judged beside."""
     rounds = 3 if request.config.getoption("--small") else 11
 
-    def run(work: Callable[[], Any], group: str, label: str, texts: list[str] | None = None, *, documents: int = 0, **extra: Any) -> None:
+    def run(
+        work: Callable[[], Any],
+        group: str,
+        label: str,
+        texts: list[str] | None = None,
+        *,
+        documents: int = 0,
+        beside: Callable[[], Any] = lambda: None,
+        **extra: Any,
+    ) -> None:
+        other = []
+
+        def ahead() -> None:
+            start = time.process_time()
+            beside()
+            other.append(time.process_time() - start)
+
         if texts is not None:
             documents, extra["bytes"] = len(texts), sum(len(text.encode()) for text in texts)
         benchmark.extra_info.update({"bytes": 0, "group": group, "label": label, "documents": documents} | extra)
-        benchmark.pedantic(work, rounds=rounds, warmup_rounds=1)
+        benchmark.pedantic(work, setup=ahead, rounds=rounds, warmup_rounds=1)
+        benchmark.extra_info["beside"] = [round(seconds, 8) for seconds in other[-rounds:]]
 
     return run
 
@@ -96,7 +113,9 @@ def test_floor(measure: Measure, pages: list[str], floor: str, path: str) -> Non
 def test_sign(measure: Measure, pages: list[str], text: Text, path: str, *, hashes: bool) -> None:
     """Text to signatures, and to verification hashes too, by each SIMD path."""
     some, label = recipe(path, hashes=hashes), "signatures and verification hashes" if hashes else "signatures"
-    measure(lambda: _kernels.sign_texts(pages, some, 1), "path", label, pages, path=path, source=text.source, tokens=tokens_of(pages))
+    floor, about = recipe(path, "shingles"), dict(path=path, source=text.source, tokens=tokens_of(pages))
+    sign, hash_only = (lambda: _kernels.sign_texts(pages, some, 1)), (lambda: _kernels.sign_texts(pages, floor, 1))
+    measure(sign, "path", label, pages, beside=hash_only, **about)
 
 
 @pytest.mark.parametrize("column", ["strings", "Arrow"])

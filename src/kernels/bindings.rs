@@ -111,7 +111,9 @@ type SignedArrays<'py> = (Array2<'py, u32>, Array1<'py, u64>, Array1<'py, u64>, 
 /// Sign documents straight into the arrays that Python gets.
 fn signed<'py>(py: Python<'py>, documents: &[Document], recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
     let (recipe, path) = recipe.recipe()?;
-    let values = PyArray2::zeros(py, [documents.len(), recipe.lattice.num_perm()], false);
+    // SAFETY: integers of memory that is numpy's, not seen by the compiler; signing writes each row before it reads it.
+    // Not zeroed, large arrays get large pages.
+    let values = unsafe { PyArray2::new(py, [documents.len(), recipe.lattice.num_perm()], false) };
     let mut rows = values.readwrite();
     let rows = rows.as_slice_mut()?;
     let signed = py.detach(|| sign_many(&recipe, documents, threads, path, rows));

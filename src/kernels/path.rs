@@ -406,17 +406,23 @@ mod x86 {
     #[target_feature(enable = "avx2")]
     unsafe fn lanes_avx2(minima: &mut [u32], first: u32, shingles: &[u64], shift: u32) {
         assert_eq!(minima.len(), TILE / 2);
-        let iota = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        let factors = _mm256_add_epi32(_mm256_set1_epi32(first as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+        let (one, shift) = (_mm256_set1_epi32(1), _mm_cvtsi32_si128(shift as i32));
         let place = minima.as_mut_ptr().cast::<__m256i>();
         let mut m = [_mm256_setzero_si256(); 8];
         for (i, m) in m.iter_mut().enumerate() {
             // SAFETY: eight times eight slots are the half tile.
             *m = unsafe { _mm256_loadu_si256(place.add(i)) };
         }
-        for &y in shingles {
-            let (start, step) = progression(y, first, shift);
-            let mut v = _mm256_add_epi32(_mm256_set1_epi32(start as i32), _mm256_mullo_epi32(_mm256_set1_epi32(step as i32), iota));
-            let jump = _mm256_set1_epi32((step << 3) as i32);
+        for y in shingles {
+            // SAFETY: a shingle is two halves, the low one first on this architecture.
+            let (h, s) = unsafe {
+                let halves = std::ptr::from_ref(y).cast::<i32>();
+                (_mm256_set1_epi32(*halves), _mm256_set1_epi32(*halves.add(1)))
+            };
+            let step = _mm256_sll_epi32(_mm256_or_si256(s, one), shift);
+            let mut v = _mm256_add_epi32(h, _mm256_mullo_epi32(step, factors));
+            let jump = _mm256_slli_epi32(step, 3);
             for m in &mut m {
                 *m = _mm256_min_epu32(*m, v);
                 v = _mm256_add_epi32(v, jump);
