@@ -89,8 +89,8 @@ class Spool:
     def __init__(self, dtype: npt.DTypeLike, path: Path | None = None) -> None:
         self._dtype = np.dtype(dtype)
         self._path = path
-        self._parts: list[npt.NDArray[Any]] = []
         self._file: IO[bytes] | None = None
+        #: Its file, or memory of its own: that is not fragmented by what is freed beside it, and grows without a second copy.
         self._map: mmap.mmap | None = None
         self._checksum: Any = None
         #: Bytes in it, wherever they are.
@@ -100,13 +100,24 @@ class Spool:
         return self.nbytes // self._dtype.itemsize
 
     def append(self, values: npt.NDArray[Any]) -> None:
-        """Add values, which are copied unless they are contiguous."""
+        """Add values, which are copied."""
         values = np.ascontiguousarray(values, self._dtype)
-        self.nbytes += values.nbytes
+        if not values.nbytes:
+            return
         if self._file is None:
-            self._parts.append(values)
+            end = self.nbytes + values.nbytes
+            self._memory(end)[self.nbytes : end] = values.data.cast("B")
         else:
             self._write(values)
+        self.nbytes += values.nbytes
+
+    def _memory(self, size: int) -> mmap.mmap:
+        """Memory for so many bytes. What is not written to takes none."""
+        if self._map is None:
+            self._map = mmap.mmap(-1, max(size, 1 << 16), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        elif size > len(self._map):
+            self._map.resize(2 * size)
+        return self._map
 
     def _write(self, values: npt.NDArray[Any]) -> None:
         assert self._file is not None  # noqa: S101  it is spilled
@@ -122,9 +133,9 @@ class Spool:
         """Keep what there is, and what will be added, in a file."""
         if self._file is None:
             self._open("wb+")
-            for part in self._parts:
-                self._write(part)
-            self._parts.clear()
+            if self._map is not None:
+                self._write(np.frombuffer(self._map, np.uint8, self.nbytes))
+                self._map = None
 
     def _open(self, mode: str) -> None:
         if self._path is None:
@@ -165,18 +176,17 @@ class Spool:
 
     def array(self) -> npt.NDArray[Any]:
         """All values; nothing can be added after that."""
-        if self._file is not None and self.nbytes:
-            if self._map is None:
-                self._file.flush()
-                self._map = mmap.mmap(self._file.fileno(), self.nbytes, access=mmap.ACCESS_READ)
-            return np.frombuffer(self._map, self._dtype)
-        if len(self._parts) != 1:
-            self._parts = [np.concatenate([np.empty(0, self._dtype), *self._parts])]
-        return self._parts[0]
+        if not self.nbytes:
+            return np.empty(0, self._dtype)
+        if self._map is None:
+            assert self._file is not None  # noqa: S101  something is in it
+            self._file.flush()
+            self._map = mmap.mmap(self._file.fileno(), self.nbytes, access=mmap.ACCESS_READ)
+        return np.frombuffer(self._map, self._dtype, len(self))
 
     def release(self) -> None:
         """Give back the memory in which parts of the file were read; they are read again when they are wanted."""
-        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+        if self._file is not None and self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
 
     @property
