@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from neardup import Banding, DuplicateIdError, IncompatibleError, MinHash, UnknownDocumentError, _kernels, reference
-from neardup.stores import Answer, StoreBatch
+from neardup.stores import StoreBatch
 from neardup.stores.disk import DiskStore
 from neardup.stores.memory import MemoryStore
 
@@ -80,9 +80,10 @@ def batch(*documents):
 def ask(store, doc, threshold=0.5):
     """The answer to one look-up: a dictionary of what each hit shares and has, and whether it was truncated."""
     (answer,) = store.query(batch(doc), threshold, 1)
-    hits = {hit.id: (hit.agreement, hit.size) for hit in answer.hits}
-    assert len(hits) == len(answer.hits), "a document is a hit once"
-    return hits, answer.truncated
+    listed, truncated = answer
+    hits = {id: (agreement, size) for id, agreement, size in listed}
+    assert len(hits) == len(listed), "a document is a hit once"
+    return hits, truncated
 
 
 def found_ids(store, doc, threshold=0.5):
@@ -121,7 +122,7 @@ def test_a_new_store_is_empty(new_store):
     store = new_store()
     assert (len(store), store.ids(), listed_pairs(store)) == (0, [], {})
     assert "a" not in store
-    assert store.query(batch(A, EMPTY), 0.5, 1) == [Answer([], False)] * 2
+    assert store.query(batch(A, EMPTY), 0.5, 1) == [([], False)] * 2
     assert store.query(batch(), 0.5, 1) == []
 
 
@@ -171,7 +172,7 @@ def test_a_batch_is_answered_in_order(new_store):
     store.add(["a", "b"], batch(A, B))
     for threads in (1, 2, 5):
         answers = store.query(batch(FAR, A, EMPTY, B, *[A] * 300), 0.7, threads)
-        assert [[hit.id for hit in answer.hits] for answer in answers] == [[], ["a"], [], ["b"], *[["a"]] * 300]
+        assert [[id for id, _, _ in hits] for hits, _ in answers] == [[], ["a"], [], ["b"], *[["a"]] * 300]
 
 
 def test_a_document_without_shingles_is_kept_and_matches_nothing(new_store):
@@ -327,10 +328,10 @@ def test_a_set_hash_is_not_believed(new_store):
     store.add(["far"], impostor)
     assert store.evidence("far").tolist() == sorted(FAR[0])
     assert found_ids(store, A) == ["a"]
-    assert [[hit.id for hit in answer.hits] for answer in store.query(impostor, 0.5, 1)] == [["far"]]
+    assert [[id for id, _, _ in hits] for hits, _ in store.query(impostor, 0.5, 1)] == [["far"]]
     store.remove("a")
     assert store.evidence("far").tolist() == sorted(FAR[0])
-    assert [hit.id for hit in store.add_unless_match("new", impostor, 0.5)] == ["far"]
+    assert [id for id, _, _ in store.add_unless_match("new", impostor, 0.5)] == ["far"]
 
 
 # ---- writes that are interrupted -------------------------------------------------------------------------------------
@@ -406,7 +407,7 @@ def test_add_unless_match(new_store):
     assert store.add_unless_match("b", batch(B), 0.61) == []
     assert store.ids() == ["a", "b"]
     assert sorted(store.add_unless_match("new", batch(C), 0.5)) == [("a", 4, 4)]
-    assert {hit.id for hit in store.add_unless_match("new", batch(B), 0.5)} >= {"b"}
+    assert {id for id, _, _ in store.add_unless_match("new", batch(B), 0.5)} >= {"b"}
     assert store.ids() == ["a", "b"]
     assert store.add_unless_match("far", batch(FAR), 0.5) == []
     assert store.add_unless_match("empty", batch(EMPTY), 0.5) == []
@@ -501,7 +502,7 @@ def test_copies_are_found_whatever_a_full_bucket_leaves_out(new_store):
         hits, truncated = ask(store, doc)
         assert hits[i] == (10, 10)
         assert truncated
-        assert i in {hit.id for hit in store.add_unless_match("new", batch(doc), 0.5)}
+        assert i in {id for id, _, _ in store.add_unless_match("new", batch(doc), 0.5)}
 
 
 def test_pairs_read_full_buckets_whole(new_store):
@@ -587,7 +588,7 @@ class Model(RuleBasedStateMachine):
                 self.store.add_unless_match(id, batch(doc), threshold)
             return
         expected, _ = self.expected(doc, threshold)
-        hits = {hit.id: (hit.agreement, hit.size) for hit in self.store.add_unless_match(id, batch(doc), threshold)}
+        hits = {id: (agreement, size) for id, agreement, size in self.store.add_unless_match(id, batch(doc), threshold)}
         assert hits.items() <= expected.items()
         best = max((both / (len(doc[0]) + size - both) for both, size in expected.values()), default=None)
         assert {id for id, (both, size) in expected.items() if both / (len(doc[0]) + size - both) == best} <= hits.keys()

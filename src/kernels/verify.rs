@@ -93,52 +93,53 @@ pub fn equal_slots(a: &[u32], b: &[u32], slots: usize) -> usize {
 #[derive(Default)]
 pub struct SortScratch {
     sorted: Vec<u32>,
+    ends: Vec<u32>,
 }
 
 /// Sort hashes and move the distinct ones to the front; how many they are.
 ///
-/// Hashes are spread evenly, so two passes, by the bits from 16 and from 24, put each close to its place, and an insertion
-/// sort finishes. Those of a hostile document need not be: then an ordinary sort does it.
+/// Hashes are spread evenly, so one pass by their first bits, of which there are some more values than hashes, puts each
+/// close to its place, and an insertion sort finishes. Those of a hostile document need not be: then an ordinary sort does it.
 pub fn sort_distinct(hashes: &mut [u32], scratch: &mut SortScratch) -> usize {
     let n = hashes.len();
     if !(64..1 << 16).contains(&n) {
         hashes.sort_unstable();
     } else {
-        let sorted = &mut scratch.sorted;
+        let shift = 30 - n.ilog2().min(14);
+        let SortScratch { sorted, ends } = scratch;
         sorted.resize(n.max(sorted.len()), 0);
-        let mut ends = [[0u32; 256]; 2];
+        ends.clear();
+        ends.resize(1 << (32 - shift), 0);
         for &h in hashes.iter() {
-            ends[0][(h >> 16 & 255) as usize] += 1;
-            ends[1][(h >> 24) as usize] += 1;
+            ends[(h >> shift) as usize] += 1;
         }
-        for ends in &mut ends {
-            let mut start = 0;
-            for end in ends {
-                start += std::mem::replace(end, start);
-            }
+        let mut start = 0;
+        for end in ends.iter_mut() {
+            start += std::mem::replace(end, start);
         }
         for &h in hashes.iter() {
-            let place = &mut ends[0][(h >> 16 & 255) as usize];
+            let place = &mut ends[(h >> shift) as usize];
             sorted[*place as usize] = h;
             *place += 1;
         }
-        for &h in &sorted[..n] {
-            let place = &mut ends[1][(h >> 24) as usize];
-            hashes[*place as usize] = h;
-            *place += 1;
-        }
-        let mut moves = 0;
-        for i in 1..n {
-            let (h, mut j) = (hashes[i], i);
-            while j > 0 && hashes[j - 1] > h {
-                hashes[j] = hashes[j - 1];
-                j -= 1;
-            }
-            hashes[j] = h;
-            moves += i - j;
-            if moves > 8 * n {
-                hashes.sort_unstable();
-                break;
+        let (mut moves, mut last) = (0, 0);
+        for (i, &h) in sorted[..n].iter().enumerate() {
+            hashes[i] = h;
+            if h < last {
+                let mut j = i;
+                while j > 0 && hashes[j - 1] > h {
+                    hashes[j] = hashes[j - 1];
+                    j -= 1;
+                }
+                hashes[j] = h;
+                moves += i - j;
+                if moves > 8 * n {
+                    hashes[i + 1..].copy_from_slice(&sorted[i + 1..n]);
+                    hashes.sort_unstable();
+                    break;
+                }
+            } else {
+                last = h;
             }
         }
     }

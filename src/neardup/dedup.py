@@ -456,9 +456,10 @@ class Against:
             added = [self._append and self._added(index, id, rows.part(i, i + 1)) for i, id in enumerate(ids)]
             for i, hit in enumerate(hits):
                 if hit is not None and not added[i]:
-                    score = float(similarity(np.int64(hit.agreement), np.int64(rows.sizes[i]), np.int64(hit.size)))
+                    older, agreement, size = hit
+                    score = float(similarity(np.int64(agreement), np.int64(rows.sizes[i]), np.int64(size)))
                     if i not in best or score > best[i][0]:
-                        best[i] = score, corpus, hit.id
+                        best[i] = score, corpus, older
         places = sorted(best)
         self._place.append(np.array(places, np.int64) + first)
         self._score.append(np.array([best[i][0] for i in places], np.float64))

@@ -40,6 +40,8 @@ SLICE = 4096
 ANY = sys.float_info.min
 
 Measure = Literal["similarity", "containment"]
+#: The measure of a query that names none, which is told by its identity.
+SIMILARITY: Measure = "similarity"
 
 
 class Matches(list[Match]):
@@ -167,7 +169,7 @@ class Index:
         self.verify = verify
         self.bucket_limit = bucket_limit
         self._verification = Verification(self.minhash.num_perm if verify == "estimate" else 0)
-        self._asked_by_default = Asked(None, self.threshold, "similarity")
+        self._asked_by_default = Asked(None, self.threshold, SIMILARITY)
         self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
         self._store: Store = MemoryStore(self.banding.bands, bucket_limit, self._verification.slots)
 
@@ -414,7 +416,7 @@ class Index:
         """
         return self._store.check(number_of_threads(None))
 
-    def query_stored(self, id: Id, *, top: int | None = None, threshold: float | None = None, measure: Measure = "similarity") -> Matches:
+    def query_stored(self, id: Id, *, top: int | None = None, threshold: float | None = None, measure: Measure = SIMILARITY) -> Matches:
         """The other documents that a stored one matches, as :meth:`query` finds them for a text.
 
         In memory this reads all postings, some 20 ms for a million documents; on disk it is a look-up as any other.
@@ -518,7 +520,7 @@ class Index:
         return StoreBatch.of(signatures, self.banding, threads, lean=not self._verification.exact)
 
     def _asked(self, top: int | None, threshold: float | None, measure: Measure) -> Asked:
-        if top is threshold is None and one_of(measure, "similarity"):
+        if top is threshold is None and (measure is SIMILARITY or one_of(measure, SIMILARITY)):
             return self._asked_by_default
         if top is not None:
             check_integer("top", top, 1, 2**31, "; without it all come")
@@ -544,10 +546,8 @@ class Index:
 
     def _first(self, signatures: Signatures) -> Prepared:
         """The first of some signatures."""
-        if not self._verification.exact:
-            return self._preparation.signature(signatures.values, signatures.counts, None)
-        start, stop = signatures.offsets[:2].tolist()
-        return self._preparation.signature(signatures.values, signatures.counts, signatures.require_hashes()[start:stop])
+        hashes = signatures.require_hashes() if self._verification.exact else None
+        return self._preparation.signature(signatures.values, signatures.counts, signatures.offsets, hashes)
 
     def _one(self, text: str) -> StoreBatch:
         return StoreBatch(*self._prepared(text).arrays())
@@ -684,7 +684,7 @@ class Index:
         id = check_id(id)
         batch = self._one(text)
         hits = self._store.add_unless_match(id, batch, self.threshold)
-        return self._matches(int(batch.sizes[0]), Answer(hits, truncated=False), self._asked(1, None, "similarity"))[0] if hits else None
+        return self._matches(int(batch.sizes[0]), (hits, False), self._asked(1, None, "similarity"))[0] if hits else None
 
     def remove(self, id: Id) -> None:
         """Remove a document.
@@ -724,22 +724,23 @@ class Index:
 
     def _matches(self, n: int, answer: Answer, asked: Asked) -> Matches:
         """The hits of a document of ``n`` shingles, as people see them."""
-        if not answer.hits and not answer.truncated:
+        hits, truncated = answer
+        if not hits and not truncated:
             return Matches()
-        as_match, contained = self._verification.match, asked.measure == "containment"
-        found = [as_match(id, agreement, n, size) for id, agreement, size in answer.hits]
+        as_match, contained = self._verification.match, asked.measure != SIMILARITY
+        found = [as_match(id, agreement, n, size) for id, agreement, size in hits]
         if contained:
             found = [match for match in found if match.containment >= asked.threshold]
         if len(found) > 1:
             measures = attrgetter("containment", "similarity") if contained else attrgetter("similarity", "containment")
             found.sort(key=lambda match: id_order(match.id))
             found.sort(key=measures, reverse=True)
-        matches = Matches(found[: asked.top])
-        if answer.truncated:
+        matches = Matches(found if asked.top is None else found[: asked.top])
+        if truncated:
             matches.truncated = True
         return matches
 
-    def query(self, text: str, *, top: int | None = None, threshold: float | None = None, measure: Measure = "similarity") -> Matches:
+    def query(self, text: str, *, top: int | None = None, threshold: float | None = None, measure: Measure = SIMILARITY) -> Matches:
         """The documents that a text matches, best first, verified; ties by id.
 
         Parameters
@@ -796,7 +797,7 @@ class Index:
         *,
         top: int | None = None,
         threshold: float | None = None,
-        measure: Measure = "similarity",
+        measure: Measure = SIMILARITY,
     ) -> list[Matches]:
         """The matches of many texts, as :meth:`query` gives them one by one; what it warns of, once.
 
@@ -826,7 +827,7 @@ class Index:
         *,
         top: int | None = None,
         threshold: float | None = None,
-        measure: Measure = "similarity",
+        measure: Measure = SIMILARITY,
     ) -> list[Matches]:
         """The matches of documents that are signed already: as :meth:`query_many` gives those of their texts.
 

@@ -7,7 +7,7 @@ use crate::path::Path;
 use crate::sign::{Document, Product, Recipe, Signer};
 use crate::table::{fingerprint, Row};
 use crate::verify::set_hash;
-use numpy::{PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -109,21 +109,29 @@ impl Preparation {
         }))
     }
 
-    /// The first of some signatures, with its count of distinct shingles and its verification hashes.
+    /// The first of some signatures: its slots, its count of distinct shingles, and, by offsets, its verification hashes.
     fn signature<'py>(
         &self,
-        values: PyReadonlyArray2<'py, u32>,
-        counts: PyReadonlyArray1<'py, u64>,
-        hashes: Option<PyReadonlyArray1<'py, u32>>,
+        values: &Bound<'py, PyArray2<u32>>,
+        counts: &Bound<'py, PyArray1<u64>>,
+        offsets: &Bound<'py, PyArray1<u64>>,
+        hashes: Option<&Bound<'py, PyArray1<u32>>>,
     ) -> PyResult<Prepared> {
-        let (values, counts) = (values.as_slice()?, counts.as_slice()?);
+        // SAFETY: the GIL is held as long as they are read, and nothing in between lets another thread write.
+        let (values, counts, offsets) = unsafe { (values.as_slice()?, counts.as_slice()?, offsets.as_slice()?) };
         let (Some(values), Some(&count)) = (values.get(..self.order.len()), counts.first()) else {
             return Err(PyValueError::new_err(format!("{} slots of {} documents", values.len(), counts.len())));
         };
         if !self.masks.is_empty() {
             return Ok(self.prepared(values, count.min(u32::MAX as u64) as u32, Vec::new()));
         }
-        let hashes = hashes.as_ref().map_or(Ok(&[][..]), |hashes| hashes.as_slice())?.to_vec();
-        Ok(self.prepared(values, hashes.len() as u32, hashes))
+        // SAFETY: as above.
+        let hashes = hashes.map_or(Ok(&[][..]), |hashes| unsafe { hashes.as_slice() })?;
+        let own = match offsets {
+            [start, stop, ..] => hashes.get(*start as usize..*stop as usize),
+            _ => None,
+        };
+        let Some(own) = own else { return Err(PyValueError::new_err(format!("no offsets of a document among {} hashes", hashes.len()))) };
+        Ok(self.prepared(values, own.len() as u32, own.to_vec()))
     }
 }

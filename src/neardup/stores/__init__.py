@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -97,33 +97,15 @@ class StoreBatch(NamedTuple):
         )
 
 
-class Hit(NamedTuple):
-    """A stored document that a look-up found and verified.
-
-    Attributes
-    ----------
-    id
-        Its id.
-    agreement
-        The verification hashes that it shares, or the slots in which its lean signature agrees.
-    size
-        Its distinct shingles.
-    """
-
-    id: Id
-    agreement: int
-    size: int
-
-
-class Answer(NamedTuple):
-    """The hits of one look-up, and whether it met a bucket longer than it may read."""
-
-    hits: list[Hit]
-    truncated: bool
+#: A stored document that a look-up found and verified: its id; its agreement, the verification hashes that it shares, or the
+#: slots in which its lean signature agrees; its distinct shingles. A plain tuple, as the kernels make it: look-ups are short.
+Hit: TypeAlias = tuple[Id, int, int]
+#: The hits of one look-up, and whether it met a bucket longer than it may read.
+Answer: TypeAlias = tuple[list[Hit], bool]
 
 
 class PairBatch(NamedTuple):
-    """Matching pairs of documents: ids, their agreement as in :class:`Hit`, and the distinct shingles of each."""
+    """Matching pairs of documents: ids, their agreement as in a hit, and the distinct shingles of each."""
 
     a: Sequence[Id]
     b: Sequence[Id]

@@ -174,7 +174,7 @@ class DiskStore:
         self._lock: _Lock | None = None
         self._catalog: catalog.Catalog | None = None
         self._merging: _Merge | None = None
-        self._table: Any = _kernels.SegmentTable(*self._shape)
+        self._table: _kernels.SegmentTable | _Closed = _kernels.SegmentTable(*self._shape)
         self._files: list[catalog.File] = []
         self._sources: list[segments.Source] = []
         self._stale = self._closed = False
@@ -305,13 +305,13 @@ class DiskStore:
         with self._change() as to:
             if id in self:
                 raise duplicate(id)
-            (answer,) = self.query(batch, threshold, 1)
-            if not answer.hits:
+            ((hits, _),) = self.query(batch, threshold, 1)
+            if not hits:
                 self._fold_if_long(to)
                 with to.transaction():
                     self._insert(to, [id], batch)
                 self._table.add([id], batch)
-            return answer.hits
+            return hits
 
     def remove(self, id: Id) -> None:
         with self._change() as to:
@@ -469,17 +469,15 @@ class DiskStore:
 
     def look_up(self, document: Prepared, threshold: float) -> Answer:
         with layout.damage(self._folder):
-            found, truncated = self._table.look_up(document, threshold)
-        return Answer(list(map(Hit._make, found)), truncated)
+            return self._table.look_up(document, threshold)
 
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
         with layout.damage(self._folder):
-            answers = self._table.query(batch, threshold, threads)
-        return [Answer(list(map(Hit._make, found)), truncated) for found, truncated in answers]
+            return self._table.query(batch, threshold, threads)
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
         with layout.damage(self._folder):
-            return [hit and Hit._make(hit) for hit in self._table.nearest(batch, threshold, threads)]
+            return self._table.nearest(batch, threshold, threads)
 
     def stored(self, id: Id) -> StoreBatch:
         with layout.damage(self._folder):

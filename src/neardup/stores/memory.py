@@ -40,7 +40,7 @@ class MemoryStore:
         found = self._table.add_unless_match(id, batch, threshold)
         if found is None:
             raise duplicate(id)
-        return list(map(Hit._make, found))
+        return found
 
     def remove(self, id: Id) -> None:
         if not self._table.remove(id):
@@ -51,15 +51,13 @@ class MemoryStore:
             raise unknown(id)
 
     def look_up(self, document: Prepared, threshold: float) -> Answer:
-        found, truncated = self._table.look_up(document, threshold)
-        return Answer(list(map(Hit._make, found)), truncated)
+        return self._table.look_up(document, threshold)
 
     def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
-        answers = self._table.query(batch, threshold, threads)
-        return [Answer(list(map(Hit._make, found)), truncated) for found, truncated in answers]
+        return self._table.query(batch, threshold, threads)
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
-        return [hit and Hit._make(hit) for hit in self._table.nearest(batch, threshold, threads)]
+        return self._table.nearest(batch, threshold, threads)
 
     def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
         evidence = self._table.evidence(id)
