@@ -248,12 +248,12 @@ def test_exact_needs_memory(monkeypatch):
 
 
 def test_a_corpus_in_files_is_decided_within_its_memory():
-    """60,000 stories under 64 MiB: what a fresh process takes grows by less than the corpus, and the decisions are those of memory."""
+    """90,000 stories under 64 MiB: what a fresh process takes grows by less than the corpus, and the decisions are those of memory."""
     script = (
         "import random, sys, neardup\n"
         "rng = random.Random(3); words = [f'word{i}' for i in range(9000)]\n"
         "def stories():\n"
-        "    for i in range(60_000):\n"
+        "    for i in range(90_000):\n"
         "        story = rng.choices(words, k=200); yield ' '.join(story)\n"
         "        if i % 10 == 0: story[5] = 'changed'; yield ' '.join(story)\n"
         "import pyarrow as pa\n"
