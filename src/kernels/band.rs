@@ -5,7 +5,7 @@
 //! A fingerprint that many entries have leaves one posting, which points to their set.
 
 use crate::path::prefetch;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 const SLOTS: usize = 16;
 /// No posting; a bucket is filled from its beginning.
@@ -42,8 +42,29 @@ impl Bucket {
     }
 }
 
-/// Entries in their order of priority.
-pub type Crowd = BTreeSet<(u64, u32)>;
+/// Bits set by the verification hashes of a document: look-alikes of long buckets are told apart by them, mostly, without a
+/// look at their hashes.
+#[derive(Clone, Copy, Default)]
+pub struct Sketch([u64; 2]);
+
+impl Sketch {
+    pub fn of(hashes: &[u32]) -> Self {
+        let mut bits = [0; 2];
+        for h in hashes {
+            bits[(h >> 31) as usize] |= 1 << (h >> 25 & 63);
+        }
+        Sketch(bits)
+    }
+
+    /// At least so many hashes of this document the other has not.
+    #[inline(always)]
+    pub fn beyond(self, other: Sketch) -> u32 {
+        (self.0[0] & !other.0[0]).count_ones() + (self.0[1] & !other.0[1]).count_ones()
+    }
+}
+
+/// Entries in their order of priority, with their sketches.
+pub type Crowd = BTreeMap<(u64, u32), Sketch>;
 
 /// Who has a fingerprint: some entries, or a crowd.
 pub enum Members<'a> {
@@ -114,7 +135,7 @@ impl Band {
 
     /// Let an entry have a fingerprint. More than `few` of them are a crowd, in order of priority.
     #[inline]
-    pub fn insert(&mut self, fingerprint: u32, entry: u32, few: usize, priority: impl Fn(u32) -> u64) {
+    pub fn insert(&mut self, fingerprint: u32, entry: u32, few: usize, about: impl Fn(u32) -> (u64, Sketch)) {
         // At most four fifths are taken.
         if 5 * self.taken >= 4 * SLOTS * self.buckets.len() {
             self.rebuild(self.grown(), |_| true);
@@ -129,12 +150,13 @@ impl Band {
                 if posting < CROWD {
                     found += 1;
                 } else if posting < GONE {
-                    self.crowds[(posting ^ CROWD) as usize].insert((priority(entry), entry));
+                    let (priority, sketch) = about(entry);
+                    self.crowds[(posting ^ CROWD) as usize].insert((priority, entry), sketch);
                     return;
                 }
             }
             if found >= few.min(FEW) {
-                return self.crowd(fingerprint, entry, priority);
+                return self.crowd(fingerprint, entry, about);
             }
             if !bucket.is_full() {
                 break;
@@ -150,8 +172,13 @@ impl Band {
 
     /// Make a crowd of all that have a fingerprint and one entry more. One posting stays, which points to it.
     #[cold]
-    fn crowd(&mut self, fingerprint: u32, entry: u32, priority: impl Fn(u32) -> u64) {
-        let mut crowd = Crowd::from([(priority(entry), entry)]);
+    fn crowd(&mut self, fingerprint: u32, entry: u32, about: impl Fn(u32) -> (u64, Sketch)) {
+        let mut crowd = Crowd::new();
+        let mut take = |entry| {
+            let (priority, sketch) = about(entry);
+            crowd.insert((priority, entry), sketch);
+        };
+        take(entry);
         let mut pointer = CROWD | self.crowds.len() as u32;
         let mut at = self.home(fingerprint);
         loop {
@@ -160,7 +187,7 @@ impl Band {
             let same = bucket.same(fingerprint);
             for (slot, posting) in bucket.postings.0.iter_mut().enumerate() {
                 if same >> slot & 1 == 1 && *posting < CROWD {
-                    crowd.insert((priority(*posting), *posting));
+                    take(*posting);
                     *posting = std::mem::replace(&mut pointer, GONE);
                 }
             }
@@ -199,7 +226,7 @@ impl Band {
         let mut lengths = vec![0u8; wanted];
         self.taken = 0;
         for crowd in &mut self.crowds {
-            crowd.retain(|&(_, e)| lives(e));
+            crowd.retain(|&(_, e), _| lives(e));
         }
         for bucket in buckets {
             for (fingerprint, posting) in bucket.fingerprints.0.into_iter().zip(bucket.postings.0) {
@@ -230,7 +257,7 @@ impl Band {
                 if posting < CROWD {
                     visit(posting, fingerprint);
                 } else if posting < GONE {
-                    self.crowds[(posting ^ CROWD) as usize].iter().for_each(|&(_, e)| visit(e, fingerprint));
+                    self.crowds[(posting ^ CROWD) as usize].keys().for_each(|&(_, e)| visit(e, fingerprint));
                 }
             }
         }
@@ -238,7 +265,7 @@ impl Band {
 
     /// Bytes of memory that postings take.
     pub fn nbytes(&self) -> usize {
-        // A set keeps 11 of 16 bytes to a node, which has some more of its own; nodes are two thirds full.
-        size_of_val(self.buckets.as_slice()) + self.crowds.iter().map(|crowd| 26 * crowd.len()).sum::<usize>()
+        // A map keeps 11 of 32 bytes to a node, which has some more of its own; nodes are two thirds full.
+        size_of_val(self.buckets.as_slice()) + self.crowds.iter().map(|crowd| 50 * crowd.len()).sum::<usize>()
     }
 }

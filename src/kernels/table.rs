@@ -3,7 +3,7 @@
 //! Documents of one shingle set share one entry, so copies never fill a bucket. What one look-up reads of a bucket is
 //! bounded by its `limit` members lowest in mix64(set hash ^ band): a choice by content alone, different in every band.
 
-use crate::band::{Band, Members};
+use crate::band::{Band, Members, Sketch};
 use crate::hash::mix64;
 use crate::path::prefetch;
 use crate::sign::on_threads;
@@ -158,8 +158,10 @@ impl Entries {
         self.evidence(entry).chunks(16).take(4).for_each(|line| prefetch(&line[0]));
     }
 
-    fn priority(&self, entry: u32, band: usize) -> u64 {
-        mix64(self.set_hashes[entry as usize] ^ band as u64)
+    /// Its priority in a band, and its sketch, which is nothing to lean signatures.
+    fn about(&self, entry: u32, band: usize) -> (u64, Sketch) {
+        let sketch = if self.width == 0 { Sketch::of(self.evidence(entry)) } else { Sketch::default() };
+        (mix64(self.set_hashes[entry as usize] ^ band as u64), sketch)
     }
 }
 
@@ -227,7 +229,7 @@ impl Table {
                 if let Some((_, ahead)) = new.get(i + AHEAD) {
                     band.prefetch(ahead[number]);
                 }
-                band.insert(fingerprints[number], entry, limit, |e| known.priority(e, number));
+                band.insert(fingerprints[number], entry, limit, |e| known.about(e, number));
             }
         });
         entries
@@ -310,7 +312,7 @@ impl Table {
         match self.bands[band].members(fingerprint, &mut [0; 16]) {
             Members::Few(members) => members.iter().copied().filter(|&e| self.entries.lives(e)).for_each(visit),
             Members::Crowd(members) => {
-                members.iter().map(|&(_, e)| e).filter(|&e| self.entries.lives(e)).take(most).for_each(visit);
+                members.keys().map(|&(_, e)| e).filter(|&e| self.entries.lives(e)).take(most).for_each(visit);
             }
         }
     }
@@ -327,16 +329,25 @@ impl Table {
         all.chunk_by(|a, b| a == b).filter(|same| same.len() > least).map(|same| same[0]).collect()
     }
 
-    /// Candidates of a document's fingerprints, distinct, in order of entry. Whether a bucket was longer than `limit`.
-    fn candidates(&self, fingerprints: impl Iterator<Item = u32>, limit: usize, out: &mut Vec<u32>) -> bool {
-        let mut truncated = false;
+    /// Candidates of a document by its fingerprints, distinct, in order of entry; of crowds those that may match, as far as
+    /// their sizes and sketches tell. Whether a bucket was longer than `limit`.
+    fn candidates(&self, fingerprints: &[u32], (size, evidence): (u32, &[u32]), bar: Bar, limit: usize, out: &mut Vec<u32>) -> bool {
+        let (mut truncated, mut sketch, mut known) = (false, None, (size, bar.least(size, size)));
         out.clear();
-        for (band, fingerprint) in self.bands.iter().zip(fingerprints) {
+        for (band, &fingerprint) in self.bands.iter().zip(fingerprints) {
             match band.members(fingerprint, &mut [0; 16]) {
                 Members::Few(members) => out.extend(members.iter().filter(|&&e| self.entries.lives(e))),
                 Members::Crowd(members) => {
-                    let mut live = members.iter().map(|&(_, e)| e).filter(|&e| self.entries.lives(e));
-                    out.extend(live.by_ref().take(limit));
+                    let own = *sketch.get_or_insert_with(|| if self.slots == 0 { Sketch::of(evidence) } else { Sketch::default() });
+                    let mut live = members.iter().map(|(&(_, e), &other)| (e, other)).filter(|&(e, _)| self.entries.lives(e));
+                    out.extend(live.by_ref().take(limit).filter_map(|(e, sketch)| {
+                        let other = self.entries.sizes[e as usize];
+                        if other != known.0 {
+                            known = (other, bar.least(size, other));
+                        }
+                        let least = known.1? as u32;
+                        (own.beyond(sketch) + least <= size && sketch.beyond(own) + least <= other).then_some(e)
+                    }));
                     truncated |= live.next().is_some();
                 }
             }
@@ -368,7 +379,7 @@ impl Table {
         if row.size == 0 {
             return Answer::default();
         }
-        let truncated = self.candidates(row.fingerprints.iter().copied(), limit, candidates);
+        let truncated = self.candidates(row.fingerprints, (row.size, row.evidence), bar, limit, candidates);
         // A copy is found whatever a bounded look-up left out.
         candidates.extend(self.same_set(row).filter(|e| truncated && candidates.binary_search(e).is_err()));
         let mut found = Vec::new();
@@ -459,7 +470,7 @@ impl Table {
                 if size == 0 {
                     return None;
                 }
-                self.candidates(row.iter().copied(), usize::MAX, &mut candidates);
+                self.candidates(row, (size, self.entries.evidence(e)), bar, usize::MAX, &mut candidates);
                 let earlier = candidates.iter().take_while(|&&c| c < e);
                 Some((e, earlier.filter_map(|&c| self.verify(size, self.entries.evidence(e), c, bar)).collect()))
             };
