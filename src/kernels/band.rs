@@ -42,24 +42,33 @@ impl Bucket {
     }
 }
 
-/// Bits set by the verification hashes of a document: look-alikes of long buckets are told apart by them, mostly, without a
-/// look at their hashes.
-#[derive(Clone, Copy, Default)]
-pub struct Sketch([u64; 2]);
+/// The shingles of a document, and bits set by its verification hashes: look-alikes of long buckets are told apart by them,
+/// mostly, without a look at their hashes.
+#[derive(Clone, Copy)]
+pub struct Sketch {
+    pub size: u32,
+    bits: [u64; 2],
+}
 
 impl Sketch {
-    pub fn of(hashes: &[u32]) -> Self {
+    pub fn of(size: u32, hashes: &[u32]) -> Self {
         let mut bits = [0; 2];
         for h in hashes {
             bits[(h >> 31) as usize] |= 1 << (h >> 25 & 63);
         }
-        Sketch(bits)
+        Sketch { size, bits }
     }
 
     /// At least so many hashes of this document the other has not.
     #[inline(always)]
-    pub fn beyond(self, other: Sketch) -> u32 {
-        (self.0[0] & !other.0[0]).count_ones() + (self.0[1] & !other.0[1]).count_ones()
+    fn beyond(self, other: Sketch) -> u32 {
+        self.bits.iter().zip(other.bits).map(|(a, b)| (a & !b).count_ones()).sum()
+    }
+
+    /// Whether two documents may share so many hashes.
+    #[inline(always)]
+    pub fn may_share(self, other: Sketch, least: u32) -> bool {
+        self.beyond(other) + least <= self.size && other.beyond(self) + least <= other.size
     }
 }
 
@@ -265,7 +274,7 @@ impl Band {
 
     /// Bytes of memory that postings take.
     pub fn nbytes(&self) -> usize {
-        // A map keeps 11 of 32 bytes to a node, which has some more of its own; nodes are two thirds full.
-        size_of_val(self.buckets.as_slice()) + self.crowds.iter().map(|crowd| 50 * crowd.len()).sum::<usize>()
+        // A map keeps 11 of 40 bytes to a node, which has some more of its own; nodes are two thirds full.
+        size_of_val(self.buckets.as_slice()) + self.crowds.iter().map(|crowd| 62 * crowd.len()).sum::<usize>()
     }
 }

@@ -160,8 +160,12 @@ impl Entries {
 
     /// Its priority in a band, and its sketch, which is nothing to lean signatures.
     fn about(&self, entry: u32, band: usize) -> (u64, Sketch) {
-        let sketch = if self.width == 0 { Sketch::of(self.evidence(entry)) } else { Sketch::default() };
+        let sketch = self.sketch(self.sizes[entry as usize], self.evidence(entry));
         (mix64(self.set_hashes[entry as usize] ^ band as u64), sketch)
+    }
+
+    fn sketch(&self, size: u32, evidence: &[u32]) -> Sketch {
+        Sketch::of(size, if self.width == 0 { evidence } else { &[] })
     }
 }
 
@@ -338,15 +342,13 @@ impl Table {
             match band.members(fingerprint, &mut [0; 16]) {
                 Members::Few(members) => out.extend(members.iter().filter(|&&e| self.entries.lives(e))),
                 Members::Crowd(members) => {
-                    let own = *sketch.get_or_insert_with(|| if self.slots == 0 { Sketch::of(evidence) } else { Sketch::default() });
-                    let mut live = members.iter().map(|(&(_, e), &other)| (e, other)).filter(|&(e, _)| self.entries.lives(e));
-                    out.extend(live.by_ref().take(limit).filter_map(|(e, sketch)| {
-                        let other = self.entries.sizes[e as usize];
-                        if other != known.0 {
-                            known = (other, bar.least(size, other));
+                    let own = *sketch.get_or_insert_with(|| self.entries.sketch(size, evidence));
+                    let mut live = members.iter().filter(|((_, e), _)| self.removed.is_empty() || self.entries.lives(*e));
+                    out.extend(live.by_ref().take(limit).filter_map(|(&(_, e), &other)| {
+                        if other.size != known.0 {
+                            known = (other.size, bar.least(size, other.size));
                         }
-                        let least = known.1? as u32;
-                        (own.beyond(sketch) + least <= size && sketch.beyond(own) + least <= other).then_some(e)
+                        own.may_share(other, known.1? as u32).then_some(e)
                     }));
                     truncated |= live.next().is_some();
                 }
