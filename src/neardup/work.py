@@ -6,7 +6,6 @@ the place of the one before in one step, so that what an interruption leaves bey
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import weakref
@@ -93,6 +92,8 @@ class Work:
 
     def _restore(self, path: Path) -> str:
         """Take up what a manifest says; why not, if it cannot be."""
+        import json
+
         try:
             manifest = json.loads((path / MANIFEST).read_bytes())
         except FileNotFoundError:
@@ -137,6 +138,8 @@ class Work:
             self._write()
 
     def _write(self) -> None:
+        import json
+
         assert self.path is not None  # noqa: S101  it is held
         columns = {name: (spool._dtype.str, *spool.mark()) for name, spool in self._columns.items()}
         manifest = {"format": FORMAT, "job": self._job, "stages": self._stages, "columns": columns}
