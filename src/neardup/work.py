@@ -55,7 +55,7 @@ class Work:
     def __init__(self, limit: int, path: Path | None = None, job: dict[str, Any] | None = None) -> None:
         self.limit = limit
         self.path = path
-        self._job = json.loads(json.dumps(job))
+        self._job = {} if path is None else _plain(job)
         self._columns: dict[str, Spool] = {}
         self._stages: dict[str, Any] = {}
         self._marks: dict[str, tuple[int, int]] = {}
@@ -161,6 +161,13 @@ class Work:
         """Let another job go on with the folder, when this one ends with an error."""
         if error is not None and self._lock is not None:
             self._lock()
+
+
+def _plain(job: Any) -> Any:
+    """A job as its manifest will have it."""
+    import json
+
+    return json.loads(json.dumps(job))
 
 
 def _said(stage: tuple[str, dict[str, Any]]) -> str:
