@@ -3,7 +3,7 @@
 //! Documents of one shingle set share one entry, so copies never fill a bucket. What one look-up reads of a bucket is
 //! bounded by its `limit` members lowest in mix64(set hash ^ band): a choice by content alone, different in every band.
 
-use crate::band::{Band, Members, Sketch};
+use crate::band::{Band, Member, Members, Sketch};
 use crate::hash::mix64;
 use crate::path::prefetch;
 use crate::sign::on_threads;
@@ -158,14 +158,15 @@ impl Entries {
         self.evidence(entry).chunks(16).take(4).for_each(|line| prefetch(&line[0]));
     }
 
-    /// Its priority in a band, and its sketch, which is nothing to lean signatures.
-    fn about(&self, entry: u32, band: usize) -> (u64, Sketch) {
-        let sketch = self.sketch(self.sizes[entry as usize], self.evidence(entry));
-        (mix64(self.set_hashes[entry as usize] ^ band as u64), sketch)
+    /// As a member of a crowd in a band.
+    fn about(&self, entry: u32, band: usize) -> (Member, Sketch) {
+        let (set_hash, size) = (self.set_hashes[entry as usize], self.sizes[entry as usize]);
+        (Member { priority: mix64(set_hash ^ band as u64), entry, size }, self.sketch(self.evidence(entry)))
     }
 
-    fn sketch(&self, size: u32, evidence: &[u32]) -> Sketch {
-        Sketch::of(size, if self.width == 0 { evidence } else { &[] })
+    /// A sketch, which is nothing to lean signatures.
+    fn sketch(&self, evidence: &[u32]) -> Sketch {
+        Sketch::of(if self.width == 0 { evidence } else { &[] })
     }
 }
 
@@ -316,7 +317,7 @@ impl Table {
         match self.bands[band].members(fingerprint, &mut [0; 16]) {
             Members::Few(members) => members.iter().copied().filter(|&e| self.entries.lives(e)).for_each(visit),
             Members::Crowd(members) => {
-                members.keys().map(|&(_, e)| e).filter(|&e| self.entries.lives(e)).take(most).for_each(visit);
+                members.keys().map(|member| member.entry).filter(|&e| self.entries.lives(e)).take(most).for_each(visit);
             }
         }
     }
@@ -337,18 +338,20 @@ impl Table {
     /// their sizes and sketches tell. Whether a bucket was longer than `limit`.
     fn candidates(&self, fingerprints: &[u32], (size, evidence): (u32, &[u32]), bar: Bar, limit: usize, out: &mut Vec<u32>) -> bool {
         let (mut truncated, mut sketch, mut known) = (false, None, (size, bar.least(size, size)));
+        let none_removed = self.removed.is_empty();
         out.clear();
         for (band, &fingerprint) in self.bands.iter().zip(fingerprints) {
             match band.members(fingerprint, &mut [0; 16]) {
                 Members::Few(members) => out.extend(members.iter().filter(|&&e| self.entries.lives(e))),
                 Members::Crowd(members) => {
-                    let own = *sketch.get_or_insert_with(|| self.entries.sketch(size, evidence));
-                    let mut live = members.iter().filter(|((_, e), _)| self.removed.is_empty() || self.entries.lives(*e));
-                    out.extend(live.by_ref().take(limit).filter_map(|(&(_, e), &other)| {
-                        if other.size != known.0 {
-                            known = (other.size, bar.least(size, other.size));
+                    let own = *sketch.get_or_insert_with(|| self.entries.sketch(evidence));
+                    let mut live = members.iter().filter(|(member, _)| none_removed || self.entries.lives(member.entry));
+                    out.extend(live.by_ref().take(limit).filter_map(|(member, &other)| {
+                        if member.size != known.0 {
+                            known = (member.size, bar.least(size, member.size));
                         }
-                        own.may_share(other, known.1? as u32).then_some(e)
+                        let least = known.1? as u32;
+                        (own.beyond(other) + least <= size && other.beyond(own) + least <= member.size).then_some(member.entry)
                     }));
                     truncated |= live.next().is_some();
                 }
