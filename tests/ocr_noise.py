@@ -9,7 +9,20 @@ from __future__ import annotations
 import random
 
 #: What is read for what; groups first, as in "modern" for "rn".
-GROUPS = {"rn": "m", "m": "rn", "cl": "d", "d": "cl", "ri": "n", "li": "h", "vv": "w", "w": "vv", "ii": "u", "fi": "h", "nn": "m", "tt": "lt"}
+GROUPS = {
+    "rn": "m",
+    "m": "rn",
+    "cl": "d",
+    "d": "cl",
+    "ri": "n",
+    "li": "h",
+    "vv": "w",
+    "w": "vv",
+    "ii": "u",
+    "fi": "h",
+    "nn": "m",
+    "tt": "lt",
+}
 SHAPES = {
     "a": "oeus", "b": "hl6", "c": "eo(", "d": "ao", "e": "co", "f": "tr", "g": "9q", "h": "bn", "i": "l1j", "j": "i;", "k": "lx",
     "l": "1iI", "m": "nw", "n": "uh", "o": "0ec", "p": "g", "q": "g9", "r": "tn", "s": "5ae", "t": "lf", "u": "nii", "v": "yu",

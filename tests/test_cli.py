@@ -222,7 +222,17 @@ def examples():
 @pytest.mark.parametrize("example", list(examples()))
 def test_every_example_runs(run, news, example):
     """The examples in the help texts are no decoration: each one runs as it stands."""
-    for name in ("a.txt", "new-story.txt", "draft.txt", "draft.md", "published.txt", "essays/b.txt", "thesis/chapters/c.tex"):
+    for name in (
+        "a.txt",
+        "new-story.txt",
+        "draft.txt",
+        "draft.md",
+        "published.txt",
+        "old.py",
+        "new.py",
+        "essays/b.txt",
+        "thesis/chapters/c.tex",
+    ):
         put(name, MONDAY)
     put("archive.jsonl", jsonl(*NEWS))
     put("feb.jsonl", jsonl(*NEWS))
@@ -753,7 +763,7 @@ def test_texts_without_a_word_are_said(run):
 def test_short_texts_are_counted(run):
     """Where one edit can hide a copy, that is said."""
     put("a.txt", "seven words are not so very many")
-    assert "1 document of fewer than 10 tokens: one edit can hide a copy; try a smaller --size\n" in run("dedup", "a.txt").err
+    assert "1 document of fewer than 10 tokens: one edit can hide a copy; try --profile short\n" in run("dedup", "a.txt").err
 
 
 @pytest.mark.parametrize(

@@ -526,6 +526,8 @@ def test_a_result_counts_what_it_did():
         "weakest": jaccard(CORPUS[1], CORPUS[5]),
         "threshold": 0.7,
         "exact": False,
+        "profile": "text",
+        "verify": "exact",
         "recall": banding.probability(0.7),
         "bands": banding.bands,
         "rows": banding.rows,
@@ -921,7 +923,7 @@ def test_progress_is_told(monkeypatch):
 # ---- wrong use -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wrong", [0, -1, 1.5, 80, math.nan, math.inf, "x", None, True])
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, 80, math.nan, math.inf, "x", True])
 def test_a_threshold_lies_above_0_and_is_at_most_1(wrong):
     """Anything else is refused with the value, before the corpus is read."""
     error = ParameterError if isinstance(wrong, int | float) and wrong is not True else TypeError

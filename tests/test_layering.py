@@ -20,6 +20,8 @@ DATA = {
     "banding": {"Banding"},
     "stores": {"Answer", "Hit", "Id", "PairBatch", "Prepared", "Store", "StoreBatch", "preparation", "HeavyBucket"},
     "verify": {"Match", "similarity"},
+    "noise": {"LEAST", "Census", "Readings"},
+    "profiles": {"Settings"},
     "joins": {"Edges", "Heavy", "Join", "Mask", "PlaceArray", "Sets"},
     "ids": {"Id", "PackedIds", "Repeats", "check_id", "check_ids", "first_repeat", "id_column", "id_order", "pack"},
     "clusters": {"Decisions", "choose_witnesses", "component_witnesses", "first_kept"},
@@ -44,22 +46,27 @@ MAY_IMPORT = {
     "stores.segments": {"stores", "stores.layout"},
     "stores.disk": {"stores", "stores.layout", "stores.catalog", "stores.segments"},
     "verify": {"shingling"},  # scores two texts, shows what they share
+    "noise": set(),  # flat arrays of hashes, sizes and similarities
+    "profiles": {"shingling", "minhash", "banding", "noise"},  # the parameters of all stages
     "spool": set(),  # flat arrays, in memory or in files
     "work": {"spool"},  # columns that an interrupted job goes on with
     "frequent": {"shingling"},  # shingles that many documents have
     "joins": {"spool", "work", "stores", "verify"},  # batches of a store become scored pairs
     "clusters": {"joins"},  # pairs become decisions
     "ranking": set(),  # flat columns of what ranks documents
-    "results": {"documents", "ids", "minhash", "banding", "shingling", "stores", "joins", "clusters"},  # what people see
-    "index": {"documents", "ids", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify"},
+    "results": {"documents", "ids", "minhash", "banding", "shingling", "stores", "joins", "clusters", "profiles"},  # what people see
+    "index": {
+        *("documents", "ids", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify"),
+        *("noise", "profiles"),
+    },
     "dedup": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "verify", "spool", "work", "joins", "clusters"),
-        *("frequent", "ranking", "results", "index"),
+        *("frequent", "ranking", "results", "index", "noise", "profiles"),
     },
     "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
     "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
     "cli": {"documents", "files", "writing", "shingling", "minhash", "banding", "verify", "index", "dedup", "tuning", "ids", "report", ""},
-    "": {"tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
+    "": {"profiles", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
 }
 
 ASSEMBLERS = {"index", "dedup", "tuning", "report", "cli", ""}

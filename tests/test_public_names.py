@@ -24,6 +24,7 @@ PUBLIC = [
     "MissingDependencyError",
     "NearDupError",
     "ParameterError",
+    "Profile",
     "RecallWarning",
     "Removed",
     "Result",

@@ -254,8 +254,8 @@ impl Segments {
         Ok((self.set_hash(entry)?, size, evidence))
     }
 
-    /// All matching pairs of living entries of a range with those before them. Buckets are read whole.
-    pub fn pairs(&self, place: usize, entries: &[u32], threshold: f64, threads: usize) -> Checked<Vec<(Place, Vec<Found>)>> {
+    /// All matching pairs of living entries of a range with those before them. Of a long bucket so many members are read.
+    pub fn pairs(&self, place: usize, entries: &[u32], threshold: f64, limit: usize, threads: usize) -> Checked<Vec<(Place, Vec<Found>)>> {
         let bar = Bar::new(threshold, self.slots);
         let fingerprints = self.fingerprints(place, entries)?;
         let work = |(run, rows): (&[u32], &[u32])| -> Checked<Vec<(Place, Vec<Found>)>> {
@@ -266,7 +266,7 @@ impl Segments {
                     continue;
                 }
                 let (size, evidence) = self.evidence(entry)?;
-                self.candidates(row, usize::MAX, &mut candidates)?;
+                self.candidates(row, limit, &mut candidates)?;
                 let mut found = Vec::new();
                 for &(_, other) in candidates.iter().take_while(|&&(_, other)| other < entry) {
                     found.extend(self.verified(size, evidence, other, bar)?);

@@ -463,8 +463,8 @@ impl Table {
     }
 
     /// All matching pairs of live entries from `start` on, whose fingerprints are given, with earlier ones: (entry, what it
-    /// matches). Buckets are read whole.
-    pub fn pairs(&self, start: u32, fingerprints: &[u32], threshold: f64, threads: usize) -> Vec<(u32, Vec<Found>)> {
+    /// matches). Of a long bucket so many members are read.
+    pub fn pairs(&self, start: u32, fingerprints: &[u32], threshold: f64, limit: usize, threads: usize) -> Vec<(u32, Vec<Found>)> {
         let bands = self.bands.len();
         let bar = Bar::new(threshold, self.slots);
         let work = |(run, rows): (usize, &[u32])| {
@@ -475,7 +475,7 @@ impl Table {
                 if size == 0 {
                     return None;
                 }
-                self.candidates(row, (size, self.entries.evidence(e)), bar, usize::MAX, &mut candidates);
+                self.candidates(row, (size, self.entries.evidence(e)), bar, limit, &mut candidates);
                 let earlier = candidates.iter().take_while(|&&c| c < e);
                 Some((e, earlier.filter_map(|&c| self.verify(size, self.entries.evidence(e), c, bar)).collect()))
             };

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from neardup.index import Index
     from neardup.minhash import Estimate, MinHash, Signature, Signatures
+    from neardup.profiles import Profile
     from neardup.results import Removed, Result
     from neardup.shingling import Shingling
     from neardup.tuning import Tuning, tune
@@ -50,6 +51,7 @@ _HOMES = {
     ],
     "index": ["Index"],
     "minhash": ["Estimate", "MinHash", "Signature", "Signatures"],
+    "profiles": ["Profile"],
     "results": ["Removed", "Result"],
     "shingling": ["Shingling"],
     "tuning": ["Tuning", "tune"],
@@ -70,6 +72,7 @@ __all__ = [
     "MissingDependencyError",
     "NearDupError",
     "ParameterError",
+    "Profile",
     "RecallWarning",
     "Removed",
     "Result",

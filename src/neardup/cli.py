@@ -56,13 +56,32 @@ MAX_PAIRS_HELP = "The most that may be listed; m copies of a text make m (m - 1)
 
 Clusters = Enum("Clusters", {"witness": "witness", "components": "components"}, type=str)
 OnError = Enum("OnError", {"refuse": "raise", "skip": "skip"}, type=str)
-Tokens = Enum("Tokens", {"words": "words", "chars": "chars"}, type=str)
+Tokens = Enum("Tokens", {"words": "words", "chars": "chars", "code": "code"}, type=str)
+Measures = Enum("Measures", {"similarity": "similarity", "containment": "containment"}, type=str)
+Profiles = Enum("Profiles", {"text": "text", "ocr": "ocr", "short": "short", "code": "code"}, type=str)
 ThresholdOption = Annotated[float, typer.Option("--threshold", "-t", help="Least Jaccard similarity of a match, above 0, at most 1.")]
+ProfiledThreshold = Annotated[
+    float | None,
+    typer.Option("--threshold", "-t", help="Least similarity of a match; the profile's, 0.8 for text.", show_default=False),
+]
+ProfileOption = Annotated[Profiles, typer.Option(help="What the texts are: text, ocr (scanned, misread), short (titles, posts), code.")]
 FailOption = Annotated[bool, typer.Option("--fail-on-duplicates", help="Exit with 1 when any are found.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors only.")]
-TokensOption = Annotated[Tokens, typer.Option(help="What shingles are made of.", rich_help_panel=FINE)]
+TokensOption = Annotated[
+    Tokens | None, typer.Option(help="What shingles are made of; the profile's, words for text.", show_default=False, rich_help_panel=FINE)
+]
+StripOption = Annotated[bool, typer.Option("--strip-diacritics", help="Take é for e, ё for е.", rich_help_panel=FINE)]
+FoldOption = Annotated[bool, typer.Option("--fold-digits", help="Take every digit for 0.", rich_help_panel=FINE)]
+StopOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stop", metavar="TEXT", help="Boilerplate whose shingles do not count. May be repeated.", show_default=False, rich_help_panel=FINE
+    ),
+]
 OnErrorOption = Annotated[OnError, typer.Option(help="skip leaves out lines of JSONL and CSV that cannot be read, and lists them.")]
-SizeOption = Annotated[int, typer.Option(help="Tokens in a shingle, 1 to 32.", rich_help_panel=FINE)]
+SizeOption = Annotated[
+    int | None, typer.Option(help="Tokens in a shingle, 1 to 32; the profile's, 5 for text.", show_default=False, rich_help_panel=FINE)
+]
 
 IndexArgument = Annotated[str, typer.Argument(metavar="INDEX", help="The folder of an index.")]
 TextOption = Annotated[
@@ -198,7 +217,8 @@ class Job:
 
     inputs: Annotated[list[str], typer.Argument(metavar="IN", help=INPUTS_HELP, show_default=False)]
     output: Annotated[str | None, typer.Option("--output", "-o", metavar="OUT", help=OUTPUT_HELP, show_default=False)] = None
-    threshold: ThresholdOption = 0.8
+    threshold: ProfiledThreshold = None
+    profile: ProfileOption = Profiles.text
     text: Annotated[str | None, typer.Option(metavar="NAME", help="Column of the texts; guessed when obvious.", show_default=False)] = None
     id: Annotated[str | None, typer.Option(metavar="NAME", help="Column of the ids; guessed when obvious.", show_default=False)] = None
     glob: Annotated[str | None, typer.Option(metavar="PATTERN", help="Which files of folders, as '**/*.txt'.", show_default=False)] = None
@@ -207,8 +227,11 @@ class Job:
     on_error: OnErrorOption = OnError.refuse
     whole_files: Annotated[bool, typer.Option("--whole-files", help="Each file is one text, even .csv or .jsonl.")] = False
     recall: Annotated[float, typer.Option(help="Probability that a pair exactly at the threshold is found.", rich_help_panel=FINE)] = 0.99
-    tokens: TokensOption = Tokens.words
-    size: SizeOption = 5
+    tokens: TokensOption = None
+    size: SizeOption = None
+    strip_diacritics: StripOption = False
+    fold_digits: FoldOption = False
+    stop: StopOption = None
     num_perm: Annotated[int, typer.Option(help="Slots of a signature, 2 to 4096.", rich_help_panel=FINE)] = 128
     seed: Annotated[int, typer.Option(help="Another seed finds independently.", rich_help_panel=FINE)] = 0
     threads: Annotated[int | None, typer.Option(help="By default all processors.", rich_help_panel=FINE, show_default=False)] = None
@@ -255,12 +278,22 @@ class Job:
 
     def minhash(self) -> neardup.MinHash:
         """How documents are signed."""
-        shingling = neardup.Shingling(tokens=self.tokens.value, size=self.size)
-        return neardup.MinHash(num_perm=self.num_perm, seed=self.seed, shingling=shingling)
+        return neardup.MinHash(num_perm=self.num_perm, seed=self.seed, shingling=self.shingling())
+
+    def shingling(self) -> neardup.Shingling:
+        """How texts are cut: as the profile says, but for what is given."""
+        own = neardup.Profile.named(self.profile.value).shingling
+        return neardup.Shingling(
+            tokens=own.tokens if self.tokens is None else self.tokens.value,
+            size=own.size if self.size is None else self.size,
+            strip_diacritics=self.strip_diacritics,
+            fold_digits=self.fold_digits,
+            stop=self.stop or (),
+        )
 
     def index(self, inputs: list[str], tell: Tell, *, named: bool = True) -> tuple[neardup.Index, list[Any]]:
         """An index of all documents of some files, each by its place, and their ids."""
-        index = neardup.Index(self.threshold, recall=self.recall, minhash=self.minhash())
+        index = neardup.Index(self.threshold, profile=self.profile.value, recall=self.recall, minhash=self.minhash())
         corpus = self.read(inputs, tell, named=named)
         ids: list[Any] = []
         for batch in corpus.batches():
@@ -404,12 +437,14 @@ def dedup(
             writing.refuse_input(evidence, corpus.files)
         if dry_run:
             tell("sampling")
-            foretell(estimate(corpus, job.threshold, recall=job.recall, minhash=minhash, memory_limit=memory_limit, threads=job.threads))
+            given: dict[str, Any] = dict(recall=job.recall, minhash=minhash, memory_limit=memory_limit, threads=job.threads)
+            foretell(estimate(corpus, job.threshold, profile=job.profile.value, **given))
             return
         work = Path(f"{job.output.rstrip('/')}.work") if job.output and all(file.place for file in corpus.files) else None
         result = neardup.deduplicate(
             corpus,
             job.threshold,
+            profile=job.profile.value,
             text=job.text,
             id=job.id,
             keep=preferred,
@@ -468,11 +503,12 @@ def account(counted: dict[str, Any]) -> Iterator[str]:
     if counted["without_shingles"]:
         yield f"{count(counted['without_shingles'], 'document')} without a single word: kept, since they duplicate nothing"
     if counted["heavy_buckets"]:
-        yield f"{count(counted['heavy_buckets'], 'bucket')} that everyone falls into, by boilerplate or a template: joined by rare shingles"
+        what = "left out" if counted["verify"] == "noisy" else "joined by rare shingles"
+        yield f"{count(counted['heavy_buckets'], 'bucket')} that everyone falls into, by boilerplate or a template: {what}"
     if counted["weakest"] is not None and counted["weakest"] < counted["threshold"]:
         yield f"the least similar of the removed resembles its kept document at {counted['weakest']:.3f}: --clusters components follows chains"
     if counted["short"]:
-        yield f"{count(counted['short'], 'document')} of fewer than {2 * counted['size']} tokens: one edit can hide a copy; try a smaller --size"
+        yield f"{count(counted['short'], 'document')} of fewer than {2 * counted['size']} tokens: one edit can hide a copy; try --profile short"
 
 
 @command
@@ -496,7 +532,7 @@ def pairs(job: Job, max_pairs: Annotated[int, typer.Option(help=MAX_PAIRS_HELP, 
     if job.output is None and sys.stdout.isatty():
         copies = columns["similarity"].count(1)
         columns = {name: column[copies:] + column[:copies] for name, column in columns.items()}
-    said = f"{count(len(ids), 'document')}, {count(table.num_rows, 'pair')} at {job.threshold} or above"
+    said = f"{count(len(ids), 'document')}, {count(table.num_rows, 'pair')} at {index.threshold} or above"
     job.finish(columns, "Near-duplicates", [said])
 
 
@@ -528,7 +564,7 @@ def query(job: Job, corpus: Annotated[str, typer.Argument(metavar="CORPUS", help
                         column.append(value)
             done += len(batch.ids)
             tell("looking up", done, corpus=queries)
-    said = [f"{count(done, 'document')} sought among {len(ids):,}: {count(len(columns['id']), 'match')} at {job.threshold} or above"]
+    said = [f"{count(done, 'document')} sought among {len(ids):,}: {count(len(columns['id']), 'match')} at {index.threshold} or above"]
     if truncated:
         said.append(f"{count(truncated, 'document')} of very common text: matches may be missing; neardup pairs finds all")
     job.finish(columns, "Matches", said)
@@ -538,11 +574,15 @@ def query(job: Job, corpus: Annotated[str, typer.Argument(metavar="CORPUS", help
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A text file, or - for standard input.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
-    threshold: ThresholdOption = 0.8,
+    threshold: ProfiledThreshold = None,
+    profile: ProfileOption = Profiles.text,
     fail: FailOption = False,
     quiet: QuietOption = False,
-    tokens: TokensOption = Tokens.words,
-    size: SizeOption = 5,
+    tokens: TokensOption = None,
+    size: SizeOption = None,
+    strip_diacritics: StripOption = False,
+    fold_digits: FoldOption = False,
+    stop: StopOption = None,
 ) -> None:
     """Compare two texts: how similar they are, how much of each is in the other, and which passages they share.
 
@@ -550,13 +590,16 @@ def compare(
 
     Examples:
       neardup compare draft.txt published.txt
+      neardup compare old.py new.py --profile code
     """
     from neardup.verify import shared_passages, verification_hashes
 
+    job = Job([a, b], profile=profile, tokens=tokens, size=size, strip_diacritics=strip_diacritics, fold_digits=fold_digits, stop=stop)
+    threshold = neardup.Profile.named(profile.value).threshold if threshold is None else threshold
     check_fraction("threshold", threshold, one=True)
     if a == b == "-":
         raise ParameterError("A and B are both '-'; standard input can be read once")
-    shingling = neardup.Shingling(tokens=tokens.value, size=size)
+    shingling = job.shingling()
     left, right = (single_text(path, quiet=quiet) for path in (a, b))
     row: dict[str, Any] = {
         "a": a,
@@ -583,6 +626,8 @@ def compare(
             console.print(Text(f"... and {count(len(passages) - PASSAGES, 'more shared passage')}", "dim"))
     else:
         emit([{**row, "passages": [passage.text for passage in passages]}])
+    if neardup.Profile.named(profile.value).verify == "noisy":
+        note("this is the similarity as read: how much was misread shows in a whole corpus, as dedup and pairs judge it", quiet=quiet)
     for side in "ab":
         if not row[f"shingles_{side}"]:
             note(f"{row[side]} has not a single word: it matches nothing", quiet=quiet)
@@ -611,8 +656,8 @@ def tune(
     id: IdOption = None,
     glob: GlobOption = None,
     quiet: QuietOption = False,
-    tokens: TokensOption = Tokens.words,
-    size: SizeOption = 5,
+    tokens: TokensOption = None,
+    size: SizeOption = None,
     threads: Annotated[int | None, typer.Option(help="By default all processors.", rich_help_panel=FINE, show_default=False)] = None,
 ) -> None:
     """Show how similar documents are, with examples, and what several bandings would find and take; recommend one.
@@ -730,7 +775,10 @@ def index_add(
     path: IndexArgument,
     inputs: InputsArgument,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", "-t", help="Of a new index; 0.8 if not given.", show_default=False)
+        float | None, typer.Option("--threshold", "-t", help="Of a new index; the profile's, 0.8 for text.", show_default=False)
+    ] = None,
+    profile: Annotated[
+        Profiles | None, typer.Option(help="Of a new index: what the texts are, text, ocr, short or code.", show_default=False)
     ] = None,
     text: TextOption = None,
     id: IdOption = None,
@@ -751,7 +799,7 @@ def index_add(
     done = known = 0
     with progress(quiet=quiet) as tell:
         corpus = Job(inputs, text=text, id=id, glob=glob, quiet=quiet).read(inputs, tell)
-        with neardup.Index.open(path, threshold) as index:
+        with neardup.Index.open(path, threshold, profile=None if profile is None else profile.value) as index:
             try:
                 for batch in corpus.batches(65_536):
                     ids, texts = batch.ids, batch.texts
@@ -792,6 +840,7 @@ def index_query(
     inputs: InputsArgument,
     top: Annotated[int | None, typer.Option(help="The most matches of each document.", show_default=False)] = None,
     threshold: Annotated[float | None, typer.Option("--threshold", "-t", help="Instead of the index's.", show_default=False)] = None,
+    measure: Annotated[Measures, typer.Option(help="What is at the threshold, and says which match is better.")] = Measures.similarity,
     text: TextOption = None,
     id: IdOption = None,
     glob: GlobOption = None,
@@ -810,7 +859,8 @@ def index_query(
     with progress(quiet=quiet) as tell, neardup.Index.open(path, mode="r") as index:
         queries = job.read(inputs, tell)
         for batch in queries.batches():
-            for name, matches in zip(batch.ids, index.query_many(batch.texts, top=top, threshold=threshold), strict=True):
+            found = index.query_many(batch.texts, top=top, threshold=threshold, measure=measure.value)
+            for name, matches in zip(batch.ids, found, strict=True):
                 truncated += matches.truncated
                 for match in matches:
                     for column, value in zip(columns.values(), (name, match.id, match.similarity, match.containment), strict=True):
@@ -840,6 +890,7 @@ def index_stats(path: IndexArgument) -> None:
             "bands": index.banding.bands,
             "rows": index.banding.rows,
             "verify": index.verify,
+            "profile": index.profile,
             "heavy_buckets": [bucket._asdict() for bucket in stats.heavy_buckets],
         }
     if not sys.stdout.isatty():

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.joins import Edges, Mask, PlaceArray, Sets
+from neardup.joins import Edges, Join, Mask, PlaceArray, Sets
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -103,12 +103,13 @@ def choose_witnesses(kept: Mask, edges: Edges) -> tuple[PlaceArray, FloatArray]:
     return witness, scores
 
 
-def component_witnesses(sets: Sets, edges: Edges, threads: int) -> tuple[PlaceArray, FloatArray]:
+def component_witnesses(join: Join, edges: Edges) -> tuple[PlaceArray, FloatArray]:
     """The first set of each component for all others of it, and their similarity, which may be below the threshold."""
+    sets = join.sets
     first = _kernels.components(len(sets), edges.earlier, edges.later)
     numbers = np.arange(len(sets), dtype=np.uint32)
     members = first != numbers
     witness, scores = np.full(len(sets), -1, np.int64), np.zeros(len(sets))
     witness[members] = first[members]
-    scores[members] = sets.similarities(first[members], numbers[members], threads)
+    scores[members] = join.similarities(first[members], numbers[members])
     return witness, scores

@@ -16,9 +16,11 @@ from neardup.clusters import first_kept
 from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_integer, one_of
 from neardup.frequent import flat_hashes, frequent_shingles, without
 from neardup.ids import Id, PackedIds, check_ids, pack
-from neardup.index import Index, resolve
+from neardup.index import Index
 from neardup.joins import Edges, Join, Mask, Sets, Signed
 from neardup.minhash import MinHash, Signatures, number_of_threads
+from neardup.noise import Census, Readings
+from neardup.profiles import Settings, resolve
 from neardup.ranking import Keep, Ranking
 from neardup.results import Older, Result, decide, outcome
 from neardup.shingling import Shingling
@@ -46,18 +48,21 @@ PROCESS, COMPARISON = 150 << 20, 1e-7
 
 def deduplicate(
     source: Any,
-    threshold: float = 0.8,
+    threshold: float | None = None,
     *,
+    profile: str | None = None,
     text: str | None = None,
     id: str | None = None,
     keep: Keep = "first",
     order: str | None = None,
     clusters: Literal["witness", "components"] = "witness",
     exact: bool = False,
-    recall: float = 0.99,
+    recall: float | None = None,
     shingling: Shingling | None = None,
     minhash: MinHash | None = None,
     banding: Banding | None = None,
+    verify: Literal["exact", "noisy"] | None = None,
+    bucket_limit: int | None = None,
     pairs: Literal["decisions", "all"] = "decisions",
     max_pairs: int = MAX_PAIRS,
     against: Any = None,
@@ -78,7 +83,10 @@ def deduplicate(
         dataset, or the path of a text, JSONL, CSV, Parquet or Arrow file or of a folder of them. Ids are positions unless a
         column or file gives them.
     threshold
-        Least Jaccard similarity of near-duplicates, above 0 and at most 1.
+        Least similarity of near-duplicates, above 0 and at most 1; by default the profile's, 0.8 for ``"text"``.
+    profile
+        What the texts are, from which all other parameters follow that are not given: ``"text"``, ``"ocr"``, ``"short"`` or
+        ``"code"``, as in :meth:`neardup.Profile.named`.
     text, id
         The names of the columns; guessed when obvious.
     keep
@@ -94,9 +102,15 @@ def deduplicate(
     exact
         Find all pairs at or above the threshold, by a join of rare shingles instead of band keys: slower.
     recall
-        The probability that a pair exactly at the threshold is found; more similar pairs are found with more.
+        The probability that a pair exactly at the threshold is found, 0.99 by default; more similar pairs are found with more.
     shingling, minhash, banding
         What counts as the same words, how documents are signed, bands and rows: as in :class:`neardup.Index`.
+    verify
+        ``"exact"``, or ``"noisy"``: by what two texts would share if every character had been read rightly
+        (:mod:`neardup.noise`).
+    bucket_limit
+        Leave out buckets of more members: what only shares shingles that so many others have is not found. By default, but for
+        the profile ``"ocr"``, all matches in them are.
     pairs
         What ``result.pairs`` lists: the pairs that decided, or ``"all"`` that are verified, of which
         :meth:`Result.rethreshold` can decide again.
@@ -153,11 +167,15 @@ def deduplicate(
     >>> deduplicate(texts).kept
     [0, 2]
     """
-    minhash, banding = resolve(shingling, minhash, banding, threshold, recall)
+    settings = resolve(
+        profile, threshold, recall, shingling=shingling, minhash=minhash, banding=banding, verify=verify, bucket_limit=bucket_limit
+    )
+    threshold, minhash, banding = settings.threshold, settings.minhash, settings.banding
     known = (
         ("clusters", clusters, ("witness", "components")),
         ("pairs", pairs, ("decisions", "all")),
         ("on_error", on_error, ("raise", "skip")),
+        ("verify", settings.verify, ("exact", "noisy")),
     )
     for name, value, choices in known:
         if not one_of(value, *choices):
@@ -165,6 +183,11 @@ def deduplicate(
     check_integer("max_pairs", max_pairs, 1, 2**62)
     if exact and threshold < 0.5:
         raise ParameterError(f"threshold is {threshold}; exact=True is for 0.5 and above, below it use bands: Banding.for_threshold")
+    if settings.verify == "noisy" and (exact or against is not None):
+        given = "exact is True" if exact else f"against is {against!r}"
+        raise ParameterError(
+            f"verify is 'noisy' and {given}; similarities then depend on all of one corpus, leave it out or verify='exact'"
+        )
     every, components = pairs == "all", clusters == "components"
     ranking = Ranking(keep, order)
     workers, limit = number_of_threads(threads), memory_bytes(memory_limit)
@@ -176,6 +199,7 @@ def deduplicate(
         job = dict(
             version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=threshold, keep=repr(keep), order=order,
             clusters=clusters, exact=exact, pairs=pairs, drop_frequent=drop_frequent, against=older.state(),
+            verify=settings.verify, bucket_limit=settings.bucket_limit, whole_buckets=settings.whole_buckets,
         )  # fmt: skip
         signed = Signed(banding.bands, _work(limit, work, corpus, job, ranking, minhash.shingling.tokens))
         opened.push(signed.work.leave)
@@ -188,7 +212,7 @@ def deduplicate(
                 "raise it, or find with a recall close to 1"
             )
         sets = Sets.of(signed, ranking.places(ids, lengths), workers)
-        join = Join(sets, threshold, workers, exact=exact)
+        join = _join(sets, settings, workers, exact=exact)
         matched = older.matches(sets)
         shingled = int((sets.number >= 0).sum())
         copies = shingled - len(sets)
@@ -210,13 +234,25 @@ def deduplicate(
         "skipped": len(corpus.skipped),
         "heavy_buckets": len(heavy),
     }
-    return Result(
-        float(threshold), minhash, banding, ids, decisions, counters, corpus, join, edges, matched, heavy, exact, every, components
-    )
+    return Result(settings, threshold, ids, decisions, counters, corpus, join, edges, matched, heavy, exact, every, components)
 
 
 #: The formulas that unfinished work depends on.
 FORMULAS = "words-v1 lattice-v1 1"
+
+
+def _join(sets: Sets, settings: Settings, threads: int, *, exact: bool = False) -> Join:
+    """The join that settings ask for."""
+    judge = None
+    if settings.verify == "noisy":
+        signed, legible = sets.signed, np.empty(len(sets))
+        census = Census.of(np.split(signed.evidence, signed.starts[1:].astype(np.int64))) if len(signed.sizes) else Census.of([])
+        evidence, starts, sizes = sets.arrays
+        for part in signed.slices(len(sets), 1):
+            for number in range(*part.indices(len(sets))):
+                legible[number] = census.legibility(evidence[int(starts[number]) :][: int(sizes[number])])
+        judge = Readings(settings.threshold, sizes, legible)
+    return Join(sets, settings.least, threads, exact=exact, limit=None if settings.whole_buckets else settings.bucket_limit, judge=judge)
 
 
 def _check_against(corpus: documents.Documents, against: Any, ranking: Ranking, *, append: bool, components: bool, dropping: bool) -> None:
@@ -517,11 +553,12 @@ class Estimate(NamedTuple):
 
 def estimate(
     source: Any,
-    threshold: float = 0.8,
+    threshold: float | None = None,
     *,
+    profile: str | None = None,
     text: str | None = None,
     id: str | None = None,
-    recall: float = 0.99,
+    recall: float | None = None,
     minhash: MinHash | None = None,
     memory_limit: int | str | None = None,
     threads: int | None = None,
@@ -535,7 +572,8 @@ def estimate(
     >>> estimate(["one two three four five six"] * 100).documents
     100
     """
-    minhash, banding = resolve(None, minhash, None, threshold, recall)
+    settings = resolve(profile, threshold, recall, minhash=minhash)
+    minhash, banding = settings.minhash, settings.banding
     workers, limit = number_of_threads(threads), memory_bytes(memory_limit)
     corpus = documents.read(source, text=text, id=id)
     signed, n, ids, whole = Signed(banding.bands, Work(limit)), 0, 0, True
@@ -549,7 +587,7 @@ def estimate(
             break
     signed.close()
     sets = Sets.of(signed, np.arange(n, dtype=np.int64), workers)
-    join = Join(sets, threshold, workers)
+    join = _join(sets, settings, workers)
     _deciding_edges(join, np.zeros(len(sets), bool), lambda _stage, _done, _total: None)
     seconds = perf_counter() - start
     total = n if whole else corpus.total or max(n, n * (corpus.bytes_total or 0) // max(1, corpus.bytes_done))

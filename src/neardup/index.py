@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import threading
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
+from neardup import noise, profiles
 from neardup.banding import Banding
 from neardup.documents import Utf8
 from neardup.errors import (
@@ -18,6 +20,7 @@ from neardup.errors import (
     IncompatibleError,
     ParameterError,
     RecallWarning,
+    UnknownDocumentError,
     check_fraction,
     check_integer,
     kind,
@@ -26,8 +29,9 @@ from neardup.errors import (
 )
 from neardup.ids import check_id, check_ids, id_column, id_order
 from neardup.minhash import MinHash, Signatures, number_of_threads
+from neardup.profiles import Verify, resolve
 from neardup.shingling import Shingling, check_text
-from neardup.stores import Answer, HeavyBucket, Id, Prepared, Store, StoreBatch, preparation
+from neardup.stores import Answer, HeavyBucket, Hit, Id, PairBatch, Prepared, Store, StoreBatch, duplicate, preparation
 from neardup.stores.memory import MemoryStore
 from neardup.verify import Match, Passage, Verification, shared_passages, verification_hashes
 
@@ -83,41 +87,21 @@ class Asked(NamedTuple):
     measure: Measure
 
 
-def resolve(
-    shingling: Shingling | None, minhash: MinHash | None, banding: Banding | None, threshold: float, recall: float
-) -> tuple[MinHash, Banding]:
-    """The parameters of a job from those that were given."""
-    check_fraction("threshold", threshold, one=True)
-    check_fraction("recall", recall, one=False, remedy="; no number of bands is certain, 0.999 is possible")
-    for name, value, expected in (("shingling", shingling, Shingling), ("minhash", minhash, MinHash), ("banding", banding, Banding)):
-        if value is not None and not isinstance(value, expected):
-            raise TypeError(f"{name} is {value!r}; it is a neardup.{expected.__name__}")
-    if minhash is None:
-        minhash = MinHash(shingling=shingling or Shingling())
-    elif shingling is not None and shingling != minhash.shingling:
-        raise IncompatibleError(f"shingling is {shingling!r}, that of minhash is {minhash.shingling!r}; give one of them")
-    if banding is None:
-        banding = Banding.for_threshold(threshold, recall, minhash.num_perm)
-    elif banding.bands * banding.rows > minhash.num_perm:
-        slots = banding.bands * banding.rows
-        raise ParameterError(
-            f"{banding.bands} bands of {banding.rows} rows need {slots} slots, num_perm is {minhash.num_perm}; raise num_perm"
-        )
-    return minhash, banding
-
-
 class Index:
     """Near-duplicates of a text among many, in sublinear time, every match verified.
 
     Parameters
     ----------
     threshold
-        Least Jaccard similarity of a match, above 0 and at most 1.
+        Least similarity of a match, above 0 and at most 1; by default the profile's, 0.8 for ``"text"``.
+    profile
+        What the texts are, from which all other parameters follow that are not given: ``"text"``, ``"ocr"``, ``"short"`` or
+        ``"code"``, as in :meth:`neardup.Profile.named`.
     recall
-        The probability that a document exactly at the threshold is found, above 0 and below 1; more similar ones are found
-        with more.
+        The probability that a document exactly at the threshold is found, above 0 and below 1, 0.99 by default; more similar
+        ones are found with more.
     shingling
-        What counts as the same words; word 5-shingles by default.
+        What counts as the same words; word 5-shingles for ``"text"``.
     minhash
         How documents are signed; 128 slots by default.
     banding
@@ -126,9 +110,11 @@ class Index:
         ``"exact"`` keeps the verification hashes, 4 bytes a distinct shingle: similarities are exact. ``"estimate"`` keeps one
         byte a slot, whatever the length: similarities are estimates, and the matches say so. Their standard error is about
         ``sqrt(J * (1 - J) / num_perm)``, 0.035 at a similarity of 0.8 with 128 slots; so of the pairs near the threshold some
-        are missed, and some below it are reported.
+        are missed, and some below it are reported. ``"noisy"`` keeps the verification hashes, and judges two texts by what
+        they would share if every character had been read rightly (:mod:`neardup.noise`): similarities are estimates, which
+        depend on what else is in the index.
     bucket_limit
-        How many members of one bucket a look-up reads. Copies of a text count once. An answer that met the limit says so.
+        How many members of one bucket a look-up reads, 1000 for ``"text"``. Copies of a text count once. An answer that met the limit says so.
 
     Raises
     ------
@@ -152,26 +138,34 @@ class Index:
 
     def __init__(
         self,
-        threshold: float = 0.8,
+        threshold: float | None = None,
         *,
-        recall: float = 0.99,
+        profile: str | None = None,
+        recall: float | None = None,
         shingling: Shingling | None = None,
         minhash: MinHash | None = None,
         banding: Banding | None = None,
-        verify: Literal["exact", "estimate"] = "exact",
-        bucket_limit: int = 1000,
+        verify: Verify | None = None,
+        bucket_limit: int | None = None,
     ) -> None:
-        self.minhash, self.banding = resolve(shingling, minhash, banding, threshold, recall)
-        check_integer("bucket_limit", bucket_limit, 1, 2**31)
-        if not one_of(verify, "exact", "estimate"):
-            raise ParameterError(f"verify is {verify!r}; it is 'exact' or 'estimate'")
-        self.threshold = float(threshold)
-        self.verify = verify
-        self.bucket_limit = bucket_limit
-        self._verification = Verification(self.minhash.num_perm if verify == "estimate" else 0)
+        self._settings = resolve(
+            profile,
+            threshold,
+            recall,
+            shingling=shingling,
+            minhash=minhash,
+            banding=banding,
+            verify=verify,
+            bucket_limit=bucket_limit,
+        )
+        self.profile, self.threshold, _, self.minhash, self.banding, self.verify, self.bucket_limit, _ = self._settings
+        self._noisy = self.verify == "noisy"
+        self._verification = Verification(self.minhash.num_perm if self.verify == "estimate" else 0)
         self._asked_by_default = Asked(None, self.threshold, SIMILARITY)
         self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
-        self._store: Store = MemoryStore(self.banding.bands, bucket_limit, self._verification.slots)
+        self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots)
+        self._census: tuple[int, noise.Census] | None = None
+        self._deciding = threading.Lock()
 
     @classmethod
     def open(
@@ -179,11 +173,12 @@ class Index:
         path: str | os.PathLike[str],
         threshold: float | None = None,
         *,
+        profile: str | None = None,
         recall: float | None = None,
         shingling: Shingling | None = None,
         minhash: MinHash | None = None,
         banding: Banding | None = None,
-        verify: Literal["exact", "estimate"] | None = None,
+        verify: Verify | None = None,
         bucket_limit: int | None = None,
         mode: Literal["a", "r+", "r"] = "a",
     ) -> Index:
@@ -196,7 +191,7 @@ class Index:
         ----------
         path
             The folder.
-        threshold, recall, shingling, minhash, banding, verify, bucket_limit
+        threshold, profile, recall, shingling, minhash, banding, verify, bucket_limit
             As for :class:`Index`, when the index is new. One that is there knows its own: any that is given must agree.
         mode
             ``"a"`` reads and writes, and makes an index where there is none; ``"r+"`` does not make one; ``"r"`` only reads.
@@ -233,19 +228,17 @@ class Index:
         if not one_of(mode, "a", "r+", "r"):
             raise ParameterError(f"mode is {mode!r}; it is 'a' to read and write, 'r+' where there is an index, or 'r' to read")
         stored = disk.read_parameters(path)
-        given = dict(recall=recall, shingling=shingling, minhash=minhash, banding=banding, verify=verify, bucket_limit=bucket_limit)
+        given: dict[str, Any] = dict(
+            profile=profile, recall=recall, shingling=shingling, minhash=minhash, banding=banding, verify=verify, bucket_limit=bucket_limit
+        )
         named = {name: value for name, value in given.items() if value is not None}
         if stored is None:
             if mode != "a":
                 raise FileNotFoundError(f"no index in {os.fspath(path)!r}; name another folder, or add documents to make one")
             import secrets
 
-            index = cls(0.8 if threshold is None else threshold, **named)  # type: ignore[arg-type]  # as they were given
-            parameters = {
-                **index._described(),
-                "recall": 0.99 if recall is None else recall,
-                "id_seed": secrets.randbits(63),
-            }
+            index = cls(threshold, **named)
+            parameters = {**profiles.stored(index._settings), "recall": index._settings.recall, "id_seed": secrets.randbits(63)}
         else:
             parameters = stored
             index = cls._of(stored, shingling if minhash is None else minhash.shingling, path)
@@ -260,24 +253,6 @@ class Index:
         )
         return index
 
-    def _described(self) -> dict[str, Any]:
-        """The parameters, as an index on disk keeps them."""
-        shingling = self.minhash.shingling
-        return {
-            "tokens": "callable" if callable(shingling.tokens) else shingling.tokens,
-            "size": shingling.size,
-            "secret": shingling.secret,
-            "shingling_scheme": "words-v1",
-            "scheme": self.minhash.scheme,
-            "num_perm": self.minhash.num_perm,
-            "seed": self.minhash.seed,
-            "bands": self.banding.bands,
-            "rows": self.banding.rows,
-            "threshold": self.threshold,
-            "verify": self.verify,
-            "bucket_limit": self.bucket_limit,
-        }
-
     @classmethod
     def _of(cls, stored: dict[str, Any], shingling: Shingling | None, path: str | os.PathLike[str]) -> Index:
         """An empty index of stored parameters."""
@@ -290,10 +265,12 @@ class Index:
                 if shingling is None:
                     raise IncompatibleError(f"the index in {os.fspath(path)!r} has tokens of a callable; give shingling= with the same one")
             else:
-                shingling = Shingling(stored["tokens"], stored["size"], stored["secret"])
+                options = {name: stored[name] for name in ("strip_diacritics", "fold_digits", "stop") if name in stored}
+                shingling = Shingling(stored["tokens"], stored["size"], stored["secret"], **options)
             minhash = MinHash(stored["num_perm"], stored["seed"], shingling, stored["scheme"])
             banding = Banding(stored["bands"], stored["rows"])
-            return cls(stored["threshold"], minhash=minhash, banding=banding, verify=stored["verify"], bucket_limit=stored["bucket_limit"])
+            given = {name: stored[name] for name in ("verify", "bucket_limit")}
+            return cls(stored["threshold"], profile=stored.get("profile"), minhash=minhash, banding=banding, **given)
         except KeyError as error:
             raise IncompatibleError(f"the index in {os.fspath(path)!r} has no parameter {error}; use the version that wrote it") from None
 
@@ -319,7 +296,9 @@ class Index:
 
         if disk.read_parameters(path) is not None:
             raise FileExistsError(f"there is an index in {os.fspath(path)!r} already; name another folder")
-        given: dict[str, Any] = dict(minhash=self.minhash, banding=self.banding, verify=self.verify, bucket_limit=self.bucket_limit)
+        given: dict[str, Any] = dict(
+            profile=self.profile, minhash=self.minhash, banding=self.banding, verify=self.verify, bucket_limit=self.bucket_limit
+        )
         with Index.open(path, self.threshold, **given) as saved:
             saved.merge(self)
 
@@ -346,7 +325,7 @@ class Index:
         See :meth:`save`.
         """
         with cls.open(path, shingling=shingling, mode="r") as stored:
-            given: dict[str, Any] = dict(minhash=stored.minhash, banding=stored.banding, verify=stored.verify)
+            given: dict[str, Any] = dict(profile=stored.profile, minhash=stored.minhash, banding=stored.banding, verify=stored.verify)
             index = cls(stored.threshold, bucket_limit=stored.bucket_limit, **given)
             index.merge(stored)
             return index
@@ -437,8 +416,8 @@ class Index:
         if top is not None:
             check_integer("top", top, 1, 2**31, "; without it all come")
         batch = self._store.stored(id)
-        (answer,) = self._store.query(batch, asked.threshold if measure == "similarity" else ANY, 1)
-        every = self._matches(int(batch.sizes[0]), answer, asked)
+        (answer,) = self._store.query(batch, self._least(asked, batch), 1)
+        every = self._matches(int(batch.sizes[0]), answer, asked, batch.evidence)
         matches = Matches([match for match in every if match.id != id][:top])
         matches.truncated = every.truncated
         return matches
@@ -478,12 +457,12 @@ class Index:
 
     @property
     def recall(self) -> float:
-        """The probability that a document exactly at the threshold becomes a candidate."""
-        return float(self.banding.probability(self.threshold))
+        """The probability that a document exactly at the threshold becomes a candidate; for ``verify="noisy"``, a barely legible one."""
+        return self._settings.recall_at(self.threshold)
 
     def __repr__(self) -> str:
         bands = f"{self.banding.bands} bands of {self.banding.rows} rows"
-        estimated = "" if self._verification.exact else ", similarities estimated"
+        estimated = {"exact": "", "estimate": ", similarities estimated", "noisy": ", similarities corrected for noise"}[self.verify]
         return f"<Index of {len(self):,} documents, threshold {self.threshold}, recall {self.recall:.4f}, {bands}{estimated}>"
 
     def __reduce__(self) -> NoReturn:
@@ -529,7 +508,7 @@ class Index:
         if threshold is None:
             return Asked(top, self.threshold, measure)
         check_fraction("threshold", threshold, one=True)
-        if threshold < self.threshold:
+        if threshold < self.threshold and not self._noisy:
             bands = f"{self.banding.bands} bands of {self.banding.rows} rows"
             warn_caller(
                 f"documents at {threshold} are found with a probability of {self.banding.probability(threshold):.3g}"
@@ -540,7 +519,7 @@ class Index:
 
     def _prepared(self, text: str) -> Prepared:
         check_text(text)
-        if callable(self.minhash.shingling.tokens):
+        if not self.minhash.shingling.plain:
             return self._first(self._sign([text], threads=1))
         return self._preparation.text(text)
 
@@ -683,6 +662,8 @@ class Index:
         """
         id = check_id(id)
         batch = self._one(text)
+        if self._noisy:
+            return self._add_unless_alike(id, batch)
         hits = self._store.add_unless_match(id, batch, self.threshold)
         return self._matches(int(batch.sizes[0]), (hits, False), self._asked(1, None, "similarity"))[0] if hits else None
 
@@ -722,15 +703,63 @@ class Index:
         """
         self._store.replace(check_id(id), self._one(text))
 
-    def _matches(self, n: int, answer: Answer, asked: Asked) -> Matches:
-        """The hits of a document of ``n`` shingles, as people see them."""
+    def _add_unless_alike(self, id: Id, batch: StoreBatch) -> Match | None:
+        with self._deciding:
+            if id in self._store:
+                raise duplicate(id)
+            (answer,) = self._store.query(batch, self._least(self._asked_by_default, batch), 1)
+            for match in self._matches(int(batch.sizes[0]), answer, self._asked_by_default, batch.evidence):
+                return match
+            self._store.add([id], batch)
+            return None
+
+    def _least(self, asked: Asked, batch: StoreBatch | None = None) -> float:
+        """The least Jaccard similarity of what documents that are looked up want to see."""
+        if not self._noisy:
+            return asked.threshold if asked.measure == SIMILARITY else ANY
+        if asked.measure != SIMILARITY or batch is None:
+            return noise.LEAST
+        legible = [
+            self._legibility(batch.evidence[start:stop]) for start, stop in itertools.pairwise(batch.offsets.tolist()) if start < stop
+        ]
+        return noise.least_jaccard(asked.threshold, min(legible, default=1.0))
+
+    def _legibility(self, hashes: Any) -> float:
+        """How much of a document was read rightly, as the first documents say: the next power of two that there are."""
+        many = 1 << max(0, len(self).bit_length() - 1)
+        census = self._census
+        if census is None or census[0] != many:
+            census = self._census = many, noise.Census.of(self._store.first(many))
+        return census[1].legibility(hashes)
+
+    def _corrected(self, n: int, hits: list[Hit], asked: Asked, hashes: Any) -> list[Match]:
+        found, legible = [], self._legibility(hashes)
+        contained = asked.measure != SIMILARITY
+        for id, both, m in hits:
+            if not contained and both / max(n, m) < asked.threshold * legible * noise.ILLEGIBLE:
+                continue  # a match at no legibility
+            try:
+                other = self._legibility(self._store.evidence(id))
+            except UnknownDocumentError:  # another thread has removed it
+                continue
+            similarity = float(noise.corrected(both, n, m, legible, other))
+            match = Match(id, similarity, min(both / n / (legible * other), 1.0), exact=False)
+            if (match.containment if contained else match.similarity) >= asked.threshold:
+                found.append(match)
+        return found
+
+    def _matches(self, n: int, answer: Answer, asked: Asked, hashes: Any = None) -> Matches:
+        """The hits of a document of ``n`` shingles, as people see them; its verification hashes are for ``verify="noisy"``."""
         hits, truncated = answer
         if not hits and not truncated:
             return Matches()
         as_match, contained = self._verification.match, asked.measure != SIMILARITY
-        found = [as_match(id, agreement, n, size) for id, agreement, size in hits]
-        if contained:
-            found = [match for match in found if match.containment >= asked.threshold]
+        if self._noisy:
+            found = self._corrected(n, hits, asked, hashes)
+        else:
+            found = [as_match(id, agreement, n, size) for id, agreement, size in hits]
+            if contained:
+                found = [match for match in found if match.containment >= asked.threshold]
         if len(found) > 1:
             measures = attrgetter("containment", "similarity") if contained else attrgetter("similarity", "containment")
             found.sort(key=lambda match: id_order(match.id))
@@ -787,8 +816,9 @@ class Index:
         return self._look_up(self._prepared(text), asked)
 
     def _look_up(self, document: Prepared, asked: Asked) -> Matches:
-        least = asked.threshold if asked.measure == "similarity" else ANY
-        return self._matches(document.size, self._store.look_up(document, least), asked)
+        if self._noisy:
+            return self._found_in(StoreBatch(*document.arrays()), 1, asked)[0]
+        return self._matches(document.size, self._store.look_up(document, self._least(asked)), asked)
 
     def query_many(
         self,
@@ -862,12 +892,15 @@ class Index:
         return self._found(signatures, number_of_threads(threads), asked)
 
     def _found(self, signatures: Signatures, threads: int, asked: Asked) -> list[Matches]:
-        batch = self._batch(signatures, threads)
-        least = asked.threshold if asked.measure == "similarity" else ANY
+        return self._found_in(self._batch(signatures, threads), threads, asked)
+
+    def _found_in(self, batch: StoreBatch, threads: int, asked: Asked) -> list[Matches]:
         answers: list[Answer] = []
         for start in range(0, batch.documents, SLICE):
-            answers += self._store.query(batch.part(start, start + SLICE), least, threads)
-        return [self._matches(n, answer, asked) for n, answer in zip(batch.sizes.tolist(), answers, strict=True)]
+            part = batch.part(start, start + SLICE)
+            answers += self._store.query(part, self._least(asked, part), threads)
+        each = zip(batch.sizes.tolist(), answers, itertools.pairwise(batch.offsets.tolist()), strict=True)
+        return [self._matches(n, answer, asked, batch.evidence[start:stop]) for n, answer, (start, stop) in each]
 
     def explain(self, id: Id, text: str, stored: str | None = None) -> list[Passage]:
         """The passages of a text that a stored document has too, longest first.
@@ -910,6 +943,13 @@ class Index:
                 raise ParameterError(f"the text given as that of document {id!r} is another one; give the text that was added")
         return shared_passages(text, hashes, self.minhash.shingling, stored)
 
+    def _score(self, pair: PairBatch) -> float:
+        """The similarity of the documents of a pair."""
+        if not self._noisy:
+            return self._verification.similarity(pair.agreement, pair.n, pair.m)
+        legible = (self._legibility(self._store.evidence(ids[0])) for ids in (pair.a, pair.b))
+        return float(noise.corrected(pair.agreement, pair.n, pair.m, *legible))
+
     def pairs(self, *, max_pairs: int = 10_000_000, threads: int | None = None) -> pa.Table:
         """All matching pairs of documents in the index.
 
@@ -942,12 +982,16 @@ class Index:
 
         check_integer("max_pairs", max_pairs, 0, 2**63 - 1)
         rows: list[tuple[Id, Id, float]] = []
-        for found in self._store.pairs(self.threshold, number_of_threads(threads)):
+        for found in self._store.pairs(
+            self._settings.least, number_of_threads(threads), None if self._settings.whole_buckets else self.bucket_limit
+        ):
             copies = found.a is found.b
+            score = self._score(found)
+            if score < self.threshold:
+                continue
             count = len(found.a) * (len(found.a) - 1) // 2 if copies else len(found.a) * len(found.b)
             if len(rows) + count > max_pairs:
                 raise ParameterError(f"more than max_pairs={max_pairs} pairs; deduplicating lists copies as a star, or raise max_pairs")
-            score = self._verification.similarity(found.agreement, found.n, found.m)
             for pair in itertools.combinations(found.a, 2) if copies else itertools.product(found.a, found.b):
                 a, b = sorted(pair, key=id_order)
                 rows.append((a, b, score))

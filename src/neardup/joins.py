@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -183,12 +183,10 @@ class Sets:
         """The shingles of each set."""
         return self.arrays[2]
 
-    def similarities(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], threads: int) -> npt.NDArray[np.float64]:
-        """The Jaccard similarity of the sets of each pair, whether they match or not."""
+    def shared(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], threads: int) -> npt.NDArray[np.uint32]:
+        """How many hashes the sets of each pair share."""
         both = [_kernels.intersections(self.arrays, a[part], b[part], threads) for part in self.signed.slices(len(a), 2)]
-        shared = np.concatenate([np.empty(0, np.uint32), *both]).astype(np.int64)
-        scores: npt.NDArray[np.float64] = similarity(shared, self.sizes[a].astype(np.int64), self.sizes[b].astype(np.int64))
-        return scores
+        return np.concatenate([np.empty(0, np.uint32), *both])
 
     def alone(self, numbers: PlaceArray) -> _kernels.Sets:
         """The arrays of some sets, in memory."""
@@ -207,6 +205,17 @@ class Heavy(NamedTuple):
     example: int
 
 
+class Judge(Protocol):
+    """What says how similar two sets are."""
+
+    @property
+    def threshold(self) -> float:
+        """Least similarity of a match."""
+
+    def similarities(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
+        """The similarities of pairs of sets, given by number, that share so many hashes."""
+
+
 class Join:
     """What matches in a corpus at a threshold.
 
@@ -220,11 +229,21 @@ class Join:
         How many.
     exact
         Join all sets with all, not only those that share a bucket.
+    limit
+        Buckets of more members are left out; by default all matches in them are found too.
+    judge
+        What gives the similarities of pairs that reach the threshold, and which similarity makes them a match; by default their
+        Jaccard similarity does, and the threshold.
     """
 
-    def __init__(self, sets: Sets, threshold: float, threads: int, *, exact: bool = False) -> None:
+    def __init__(
+        self, sets: Sets, threshold: float, threads: int, *, exact: bool = False, limit: int | None = None, judge: Judge | None = None
+    ) -> None:
         self.sets = sets
         self.threshold = threshold
+        self.limit = limit
+        self.most = HEAVY if limit is None else limit * (limit - 1) // 2
+        self.judge = judge
         self.threads = threads
         self.exact = exact
         self.bands: list[_kernels.Buckets] = [] if exact else sets.signed.buckets(sets.place, threads)
@@ -234,7 +253,7 @@ class Join:
         """The heavy buckets, the longest first."""
         found = []
         for band, (members, ends) in enumerate(self.bands):
-            sizes, heavy = _heavy(ends)
+            sizes, heavy = _heavy(ends, self.most)
             found += [Heavy(band, int(sizes[i]), int(members[ends[i] - sizes[i]])) for i in np.flatnonzero(heavy)]
         return sorted(found, key=lambda bucket: (-bucket.members, bucket.band, bucket.example))
 
@@ -248,7 +267,7 @@ class Join:
 
     def comparisons(self, among: Mask) -> int:
         """How many comparisons a join of some sets with each other would take pair by pair, counted once a bucket."""
-        return int(_kernels.partners(self.bands, among * (LEFT | RIGHT), 2**63).sum())
+        return int(_kernels.partners(self.bands, among * (LEFT | RIGHT), 2**63 if self.limit is None else self.most).sum())
 
     def edges(self, left: Mask, right: Mask, tell: Callable[[int, int, int], None]) -> Edges:
         """The matches between sets on the left and sets on the right, in order.
@@ -268,22 +287,35 @@ class Join:
                 work.publish(name, sets=stop)
             work.publish(name, sets=len(self.sets), whole=True)
         earlier, later, both = (spool.array() for spool in columns)
+        if self.judge is not None:
+            edges = Edges(earlier, later, self.judge.similarities(earlier, later, both))
+            return edges.where(edges.similarity >= self.judge.threshold)
         sizes = self.sets.sizes
         return Edges(earlier, later, similarity(both.astype(np.int64), sizes[earlier].astype(np.int64), sizes[later].astype(np.int64)))
+
+    def similarities(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
+        """The similarity of the sets of each pair, whether they match or not."""
+        both = self.sets.shared(a, b, self.threads)
+        if self.judge is not None:
+            return self.judge.similarities(a, b, both)
+        sizes = self.sets.sizes
+        scores: npt.NDArray[np.float64] = similarity(both.astype(np.int64), sizes[a].astype(np.int64), sizes[b].astype(np.int64))
+        return scores
 
     def _found(self, roles: npt.NDArray[np.uint8], start: int) -> Iterator[tuple[int, _kernels.Edges]]:
         """Matches, and up to which set they were looked for; each pair once."""
         if self.exact:
             yield len(self.sets), _kernels.prefix_join(roles, self.sets.alone(np.arange(len(self.sets))), self.threshold, self.threads)
             return
-        ends = np.cumsum(_kernels.partners(self.bands, roles, HEAVY))
+        ends = np.cumsum(_kernels.partners(self.bands, roles, self.most))
         most = min(PAIRS, self.sets.signed.work.limit // 128)
-        heavy = self._heavy_edges(roles)
+        none = tuple(np.empty(0, np.uint32) for _ in range(3))
+        heavy = self._heavy_edges(roles) if self.limit is None else none
         while start < len(self.sets):
             before = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + most, "right")))
             sizes = self.sets.arrays[2]
-            pairs = _kernels.candidates(self.bands, roles, sizes, self.threshold, (start, stop), HEAVY, self.threads)
+            pairs = _kernels.candidates(self.bands, roles, sizes, self.threshold, (start, stop), self.most, self.threads)
             parts = self.sets.signed.slices(len(pairs), 2)
             found = [_kernels.compare(pairs[part], self.sets.arrays, self.threshold, self.threads) for part in parts]
             yield stop, _merged([*found, tuple(column[_between(heavy[0], start, stop)] for column in heavy)])  # type: ignore[list-item]
@@ -293,19 +325,19 @@ class Join:
         """The matches in heavy buckets; their sets are taken into memory."""
         buckets = []
         for members, ends in self.bands:
-            sizes, heavy = _heavy(ends)
+            sizes, heavy = _heavy(ends, self.most)
             buckets.append((members[np.repeat(heavy, sizes)], np.cumsum(sizes[heavy], dtype=np.uint32)))
         numbers = np.unique(np.concatenate([np.empty(0, np.uint32), *(members for members, _ in buckets)])).astype(np.int64)
         bands = [(np.searchsorted(numbers, members).astype(np.uint32), ends) for members, ends in buckets]
         some = self.sets.alone(numbers)
-        earlier, later, both = _kernels.heavy_join(bands, roles[numbers], some, self.threshold, HEAVY, self.threads)
+        earlier, later, both = _kernels.heavy_join(bands, roles[numbers], some, self.threshold, self.most, self.threads)
         return numbers[earlier].astype(np.uint32), numbers[later].astype(np.uint32), both
 
 
-def _heavy(ends: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint32], Mask]:
+def _heavy(ends: npt.NDArray[np.uint32], most: int) -> tuple[npt.NDArray[np.uint32], Mask]:
     """How many members each bucket of a band has, and whether they take too many comparisons."""
     sizes = np.diff(ends, prepend=np.uint32(0))
-    return sizes, sizes.astype(np.int64) * (sizes - 1) // 2 > HEAVY
+    return sizes, sizes.astype(np.int64) * (sizes - 1) // 2 > most
 
 
 def _between(numbers: npt.NDArray[np.uint32], start: int, stop: int) -> Mask:

@@ -55,6 +55,13 @@ def number_of_threads(threads: int | None) -> int:
     return threads
 
 
+def _flat(arrays: Sequence[HashArray]) -> tuple[HashArray, HashArray]:
+    """Arrays one after another, and where each begins and ends."""
+    offsets = np.zeros(len(arrays) + 1, np.uint64)
+    np.cumsum([len(array) for array in arrays], out=offsets[1:])
+    return np.concatenate([np.empty(0, np.uint64), *arrays]), offsets
+
+
 @dataclass(frozen=True, slots=True)
 class MinHash:
     """How documents are signed.
@@ -134,8 +141,8 @@ class MinHash:
         0
         """
         check_text(text)
-        if callable(self.shingling.tokens):
-            return self.sign_tokens(self.shingling.tokens(text), hashes=hashes)
+        if not self.shingling.plain:
+            return self.sign_many([text], threads=1, hashes=hashes)[0]
         values, counts, _, verification = _kernels.sign_texts([text], self.recipe(hashes), 1)
         return Signature(values[0], int(counts[0]), self, verification if hashes else None)
 
@@ -166,14 +173,13 @@ class MinHash:
         workers = number_of_threads(threads)
         if isinstance(texts, str):
             raise TypeError("texts is one str; it is an iterable of texts: [text], or sign(text)")
-        if callable(self.shingling.tokens):
-            ready = as_texts(texts)
-            strings = ready.to_list() if isinstance(ready, Utf8) else ready
-            for i, text in enumerate(strings):
-                if not isinstance(text, str):
-                    raise TypeError(f"text {i} is of type {type(text).__name__}; a text is a str")
-            return self.sign_tokens_many(map(self.shingling.tokens, strings), threads=workers, hashes=hashes)
         ready = as_texts(texts)
+        if not self.shingling.plain:
+            ready = self._reworded(ready.to_list() if isinstance(ready, Utf8) else ready)
+            if callable(self.shingling.tokens):
+                return self.sign_tokens_many(map(self.shingling.tokens, ready), threads=workers, hashes=hashes)
+            if self.shingling.stop:
+                return self._sign_sets([self.shingling.set_of(text) for text in ready], workers, hashes)
         if isinstance(ready, Utf8):
             return Signatures._of(self, _kernels.sign_spans(*ready.spans, self.recipe(hashes), workers), hashes)
         return Signatures._of(self, _kernels.sign_texts(ready, self.recipe(hashes), workers), hashes)
@@ -203,10 +209,18 @@ class MinHash:
         """
         workers = number_of_threads(threads)
         token_hashes = [self.shingling.token_hashes(tokens) for tokens in lists]
-        offsets = np.zeros(len(token_hashes) + 1, np.uint64)
-        np.cumsum([len(h) for h in token_hashes], out=offsets[1:])
-        flat = np.concatenate(token_hashes) if token_hashes else np.empty(0, np.uint64)
-        return Signatures._of(self, _kernels.sign_token_hashes(flat, offsets, self.recipe(hashes), workers), hashes)
+        if self.shingling.stop:
+            return self._sign_sets([self.shingling.set_of_tokens(hashed) for hashed in token_hashes], workers, hashes)
+        return Signatures._of(self, _kernels.sign_token_hashes(*_flat(token_hashes), self.recipe(hashes), workers), hashes)
+
+    def _reworded(self, texts: Sequence[str]) -> list[str]:
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(f"text {i} is of type {type(text).__name__}; a text is a str")
+        return [self.shingling.reworded(text) for text in texts]
+
+    def _sign_sets(self, sets: Sequence[HashArray], threads: int, hashes: bool) -> Signatures:
+        return self.sign_hashes_many(*_flat(sets), threads=threads, hashes=hashes)
 
     def sign_hashes_many(
         self, shingle_hashes: HashArray, offsets: HashArray, threads: int | None = None, hashes: bool = False

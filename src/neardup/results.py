@@ -19,6 +19,7 @@ from neardup.errors import ParameterError, check_fraction
 from neardup.ids import Id, PackedIds, id_column
 from neardup.joins import Edges, Heavy, Join
 from neardup.minhash import MinHash
+from neardup.profiles import Settings
 from neardup.shingling import sorted_distinct
 from neardup.stores import HeavyBucket
 
@@ -55,7 +56,7 @@ class Older(NamedTuple):
 def decide(join: Join, edges: Edges, older: Older, threshold: float, *, components: bool) -> Decisions:
     """The decisions on all documents from the matches of their shingle sets."""
     if components:
-        return Decisions.of(join.sets, *component_witnesses(join.sets, edges, join.threads))
+        return Decisions.of(join.sets, *component_witnesses(join, edges))
     barred = older.barred(threshold)
     witness, similarity = choose_witnesses(first_kept(barred, edges), edges)
     outside = barred & (older.similarity >= similarity)  # which ranks before what is new
@@ -116,9 +117,8 @@ class Result:
     [{'a': 0, 'b': 1, 'similarity': 1.0}]
     """
 
+    settings: Settings
     threshold: float
-    minhash: MinHash
-    banding: Banding
     ids: range | PackedIds = field(repr=False)
     decisions: Decisions = field(repr=False)
     counters: dict[str, int] = field(repr=False)
@@ -130,6 +130,16 @@ class Result:
     _exact: bool = field(repr=False)
     _every: bool = field(repr=False)
     _components: bool = field(repr=False)
+
+    @property
+    def minhash(self) -> MinHash:
+        """How documents were signed."""
+        return self.settings.minhash
+
+    @property
+    def banding(self) -> Banding:
+        """Bands and rows."""
+        return self.settings.banding
 
     def __repr__(self) -> str:
         removed = self.counters["removed"]
@@ -305,13 +315,18 @@ class Result:
             "weakest": float(removed.min()) if len(removed) else None,
             "threshold": self.threshold,
             "exact": self._exact,
-            "recall": 1.0 if self._exact else float(self.banding.probability(self.threshold)),
+            "profile": self.settings.profile,
+            "verify": self.settings.verify,
+            "recall": 1.0
+            if self._exact
+            else float(self.banding.probability(max(self.settings.least, self.threshold * (self.settings.verify != "noisy")))),
             "bands": self.banding.bands,
             "rows": self.banding.rows,
             "num_perm": self.minhash.num_perm,
             "scheme": self.minhash.scheme,
             "tokens": shingling.tokens if isinstance(shingling.tokens, str) else getattr(shingling.tokens, "__qualname__", "callable"),
             "size": shingling.size,
+            **{name: getattr(shingling, name) for name in ("strip_diacritics", "fold_digits", "stop") if getattr(shingling, name)},
         }
 
     def finish(self) -> None:

@@ -421,6 +421,7 @@ impl SegmentTable {
         stop: u32,
         threshold: f64,
         threads: usize,
+        limit: Option<usize>,
     ) -> PyResult<Vec<(Bound<'py, PyList>, Bound<'py, PyList>, u32, u32, u32)>> {
         let (mut ids, mut pairs) = (IdList::default(), Vec::new());
         py.detach(|| {
@@ -432,7 +433,7 @@ impl SegmentTable {
                 index.members(entry, |id| ids.push(id))?;
                 Ok(from..ids.len())
             };
-            for (entry, found) in index.pairs(place as usize, &entries, threshold, threads)? {
+            for (entry, found) in index.pairs(place as usize, &entries, threshold, limit.unwrap_or(usize::MAX), threads)? {
                 let (all, size) = (members(entry)?, index.row(entry)?.1);
                 if all.len() > 1 {
                     pairs.push((all.clone(), all.clone(), index.full_agreement(size), size, size));

@@ -343,6 +343,7 @@ impl DocumentTable {
         fingerprints: PyReadonlyArray2<'py, u32>,
         threshold: f64,
         threads: usize,
+        limit: Option<usize>,
     ) -> PyResult<Vec<(Bound<'py, PyList>, Bound<'py, PyList>, u32, u32, u32)>> {
         let stop = start + fingerprints.shape()[0] as u32;
         let fingerprints = fingerprints.as_slice()?;
@@ -360,7 +361,7 @@ impl DocumentTable {
                     pairs.push((all.clone(), all, store.table.full_agreement(size), size, size));
                 }
             }
-            for (entry, found) in store.table.pairs(start, fingerprints, threshold, threads) {
+            for (entry, found) in store.table.pairs(start, fingerprints, threshold, limit.unwrap_or(usize::MAX), threads) {
                 let all = if found.is_empty() { 0..0 } else { members(entry) };
                 for other in found {
                     pairs.push((all.clone(), members(other.entry), other.agreement, store.table.size(entry), other.size));

@@ -183,8 +183,14 @@ class Store(Protocol):
     def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
         """What a document is verified by. UnknownDocumentError when it is not there."""
 
-    def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
-        """All matching pairs: copies of one shingle set together, and sets of copies that match each other."""
+    def first(self, documents: int) -> Iterator[npt.NDArray[np.uint32]]:
+        """What the first documents are verified by, in order of insertion, so many at most."""
+
+    def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
+        """All matching pairs: copies of one shingle set together, and sets of copies that match each other.
+
+        Long buckets are read to their end, or ``limit`` of their members.
+        """
 
 
 def preparation(minhash: MinHash, banding: Banding, *, lean: bool) -> _kernels.Preparation:

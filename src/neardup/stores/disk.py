@@ -9,6 +9,7 @@ writes one. docs/reference/format.md describes all of it.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import threading
@@ -509,13 +510,22 @@ class DiskStore:
         with layout.damage(self._folder):
             return list(self._table.heavy(limit))
 
-    def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
+    def first(self, documents: int) -> Iterator[npt.NDArray[np.uint32]]:
+        for _, batch in self.batches():
+            bounds = batch.offsets.tolist()
+            for start, stop in itertools.pairwise(bounds[: documents + 1]):
+                yield batch.evidence[start:stop]
+            documents -= batch.documents
+            if documents <= 0:
+                return
+
+    def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
         with self._writing:  # a merge would move the places
             table = self._table
             for place in range(table.places()):
                 for start in range(0, table.extent(place)[1], SLICE):
                     with layout.damage(self._folder):
-                        found = table.pairs(place, start, start + SLICE, threshold, threads)
+                        found = table.pairs(place, start, start + SLICE, threshold, threads, limit)
                     yield from (PairBatch(*row) for row in found)
 
     def close(self) -> None:

@@ -93,10 +93,16 @@ class MemoryStore:
     def close(self) -> None:
         """It has no files."""
 
-    def pairs(self, threshold: float, threads: int) -> Iterator[PairBatch]:
+    def first(self, documents: int) -> Iterator[npt.NDArray[np.uint32]]:
+        for id in self._table.ids()[:documents]:
+            evidence = self._table.evidence(id)
+            if evidence is not None:
+                yield evidence
+
+    def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
         entries = self._table.entries()
         for first in range(0, entries, SLICES * SLICE):
             fingerprints = self._table.fingerprints(first, min(first + SLICES * SLICE, entries), threads)
             for place in range(0, len(fingerprints), SLICE):
-                found = self._table.pairs(first + place, fingerprints[place : place + SLICE], threshold, threads)
+                found = self._table.pairs(first + place, fingerprints[place : place + SLICE], threshold, threads, limit)
                 yield from (PairBatch(*row) for row in found)

@@ -1,0 +1,172 @@
+"""What a job compares by: a profile for each kind of text, and what is given instead of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+from neardup.banding import Banding
+from neardup.errors import IncompatibleError, ParameterError, check_fraction, check_integer, one_of
+from neardup.minhash import MinHash
+from neardup.noise import LEAST
+from neardup.shingling import Shingling
+
+Verify = Literal["exact", "estimate", "noisy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The parameters for a kind of text.
+
+    Attributes
+    ----------
+    shingling
+        What counts as the same words.
+    threshold
+        Least similarity of a match.
+    verify
+        How candidates are checked.
+    bucket_limit
+        How many members of one bucket a look-up reads.
+    whole_buckets
+        Whether a job on a whole corpus joins longer buckets too.
+
+    Examples
+    --------
+    >>> Profile.named("ocr").shingling, Profile.named("ocr").threshold
+    (Shingling(tokens='chars', size=6), 0.72)
+    """
+
+    shingling: Shingling
+    threshold: float
+    verify: Verify = "exact"
+    bucket_limit: int = 1000
+    whole_buckets: bool = True
+
+    @staticmethod
+    def named(name: str) -> Profile:
+        """The profile of a name: ``"text"`` for articles, pages, books as they are; ``"ocr"`` for scanned pages, with up to a fifth
+        of their characters misread; ``"short"`` for titles, posts, chat, in which a word more or less matters little; ``"code"``
+        for identifiers and operators.
+
+        Raises
+        ------
+        ParameterError
+            If there is none.
+        """
+        if not one_of(name, *PROFILES):
+            raise ParameterError(f"profile is {name!r}; it is one of {', '.join(map(repr, PROFILES))}")
+        return PROFILES[name]
+
+
+#: By name, as :meth:`Profile.named` explains them.
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        "text": Profile(Shingling(), 0.8),
+        "ocr": Profile(Shingling("chars", 6), 0.72, "noisy", bucket_limit=64, whole_buckets=False),
+        "short": Profile(Shingling("chars", 4), 0.55),
+        "code": Profile(Shingling("code", 5), 0.7),
+    }
+)
+
+
+class Settings(NamedTuple):
+    """The parameters of a job, all of them."""
+
+    profile: str
+    threshold: float
+    recall: float
+    minhash: MinHash
+    banding: Banding
+    verify: Verify
+    bucket_limit: int
+    whole_buckets: bool
+
+    @property
+    def least(self) -> float:
+        """The Jaccard similarity that candidates must have, for which the bands are."""
+        return LEAST if self.verify == "noisy" else self.threshold
+
+    def recall_at(self, threshold: float) -> float:
+        """The probability that a pair at a threshold becomes a candidate; of noisy ones, that the least legible do."""
+        return float(self.banding.probability(LEAST if self.verify == "noisy" else threshold))
+
+
+def resolve(
+    profile: str | None = None,
+    threshold: float | None = None,
+    recall: float | None = None,
+    *,
+    shingling: Shingling | None = None,
+    minhash: MinHash | None = None,
+    banding: Banding | None = None,
+    verify: Verify | None = None,
+    bucket_limit: int | None = None,
+) -> Settings:
+    """The parameters of a job: those of a profile, but for what is given.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range, or there is no such profile.
+    IncompatibleError
+        If ``shingling`` is not that of ``minhash``.
+    TypeError
+        If something is of another type.
+
+    Examples
+    --------
+    >>> resolve("ocr", 0.7).threshold, resolve("ocr").banding
+    (0.7, Banding(bands=128, rows=1))
+    """
+    name = "text" if profile is None else profile
+    whole = Profile.named(name)
+    threshold = whole.threshold if threshold is None else threshold
+    recall = 0.99 if recall is None else recall
+    verify = whole.verify if verify is None else verify
+    limit = whole.bucket_limit if bucket_limit is None else bucket_limit
+    check_fraction("threshold", threshold, one=True)
+    check_fraction("recall", recall, one=False, remedy="; no number of bands is certain, 0.999 is possible")
+    for what, value, expected in (("shingling", shingling, Shingling), ("minhash", minhash, MinHash), ("banding", banding, Banding)):
+        if value is not None and not isinstance(value, expected):
+            raise TypeError(f"{what} is {value!r}; it is a neardup.{expected.__name__}")
+    check_integer("bucket_limit", limit, 1, 2**31)
+    if not one_of(verify, "exact", "estimate", "noisy"):
+        raise ParameterError(f"verify is {verify!r}; it is 'exact', 'estimate' or 'noisy'")
+    if minhash is None:
+        minhash = MinHash(shingling=shingling or whole.shingling)
+    elif shingling is not None and shingling != minhash.shingling:
+        raise IncompatibleError(f"shingling is {shingling!r}, that of minhash is {minhash.shingling!r}; give one of them")
+    if banding is None:
+        banding = Banding.for_threshold(LEAST if verify == "noisy" else threshold, recall, minhash.num_perm)
+    elif banding.bands * banding.rows > minhash.num_perm:
+        slots = banding.bands * banding.rows
+        raise ParameterError(
+            f"{banding.bands} bands of {banding.rows} rows need {slots} slots, num_perm is {minhash.num_perm}; raise num_perm"
+        )
+    return Settings(name, float(threshold), recall, minhash, banding, verify, limit, whole.whole_buckets and bucket_limit is None)
+
+
+def stored(settings: Settings) -> dict[str, Any]:
+    """Settings as an index on disk keeps them; what was added to the format later stands there when it is used."""
+    shingling = settings.minhash.shingling
+    options = {name: getattr(shingling, name) for name in ("strip_diacritics", "fold_digits") if getattr(shingling, name)}
+    options |= {"stop": list(shingling.stop)} if shingling.stop else {}
+    options |= {"profile": settings.profile} if settings.profile != "text" else {}
+    return {
+        "tokens": "callable" if callable(shingling.tokens) else shingling.tokens,
+        "size": shingling.size,
+        "secret": shingling.secret,
+        "shingling_scheme": "words-v1",
+        "scheme": settings.minhash.scheme,
+        "num_perm": settings.minhash.num_perm,
+        "seed": settings.minhash.seed,
+        "bands": settings.banding.bands,
+        "rows": settings.banding.rows,
+        "threshold": settings.threshold,
+        "verify": settings.verify,
+        "bucket_limit": settings.bucket_limit,
+        **options,
+    }
