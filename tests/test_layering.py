@@ -64,12 +64,28 @@ MAY_IMPORT = {
         *("frequent", "ranking", "results", "index", "noise", "profiles"),
     },
     "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
+    "evaluation": {"documents", "ids", "index", "profiles"},  # what is found beside what people say
     "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
-    "cli": {"documents", "files", "writing", "shingling", "minhash", "banding", "verify", "index", "dedup", "tuning", "ids", "report", ""},
-    "": {"profiles", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
+    "cli": {
+        "documents",
+        "files",
+        "writing",
+        "shingling",
+        "minhash",
+        "banding",
+        "verify",
+        "index",
+        "dedup",
+        "tuning",
+        "evaluation",
+        "ids",
+        "report",
+        "",
+    },
+    "": {"profiles", "evaluation", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
 }
 
-ASSEMBLERS = {"index", "dedup", "tuning", "report", "cli", ""}
+ASSEMBLERS = {"index", "dedup", "tuning", "evaluation", "report", "cli", ""}
 EVERYWHERE = {"errors", "_kernels"}
 ONE_STAGE = {"documents", "files", "writing"}  # in two modules: columns, and the files they are read from
 

@@ -16,6 +16,7 @@ PUBLIC = [
     "CorruptIndexError",
     "DuplicateIdError",
     "Estimate",
+    "Evaluation",
     "IncompatibleError",
     "Index",
     "InputError",
@@ -37,6 +38,7 @@ PUBLIC = [
     "__version__",
     "containment",
     "deduplicate",
+    "evaluate",
     "jaccard",
     "tune",
 ]

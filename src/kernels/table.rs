@@ -7,11 +7,13 @@ use crate::band::{Band, Member, Members, Sketch};
 use crate::hash::mix64;
 use crate::path::prefetch;
 use crate::sign::on_threads;
-use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection};
+use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection, least_share};
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
+/// Sampled hashes of a document beyond which one of them is not enough to be a candidate.
+const FEW_SAMPLES: usize = 8;
 /// Rows whose buckets are asked for before they are needed.
 const AHEAD: usize = 8;
 
@@ -27,10 +29,21 @@ pub struct Row<'a> {
     pub evidence: &'a [u32],
 }
 
+/// What is at the threshold or above when documents match.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    Jaccard,
+    /// The share of the first document's shingles that the other has.
+    Contained,
+    /// The same of the shorter document.
+    Overlap,
+}
+
 /// What a match needs: the least similarity, and the least number of equal slots that it takes in lean signatures.
 #[derive(Clone, Copy)]
 pub struct Bar {
     threshold: f64,
+    measure: Measure,
     /// Slots of a lean signature; 0 where documents are checked by their verification hashes.
     slots: usize,
     equal: usize,
@@ -38,7 +51,12 @@ pub struct Bar {
 
 impl Bar {
     pub fn new(threshold: f64, slots: usize) -> Self {
-        Bar { threshold, slots, equal: least_equal_slots(slots, threshold) }
+        Bar { threshold, measure: Measure::Jaccard, slots, equal: least_equal_slots(slots, threshold) }
+    }
+
+    /// By another measure, of verification hashes.
+    pub fn by(measure: Measure, threshold: f64) -> Self {
+        Bar { measure, ..Bar::new(threshold, 0) }
     }
 
     /// The agreement of two documents, of their sizes and evidence, when they match.
@@ -57,7 +75,11 @@ impl Bar {
     /// The least number of shingles that documents of these sizes share when they match; None when they cannot.
     #[inline]
     pub fn least(&self, size: u32, other: u32) -> Option<usize> {
-        let least = least_intersection(size as usize, other as usize, self.threshold);
+        let least = match self.measure {
+            Measure::Jaccard => least_intersection(size as usize, other as usize, self.threshold),
+            Measure::Contained => least_share(size as usize, self.threshold),
+            Measure::Overlap => least_share(size.min(other) as usize, self.threshold),
+        };
         (least <= size.min(other) as usize).then_some(least)
     }
 }
@@ -181,6 +203,8 @@ pub struct Table {
     seed: u64,
     /// Entries that were removed while their postings remain.
     removed: Vec<u32>,
+    /// Verification hashes below this are looked up by, in the one band that there is, instead of fingerprints; 0 for none.
+    sample: u32,
     /// Entries that may be used again.
     free: Vec<u32>,
 }
@@ -195,7 +219,26 @@ impl Table {
             sets: HashTable::new(),
             seed: RandomState::new().hash_one(0),
             removed: Vec::new(),
+            sample: 0,
             free: Vec::new(),
+        }
+    }
+
+    /// A table in which documents are found that contain another: by all their verification hashes below `sample`.
+    pub fn of_samples(sample: u32, limit: usize) -> Self {
+        Table { sample, ..Table::new(1, limit, 0) }
+    }
+
+    /// The verification hashes of a document that it is looked up by.
+    fn sampled<'a>(&self, evidence: &'a [u32]) -> &'a [u32] {
+        &evidence[..evidence.partition_point(|&h| h < self.sample)]
+    }
+
+    fn bar(&self, threshold: f64) -> Bar {
+        if self.sample > 0 {
+            Bar::by(Measure::Contained, threshold)
+        } else {
+            Bar::new(threshold, self.slots)
         }
     }
 
@@ -227,6 +270,14 @@ impl Table {
             })
             .collect();
         let (limit, known) = (self.limit, &self.entries);
+        if self.sample > 0 {
+            for &(entry, _) in &new {
+                for &hash in known.evidence(entry).iter().take_while(|&&h| h < self.sample) {
+                    self.bands[0].insert(spread(hash), entry, limit, |e| known.about(e, 0));
+                }
+            }
+            return entries;
+        }
         let threads = if new.len() < 64 { 1 } else { threads };
         on_threads(self.bands.iter_mut().enumerate().collect(), threads, |(number, band): (usize, &mut Band)| {
             band.reserve(new.len());
@@ -340,7 +391,10 @@ impl Table {
         let (mut truncated, mut sketch, mut known) = (false, None, (size, bar.least(size, size)));
         let none_removed = self.removed.is_empty();
         out.clear();
-        for (band, &fingerprint) in self.bands.iter().zip(fingerprints) {
+        let banded = if self.sample > 0 { &[] } else { fingerprints };
+        let samples = self.sampled(evidence);
+        let keys = self.bands.iter().zip(banded.iter().copied());
+        for (band, fingerprint) in keys.chain(samples.iter().map(|&hash| (&self.bands[0], spread(hash)))) {
             match band.members(fingerprint, &mut [0; 16]) {
                 Members::Few(members) => out.extend(members.iter().filter(|&&e| self.entries.lives(e))),
                 Members::Crowd(members) => {
@@ -358,6 +412,21 @@ impl Table {
             }
         }
         out.sort_unstable();
+        if samples.len() >= FEW_SAMPLES && !truncated {
+            // What has the share that is asked for of the document has about that share of its sample too.
+            let least = bar.least(size, u32::MAX).unwrap_or(0) * samples.len() / (4 * size as usize);
+            let mut kept = 0;
+            let mut at = 0;
+            while at < out.len() {
+                let run = out[at..].iter().take_while(|&&e| e == out[at]).count();
+                if run > least {
+                    out[kept] = out[at];
+                    kept += 1;
+                }
+                at += run;
+            }
+            out.truncate(kept);
+        }
         out.dedup();
         truncated
     }
@@ -372,12 +441,16 @@ impl Table {
     /// The entries that match a document, in order of entry.
     pub fn query(&self, row: Row, threshold: f64) -> Answer {
         self.prefetch(&row);
-        self.answer(row, Bar::new(threshold, self.slots), self.limit, &mut Vec::new())
+        self.answer(row, self.bar(threshold), self.limit, &mut Vec::new())
     }
 
     /// Ask for all buckets of a document, which are wanted soon.
     fn prefetch(&self, row: &Row) {
-        self.bands.iter().zip(row.fingerprints).for_each(|(band, &f)| band.prefetch(f));
+        if self.sample > 0 {
+            self.sampled(row.evidence).iter().for_each(|&hash| self.bands[0].prefetch(spread(hash)));
+        } else {
+            self.bands.iter().zip(row.fingerprints).for_each(|(band, &f)| band.prefetch(f));
+        }
     }
 
     fn answer(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Vec<u32>) -> Answer {
@@ -408,7 +481,7 @@ impl Table {
     }
 
     fn answers(&self, rows: &[Row], threshold: f64, limit: usize, threads: usize) -> Vec<Answer> {
-        let bar = Bar::new(threshold, self.slots);
+        let bar = self.bar(threshold);
         let work = |run: &[Row]| {
             let mut candidates = Vec::new();
             run.first().into_iter().for_each(|row| self.prefetch(row));
@@ -466,7 +539,7 @@ impl Table {
     /// matches). Of a long bucket so many members are read.
     pub fn pairs(&self, start: u32, fingerprints: &[u32], threshold: f64, limit: usize, threads: usize) -> Vec<(u32, Vec<Found>)> {
         let bands = self.bands.len();
-        let bar = Bar::new(threshold, self.slots);
+        let bar = if self.sample > 0 { Bar::by(Measure::Overlap, threshold) } else { self.bar(threshold) };
         let work = |(run, rows): (usize, &[u32])| {
             let mut candidates = Vec::new();
             let of_entry = |(i, row): (usize, &[u32])| {
@@ -500,6 +573,12 @@ impl Table {
         let postings = self.bands.iter().map(Band::nbytes).sum();
         [postings, self.entries.pool.nbytes(), columns + lists + self.sets.allocation_size()]
     }
+}
+
+/// A sampled hash spread over all values again, of which it has the low ones.
+#[inline(always)]
+fn spread(hash: u32) -> u32 {
+    hash.wrapping_mul(0x9E37_79B1)
 }
 
 /// `fingerprint` of reference.py: what a band keeps of a key, half of it, mixed, though most keys are hashes and need none.

@@ -30,12 +30,50 @@ pub fn least_intersection(n: usize, m: usize, threshold: f64) -> usize {
     both
 }
 
+/// The smallest number of `n` shingles whose share is at the threshold or above, or `n` + 1 where none is.
+#[inline]
+pub fn least_share(n: usize, threshold: f64) -> usize {
+    let mut both = ((threshold * n as f64) as usize).clamp(1, n + 1);
+    while both > 1 && (both - 1) as f64 / n as f64 >= threshold {
+        both -= 1;
+    }
+    while both <= n && (both as f64 / n as f64) < threshold {
+        both += 1;
+    }
+    both
+}
+
+/// Documents of so many times the length of another are not read through for it.
+const LONGER: usize = 16;
+
+/// The same of a short document and a long one, by a search for each hash of the short.
+fn intersection_with_long(short: &[u32], long: &[u32], least: usize) -> Option<usize> {
+    let (mut rest, mut both) = (long, 0);
+    for (i, hash) in short.iter().enumerate() {
+        if both + short.len() - i < least {
+            return None;
+        }
+        let mut reach = 1;
+        while reach < rest.len() && rest[reach] < *hash {
+            reach *= 2;
+        }
+        let near = &rest[..rest.len().min(reach + 1)];
+        rest = &rest[near.partition_point(|h| h < hash)..];
+        both += rest.first().is_some_and(|h| h == hash) as usize;
+    }
+    (both >= least).then_some(both)
+}
+
 /// How many hashes two documents share, or None as soon as it is clear that they are fewer than `least`.
 #[inline]
 pub fn intersection(a: &[u32], b: &[u32], least: usize) -> Option<usize> {
     let (mut i, mut j, mut both) = (0, 0, 0);
-    if a.len().min(b.len()) < least {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    if short.len() < least {
         return None;
+    }
+    if short.len() * LONGER < long.len() {
+        return intersection_with_long(short, long, least);
     }
     while i < a.len() && j < b.len() {
         // Copies have long runs in common.

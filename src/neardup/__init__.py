@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ResumeWarning,
         UnknownDocumentError,
     )
+    from neardup.evaluation import Evaluation, evaluate
     from neardup.index import Index
     from neardup.minhash import Estimate, MinHash, Signature, Signatures
     from neardup.profiles import Profile
@@ -49,6 +50,7 @@ _HOMES = {
         "ResumeWarning",
         "UnknownDocumentError",
     ],
+    "evaluation": ["Evaluation", "evaluate"],
     "index": ["Index"],
     "minhash": ["Estimate", "MinHash", "Signature", "Signatures"],
     "profiles": ["Profile"],
@@ -64,6 +66,7 @@ __all__ = [
     "CorruptIndexError",
     "DuplicateIdError",
     "Estimate",
+    "Evaluation",
     "IncompatibleError",
     "Index",
     "InputError",
@@ -85,6 +88,7 @@ __all__ = [
     "__version__",
     "containment",
     "deduplicate",
+    "evaluate",
     "jaccard",
     "tune",
 ]

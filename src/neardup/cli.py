@@ -58,13 +58,18 @@ Clusters = Enum("Clusters", {"witness": "witness", "components": "components"}, 
 OnError = Enum("OnError", {"refuse": "raise", "skip": "skip"}, type=str)
 Tokens = Enum("Tokens", {"words": "words", "chars": "chars", "code": "code"}, type=str)
 Measures = Enum("Measures", {"similarity": "similarity", "containment": "containment"}, type=str)
-Profiles = Enum("Profiles", {"text": "text", "ocr": "ocr", "short": "short", "code": "code"}, type=str)
+Profiles = Enum("Profiles", {"text": "text", "ocr": "ocr", "short": "short", "code": "code", "excerpt": "excerpt"}, type=str)
 ThresholdOption = Annotated[float, typer.Option("--threshold", "-t", help="Least Jaccard similarity of a match, above 0, at most 1.")]
 ProfiledThreshold = Annotated[
     float | None,
     typer.Option("--threshold", "-t", help="Least similarity of a match; the profile's, 0.8 for text.", show_default=False),
 ]
-ProfileOption = Annotated[Profiles, typer.Option(help="What the texts are: text, ocr (scanned, misread), short (titles, posts), code.")]
+ProfileOption = Annotated[
+    Profiles,
+    typer.Option(
+        help="What the texts are: text, ocr (scanned, misread), short (titles, posts), code; excerpt: what is sought inside longer ones."
+    ),
+]
 FailOption = Annotated[bool, typer.Option("--fail-on-duplicates", help="Exit with 1 when any are found.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors only.")]
 TokensOption = Annotated[

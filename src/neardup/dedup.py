@@ -175,7 +175,7 @@ def deduplicate(
         ("clusters", clusters, ("witness", "components")),
         ("pairs", pairs, ("decisions", "all")),
         ("on_error", on_error, ("raise", "skip")),
-        ("verify", settings.verify, ("exact", "noisy")),
+        ("verify", settings.verify, ("exact", "noisy")),  # what is inside what is a question to an index
     )
     for name, value, choices in known:
         if not one_of(value, *choices):

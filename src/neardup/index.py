@@ -44,6 +44,13 @@ SLICE = 4096
 ANY = sys.float_info.min
 
 Measure = Literal["similarity", "containment"]
+#: What else the ways to verify say of themselves.
+EXTRA = {
+    "exact": "",
+    "estimate": ", similarities estimated",
+    "noisy": ", similarities corrected for noise",
+    "contained": ", by containment",
+}
 #: The measure of a query that names none, which is told by its identity.
 SIMILARITY: Measure = "similarity"
 
@@ -95,8 +102,8 @@ class Index:
     threshold
         Least similarity of a match, above 0 and at most 1; by default the profile's, 0.8 for ``"text"``.
     profile
-        What the texts are, from which all other parameters follow that are not given: ``"text"``, ``"ocr"``, ``"short"`` or
-        ``"code"``, as in :meth:`neardup.Profile.named`.
+        What the texts are, from which all other parameters follow that are not given: ``"text"``, ``"ocr"``, ``"short"``,
+        ``"code"`` or ``"excerpt"``, as in :meth:`neardup.Profile.named`.
     recall
         The probability that a document exactly at the threshold is found, above 0 and below 1, 0.99 by default; more similar
         ones are found with more.
@@ -112,7 +119,10 @@ class Index:
         ``sqrt(J * (1 - J) / num_perm)``, 0.035 at a similarity of 0.8 with 128 slots; so of the pairs near the threshold some
         are missed, and some below it are reported. ``"noisy"`` keeps the verification hashes, and judges two texts by what
         they would share if every character had been read rightly (:mod:`neardup.noise`): similarities are estimates, which
-        depend on what else is in the index.
+        depend on what else is in the index. ``"contained"`` finds the documents that contain a text, however long they are: the
+        threshold is that of the containment, candidates share one of a sample of the shingles, one in four, and
+        ``recall``, ``banding`` and ``num_perm`` mean nothing. An excerpt of 40 shingles is missed once in 10,000 times, one of 10
+        once in 10 (:func:`neardup.profiles.found_in_longer`). In memory only.
     bucket_limit
         How many members of one bucket a look-up reads, 1000 for ``"text"``. Copies of a text count once. An answer that met the limit says so.
 
@@ -161,9 +171,11 @@ class Index:
         self.profile, self.threshold, _, self.minhash, self.banding, self.verify, self.bucket_limit, _ = self._settings
         self._noisy = self.verify == "noisy"
         self._verification = Verification(self.minhash.num_perm if self.verify == "estimate" else 0)
-        self._asked_by_default = Asked(None, self.threshold, SIMILARITY)
+        self._asked_by_default = Asked(None, self.threshold, "containment" if self.verify == "contained" else SIMILARITY)
         self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
-        self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots)
+        self._contained = self.verify == "contained"
+        sample = 2**32 // profiles.SAMPLED if self._contained else 0
+        self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, sample)
         self._census: tuple[int, noise.Census] | None = None
         self._deciding = threading.Lock()
 
@@ -225,6 +237,10 @@ class Index:
         """
         from neardup.stores import disk
 
+        if verify == "contained" or (verify is None and profile == "excerpt"):
+            raise ParameterError(
+                "verify is 'contained' and the index is to be on disk; indexes of excerpts live in memory: Index(profile='excerpt')"
+            )
         if not one_of(mode, "a", "r+", "r"):
             raise ParameterError(f"mode is {mode!r}; it is 'a' to read and write, 'r+' where there is an index, or 'r' to read")
         stored = disk.read_parameters(path)
@@ -294,6 +310,10 @@ class Index:
         """
         from neardup.stores import disk
 
+        if self._contained:
+            raise ParameterError(
+                "verify is 'contained' and the index is to be on disk; indexes of excerpts live in memory, add the texts again"
+            )
         if disk.read_parameters(path) is not None:
             raise FileExistsError(f"there is an index in {os.fspath(path)!r} already; name another folder")
         given: dict[str, Any] = dict(
@@ -461,8 +481,10 @@ class Index:
         return self._settings.recall_at(self.threshold)
 
     def __repr__(self) -> str:
-        bands = f"{self.banding.bands} bands of {self.banding.rows} rows"
-        estimated = {"exact": "", "estimate": ", similarities estimated", "noisy": ", similarities corrected for noise"}[self.verify]
+        bands = (
+            f"{self.banding.bands} bands of {self.banding.rows} rows" if not self._contained else f"1 shingle of {profiles.SAMPLED} sampled"
+        )
+        estimated = EXTRA[self.verify]
         return f"<Index of {len(self):,} documents, threshold {self.threshold}, recall {self.recall:.4f}, {bands}{estimated}>"
 
     def __reduce__(self) -> NoReturn:
@@ -505,10 +527,12 @@ class Index:
             check_integer("top", top, 1, 2**31, "; without it all come")
         if not one_of(measure, "similarity", "containment"):
             raise ParameterError(f"measure is {measure!r}; it is 'similarity' or 'containment'")
+        if self._contained:
+            measure = "containment"
         if threshold is None:
             return Asked(top, self.threshold, measure)
         check_fraction("threshold", threshold, one=True)
-        if threshold < self.threshold and not self._noisy:
+        if threshold < self.threshold and not self._noisy and not self._contained:
             bands = f"{self.banding.bands} bands of {self.banding.rows} rows"
             warn_caller(
                 f"documents at {threshold} are found with a probability of {self.banding.probability(threshold):.3g}"
@@ -716,7 +740,7 @@ class Index:
     def _least(self, asked: Asked, batch: StoreBatch | None = None) -> float:
         """The least Jaccard similarity of what documents that are looked up want to see."""
         if not self._noisy:
-            return asked.threshold if asked.measure == SIMILARITY else ANY
+            return asked.threshold if asked.measure == SIMILARITY or self._contained else ANY
         if asked.measure != SIMILARITY or batch is None:
             return noise.LEAST
         legible = [
@@ -945,6 +969,8 @@ class Index:
 
     def _score(self, pair: PairBatch) -> float:
         """The similarity of the documents of a pair."""
+        if self._contained:
+            return pair.agreement / min(pair.n, pair.m)
         if not self._noisy:
             return self._verification.similarity(pair.agreement, pair.n, pair.m)
         legible = (self._legibility(self._store.evidence(ids[0])) for ids in (pair.a, pair.b))

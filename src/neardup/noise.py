@@ -9,7 +9,6 @@ knows says how much of it was read rightly, and what two documents share is divi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,6 @@ TELLING = 0.25
 ILLEGIBLE = 0.15
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Census:
     """Which shingles a corpus knows.
 
@@ -45,8 +43,11 @@ class Census:
         The share of their shingles that are known of the most legible tenth of its documents; 0 when that tells nothing.
     """
 
-    known: Mask
-    clearest: float
+    __slots__ = ("clearest", "known")
+
+    def __init__(self, known: Mask, clearest: float) -> None:
+        self.known = known
+        self.clearest = clearest
 
     @classmethod
     def of(cls, documents: Iterable[npt.NDArray[np.uint32]]) -> Census:
@@ -116,7 +117,6 @@ def least_jaccard(threshold: float, legible: float) -> float:
     return max(LEAST, shared / (2 - shared) * (1 - 1e-9))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Readings:
     """What judges pairs of documents by what they would share without noise.
 
@@ -137,9 +137,12 @@ class Readings:
     [0.8]
     """
 
-    threshold: float
-    sizes: npt.NDArray[np.uint32]
-    legible: FloatArray
+    __slots__ = ("legible", "sizes", "threshold")
+
+    def __init__(self, threshold: float, sizes: npt.NDArray[np.uint32], legible: FloatArray) -> None:
+        self.threshold = threshold
+        self.sizes = sizes
+        self.legible = legible
 
     def similarities(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32]) -> FloatArray:
         """The similarities of pairs, given by number, that share so many hashes."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from neardup.banding import Banding
@@ -13,11 +11,13 @@ from neardup.minhash import MinHash
 from neardup.noise import LEAST
 from neardup.shingling import Shingling
 
-Verify = Literal["exact", "estimate", "noisy"]
+Verify = Literal["exact", "estimate", "noisy", "contained"]
+
+#: Of the verification hashes, one in so many is looked up by where documents are sought that contain another.
+SAMPLED = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """The parameters for a kind of text.
 
     Attributes
@@ -47,9 +47,11 @@ class Profile:
 
     @staticmethod
     def named(name: str) -> Profile:
-        """The profile of a name: ``"text"`` for articles, pages, books as they are; ``"ocr"`` for scanned pages, with up to a fifth
-        of their characters misread; ``"short"`` for titles, posts, chat, in which a word more or less matters little; ``"code"``
-        for identifiers and operators.
+        """The profile of a name.
+
+        ``"text"`` is for articles, pages, books as they are; ``"ocr"`` for scanned pages, with up to a fifth of their characters
+        misread; ``"short"`` for titles, posts, chat, in which a word more or less matters little; ``"code"`` for identifiers and
+        operators; ``"excerpt"`` for texts that are sought inside longer ones.
 
         Raises
         ------
@@ -62,14 +64,13 @@ class Profile:
 
 
 #: By name, as :meth:`Profile.named` explains them.
-PROFILES: Mapping[str, Profile] = MappingProxyType(
-    {
-        "text": Profile(Shingling(), 0.8),
-        "ocr": Profile(Shingling("chars", 6), 0.72, "noisy", bucket_limit=64, whole_buckets=False),
-        "short": Profile(Shingling("chars", 4), 0.55),
-        "code": Profile(Shingling("code", 5), 0.7),
-    }
-)
+PROFILES: Mapping[str, Profile] = {
+    "text": Profile(Shingling(), 0.8),
+    "ocr": Profile(Shingling("chars", 6), 0.72, "noisy", bucket_limit=64, whole_buckets=False),
+    "short": Profile(Shingling("chars", 4), 0.55),
+    "code": Profile(Shingling("code", 5), 0.7),
+    "excerpt": Profile(Shingling(), 0.8, "contained"),
+}
 
 
 class Settings(NamedTuple):
@@ -90,7 +91,12 @@ class Settings(NamedTuple):
         return LEAST if self.verify == "noisy" else self.threshold
 
     def recall_at(self, threshold: float) -> float:
-        """The probability that a pair at a threshold becomes a candidate; of noisy ones, that the least legible do."""
+        """The probability that a pair at a threshold becomes a candidate.
+
+        Of noisy ones, that the least legible do; of an excerpt, that one of forty shingles does.
+        """
+        if self.verify == "contained":
+            return found_in_longer(threshold, 40)
         return float(self.banding.probability(LEAST if self.verify == "noisy" else threshold))
 
 
@@ -133,13 +139,19 @@ def resolve(
         if value is not None and not isinstance(value, expected):
             raise TypeError(f"{what} is {value!r}; it is a neardup.{expected.__name__}")
     check_integer("bucket_limit", limit, 1, 2**31)
-    if not one_of(verify, "exact", "estimate", "noisy"):
-        raise ParameterError(f"verify is {verify!r}; it is 'exact', 'estimate' or 'noisy'")
-    if minhash is None:
-        minhash = MinHash(shingling=shingling or whole.shingling)
+    if not one_of(verify, "exact", "estimate", "noisy", "contained"):
+        raise ParameterError(f"verify is {verify!r}; it is 'exact', 'estimate', 'noisy' or 'contained'")
+    if verify == "contained" and banding is not None:
+        raise ParameterError(
+            f"verify is 'contained', which samples shingles instead of taking bands, and banding is {banding!r}; leave it out"
+        )
+    if minhash is None:  # samples need no slots
+        minhash = MinHash(2 if verify == "contained" else 128, shingling=shingling or whole.shingling)
     elif shingling is not None and shingling != minhash.shingling:
         raise IncompatibleError(f"shingling is {shingling!r}, that of minhash is {minhash.shingling!r}; give one of them")
-    if banding is None:
+    if verify == "contained":
+        banding = Banding(1, 1)
+    elif banding is None:
         banding = Banding.for_threshold(LEAST if verify == "noisy" else threshold, recall, minhash.num_perm)
     elif banding.bands * banding.rows > minhash.num_perm:
         slots = banding.bands * banding.rows
@@ -147,6 +159,19 @@ def resolve(
             f"{banding.bands} bands of {banding.rows} rows need {slots} slots, num_perm is {minhash.num_perm}; raise num_perm"
         )
     return Settings(name, float(threshold), recall, minhash, banding, verify, limit, whole.whole_buckets and bucket_limit is None)
+
+
+def found_in_longer(containment: float, shingles: int) -> float:
+    """The probability that a document which contains so much of an excerpt of so many shingles is a candidate.
+
+    One of their common shingles must be in the sample, which is as random as the hash.
+
+    Examples
+    --------
+    >>> round(found_in_longer(0.8, 10), 3), round(found_in_longer(0.8, 40), 5)
+    (0.9, 0.9999)
+    """
+    return float(1 - (1 - 1 / SAMPLED) ** (containment * shingles))
 
 
 def stored(settings: Settings) -> dict[str, Any]:

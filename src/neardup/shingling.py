@@ -25,21 +25,14 @@ HashArray = npt.NDArray[np.uint64]
 
 
 #: Marks above and below letters of the Latin, Greek and Cyrillic scripts. Vowel signs of other scripts are no ornaments.
-DIACRITICS = re.compile("[\u0300-\u036f]")
-#: Decimal digits (Nd) of Unicode 15.0, to which the kernels are pinned too: ten from each of these on.
-DIGITS = re.compile(
-    "[{}]".format(
-        "".join(
-            f"{chr(zero)}-{chr(zero + 9)}"
-            for zero in (
-                *(0x30, 0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xDE6, 0xE50, 0xED0),
-                *(0xF20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620),
-                *(0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0xFF10, 0x104A0, 0x10D30, 0x11066, 0x110F0, 0x11136, 0x111D0),
-                *(0x112F0, 0x11450, 0x114D0, 0x11650, 0x116C0, 0x11730, 0x118E0, 0x11950, 0x11C50, 0x11D50, 0x11DA0, 0x11F50),
-                *(0x16A60, 0x16AC0, 0x16B50, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1E140, 0x1E2F0, 0x1E4F0, 0x1E950, 0x1FBF0),
-            )
-        )
-    )
+DIACRITICS = "[\u0300-\u036f]"
+#: Zeros of Unicode 15.0, to which the kernels are pinned too: nine more digits (Nd) follow each.
+ZEROS = (
+    *(0x30, 0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xDE6, 0xE50, 0xED0),
+    *(0xF20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620),
+    *(0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0xFF10, 0x104A0, 0x10D30, 0x11066, 0x110F0, 0x11136, 0x111D0),
+    *(0x112F0, 0x11450, 0x114D0, 0x11650, 0x116C0, 0x11730, 0x118E0, 0x11950, 0x11C50, 0x11D50, 0x11DA0, 0x11F50),
+    *(0x16A60, 0x16AC0, 0x16B50, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1E140, 0x1E2F0, 0x1E4F0, 0x1E950, 0x1FBF0),
 )
 #: The marks of ASCII that ``tokens="code"`` makes tokens of, as syllables of Yi: each of those is a token by itself.
 MARKS = {mark: 0xA000 + mark for mark in map(ord, "!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~")}
@@ -147,9 +140,9 @@ class Shingling:
         'Capek, 0000'
         """
         if self.strip_diacritics and not text.isascii():
-            text = unicodedata.normalize("NFC", DIACRITICS.sub("", unicodedata.normalize("NFD", text)))
+            text = unicodedata.normalize("NFC", re.sub(DIACRITICS, "", unicodedata.normalize("NFD", text)))
         if self.fold_digits:
-            text = DIGITS.sub("0", text)
+            text = re.sub("[0-9]" if text.isascii() else _digits(), "0", text)
         return text.translate(MARKS) if self.tokens == "code" else text
 
     @property
@@ -258,6 +251,11 @@ class Shingling:
 def _without(shingling: Shingling, hashes: HashArray) -> HashArray:
     """The hashes that count."""
     return hashes[~np.isin(hashes, _stop_hashes(shingling))] if shingling.stop else hashes
+
+
+@lru_cache(1)
+def _digits() -> re.Pattern[str]:
+    return re.compile("[{}]".format("".join(f"{chr(zero)}-{chr(zero + 9)}" for zero in ZEROS)))
 
 
 @lru_cache(16)

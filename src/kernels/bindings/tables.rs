@@ -200,8 +200,13 @@ pub(super) struct DocumentTable {
 #[pymethods]
 impl DocumentTable {
     #[new]
-    fn new(bands: usize, bucket_limit: usize, slots: usize) -> Self {
-        DocumentTable { store: RwLock::new(Store::new(Table::new(bands, bucket_limit, slots))), bands, slots }
+    #[pyo3(signature = (bands, bucket_limit, slots, sample=0))]
+    fn new(bands: usize, bucket_limit: usize, slots: usize, sample: u32) -> PyResult<Self> {
+        if sample > 0 && (bands, slots) != (1, 0) {
+            return Err(PyValueError::new_err(format!("a table of samples has one band and no slots, not {bands} and {slots}")));
+        }
+        let table = if sample > 0 { Table::of_samples(sample, bucket_limit) } else { Table::new(bands, bucket_limit, slots) };
+        Ok(DocumentTable { store: RwLock::new(Store::new(table)), bands, slots })
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {

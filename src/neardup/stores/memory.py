@@ -19,8 +19,8 @@ SLICES = 256
 class MemoryStore:
     """The :class:`~neardup.stores.Store` of ``Index(...)``: one table, each of whose calls is atomic, by interrupts too."""
 
-    def __init__(self, bands: int, bucket_limit: int, slots: int = 0) -> None:
-        self._table = _kernels.DocumentTable(bands, bucket_limit, slots)
+    def __init__(self, bands: int, bucket_limit: int, slots: int = 0, sample: int = 0) -> None:
+        self._table = _kernels.DocumentTable(bands, bucket_limit, slots, sample)
 
     def __len__(self) -> int:
         return len(self._table)
