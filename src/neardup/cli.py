@@ -701,6 +701,82 @@ def tune(
     note(f"at --threshold {threshold}, {advice}", quiet=quiet)
 
 
+@app.command()
+def evaluate(
+    inputs: InputsArgument,
+    labels: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Pairs that people judged: columns a, b and, perhaps, duplicate.", show_default=False)
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Documents of one value in this column are duplicates.", show_default=False)
+    ] = None,
+    profile: Annotated[list[Profiles] | None, typer.Option(help="What is tried; may be repeated.", show_default=False)] = None,
+    threshold: Annotated[
+        list[float] | None, typer.Option("--threshold", "-t", help="What is tried; 0.3 to 1 if not given.", show_default=False)
+    ] = None,
+    plot: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Draw precision, recall and F1: .svg, .png (needs matplotlib).", show_default=False)
+    ] = None,
+    text: TextOption = None,
+    id: IdOption = None,
+    glob: GlobOption = None,
+    quiet: QuietOption = False,
+    threads: Annotated[int | None, typer.Option(help="By default all processors.", rich_help_panel=FINE, show_default=False)] = None,
+) -> None:
+    """Compare what profiles and thresholds find with what people say, and show what the best of them gets wrong.
+
+    Into a pipe go lines of JSON of two kinds: "score", of a profile and threshold, and "wrong", a pair.
+
+    Examples:
+      neardup evaluate news.jsonl --labels judged.csv
+      neardup evaluate pages.jsonl --group story --profile ocr --plot quality.svg
+    """
+    from neardup.evaluation import THRESHOLDS, TRIED, read_labels
+
+    if (labels is None) == (group is None):
+        raise ParameterError("labels come from --labels FILE or from --group COLUMN; give one of them")
+    with progress(quiet=quiet) as tell:
+        corpus = Job(inputs, text=text, id=id, glob=glob, quiet=quiet).read(inputs, tell)
+        tell("pairing")
+        evaluation = neardup.evaluate(
+            corpus,
+            read_labels(labels) if labels is not None else str(group),
+            profiles=[one.value for one in profile] if profile else TRIED,
+            thresholds=threshold or THRESHOLDS,
+            threads=threads,
+        )
+    if plot is not None:
+        evaluation.plot(plot)
+    best, wrong = evaluation.best, evaluation.wrong()
+    if sys.stdout.isatty():
+        show_scores(evaluation, Console(highlight=False))
+    else:
+        emit({"kind": "score", **score._asdict()} for score in evaluation.scores)
+        emit({"kind": "wrong", **pair._asdict()} for pair in wrong)
+    note(f"{count(evaluation.documents, 'document')}, {count(evaluation.duplicates, 'pair')} labelled as duplicates", quiet=quiet)
+    note(f"best: --profile {best.profile} --threshold {best.threshold}, F1 {best.f1:.3f}, {count(len(wrong), 'pair')} wrong", quiet=quiet)
+
+
+def show_scores(evaluation: neardup.Evaluation, console: Console) -> None:
+    """A row for each profile and threshold, and the pairs that the best of them gets wrong."""
+    table = Table(box=None, header_style="dim")
+    table.add_column("profile")
+    for name in ("threshold", "precision", "recall", "F1", "ARI", "pairs"):
+        table.add_column(name, justify="right")
+    for score in evaluation.scores:
+        figures = [f"{value:.3f}" for value in (score.precision, score.recall, score.f1, score.ari)]
+        style = "bold green" if score is evaluation.best else None
+        table.add_row(score.profile, f"{score.threshold:g}", *figures, f"{score.found:,}", style=style)
+    console.print(table)
+    wrong = evaluation.wrong()
+    for pair in wrong[:ROWS]:
+        what = "missed" if pair.missed else "found "
+        known = "     " if pair.similarity is None else f"{pair.similarity:.3f}"
+        console.print(Text(f"{what} {known}  {printable(pair.a)}  {printable(pair.b)}"))
+    if len(wrong) > ROWS:
+        console.print(Text(f"... and {len(wrong) - ROWS:,} more; into a pipe go all, as JSON lines", "dim"))
+
+
 def tuning_row(tuning: neardup.Tuning, trial: Trial) -> dict[str, Any]:
     """A banding that was tried, as a row."""
     shown = ("target", "recall", "expected_recall", "sample_candidates", "candidates", "bytes_per_document", "cost", "seconds")

@@ -213,6 +213,32 @@ def evaluate(
     return Evaluation(len(ids), positive, scores, found, named, whole)
 
 
+def read_labels(path: str) -> list[tuple[Any, ...]]:
+    """The labels in a JSONL, CSV or Parquet file of columns ``a``, ``b`` and, perhaps, ``duplicate``.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read as that.
+    """
+    import pyarrow as pa
+    from pyarrow import csv, json, parquet
+
+    reading = {"jsonl": json.read_json, "ndjson": json.read_json, "csv": csv.read_csv, "parquet": parquet.read_table}
+    reader = reading.get(path.rpartition(".")[2].lower())
+    if reader is None:
+        raise InputError(f"labels are in {path}; they are read from .jsonl, .csv or .parquet")
+    try:
+        table: pa.Table = reader(path)
+    except pa.ArrowException as error:
+        raise InputError(f"{path} cannot be read, {error}; give a table of columns a, b and, perhaps, duplicate") from None
+    missing = {"a", "b"} - set(table.column_names)
+    if missing:
+        raise InputError(f"{path} has no column {min(missing)!r}; its columns are {', '.join(table.column_names)}")
+    names = ["a", "b"] + (["duplicate"] if "duplicate" in table.column_names else [])
+    return list(zip(*(table[name].to_pylist() for name in names), strict=True))
+
+
 def _judged(labels: Any, place: Mapping[Id, int]) -> tuple[dict[tuple[int, int], bool], bool]:
     """Pairs of places and whether they are duplicates; and whether all others are not."""
     judged: dict[tuple[int, int], bool] = {}

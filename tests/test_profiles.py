@@ -1,0 +1,449 @@
+"""Profiles: noisy readings, excerpts, short texts, code; options of shingling; labels."""
+
+import gzip
+import json
+import random
+import re
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ocr_noise import noisy
+
+import neardup
+from neardup import noise, reference
+from neardup.noise import Census, Readings, corrected, least_jaccard
+from neardup.profiles import PROFILES, found_in_longer, resolve
+from neardup.shingling import MARKS, ZEROS
+from neardup.verify import verification_hashes
+
+REUTERS = Path(__file__).parents[2] / "shared" / "data" / "reuters-21578"
+needs_reuters = pytest.mark.skipif(not REUTERS.is_dir(), reason="needs ../shared/data/reuters-21578")
+
+
+@pytest.fixture(scope="module")
+def stories():
+    """The texts, and for each those of a word-3 similarity of 0.3 and more, which nobody has judged."""
+    with gzip.open(REUTERS / "docs.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    place = {row["id"]: i for i, row in enumerate(rows)}
+    near = set()
+    with gzip.open(REUTERS / "pairs.jsonl.gz", "rt") as file:
+        for pair in map(json.loads, file):
+            near |= {(place[pair["a"]], place[pair["b"]]), (place[pair["b"]], place[pair["a"]])}
+    return [row["text"] for row in rows], near
+
+
+def judged(found, sources, near):
+    """Precision, recall, F1 of answers to copies of some documents; pairs that nobody has judged do not count."""
+    right = sum(any(match.id == source for match in matches) for source, matches in zip(sources, found, strict=True))
+    wrong = sum(m.id != source and (source, m.id) not in near for source, matches in zip(sources, found, strict=True) for m in matches)
+    return right / max(1, right + wrong), right / len(sources), 2 * right / (right + wrong + len(sources))
+
+
+# ---- the profiles ------------------------------------------------------------------------------------------------------
+
+
+@needs_reuters
+def test_misread_copies_are_found(stories, record_property):
+    """profile="ocr" reaches F1 0.98 up to 10 % of characters misread and 0.90 at 20 %; plain word shingles are shown beside it."""
+    texts, near = stories
+    sources = random.Random(11).sample([i for i, text in enumerate(texts) if len(text) >= 200], 250)
+    ocr, words = neardup.Index(profile="ocr"), neardup.Index(0.3, shingling=neardup.Shingling(size=3))
+    for index in (ocr, words):
+        index.add_many(range(len(texts)), texts)
+    for rate, least in ((0.01, 0.98), (0.05, 0.98), (0.1, 0.98), (0.2, 0.90)):
+        copies = [noisy(texts[i], rate, i) for i in sources]
+        _, _, f1 = judged(ocr.query_many(copies), sources, near)
+        _, _, plain = judged(words.query_many(copies), sources, near)
+        record_property(f"F1 at {rate:.0%}", f"{f1:.3f} (words {plain:.3f})")
+        assert f1 >= least, rate
+
+
+@needs_reuters
+def test_two_misread_copies_are_found(stories, record_property):
+    """Where both readings are bad, and the whole corpus is deduplicated."""
+    texts, _ = stories
+    rng = random.Random(12)
+    sources = rng.sample([i for i, text in enumerate(texts) if len(text) >= 200], 300)
+    others = rng.sample([text for text in texts if len(text) >= 200], 2000)
+    corpus = [*others, *(noisy(texts[i], 0.1, i) for i in sources), *(noisy(texts[i], 0.1, -i) for i in sources)]
+    witness = {removed.id: removed.witness for removed in neardup.deduplicate(corpus, profile="ocr").removed}
+    n = len(others)
+    together = sum(witness.get(n + 300 + i, -1) in (n + i, witness.get(n + i, n + i)) for i in range(300))
+    record_property("found", together / 300)
+    assert together >= 0.95 * 300
+
+
+@needs_reuters
+@pytest.mark.parametrize("times", [2, 10, 100])
+def test_excerpts_are_found(stories, times, record_property):
+    """Paragraphs and halves, in documents so many times as long: recall at least 0.95, precision 0.99 by exact containment."""
+    texts, _ = stories
+    rng = random.Random(times)
+    long = [i for i, text in enumerate(texts) if len(text.split()) >= 120]
+    excerpts, hosts = [], []
+    for n, i in enumerate(rng.sample(long, 100)):
+        words = texts[i].split()
+        start = rng.randrange(len(words) - 60)
+        excerpt = words[: len(words) // 2] if n % 2 else words[start : start + 60]
+        filler = []
+        while len(filler) < times * len(excerpt):
+            filler += texts[rng.choice(long)].split()
+        cut = rng.randrange(len(filler))
+        excerpts.append(" ".join(excerpt))
+        hosts.append(" ".join(filler[:cut] + excerpt + filler[cut : times * len(excerpt)]))
+    index = neardup.Index(profile="excerpt")
+    corpus = [*hosts, *texts[:4000]]
+    index.add_many(range(len(corpus)), corpus)
+    sets = [set(verification_hashes(neardup.Shingling().hashes(text)).tolist()) for text in corpus]
+    found = wanted = right = 0
+    for n, matches in enumerate(index.query_many(excerpts)):
+        own = set(verification_hashes(neardup.Shingling().hashes(excerpts[n])).tolist())
+        real = {i for i, other in enumerate(sets) if len(own & other) / len(own) >= 0.8}
+        assert n in real
+        ids = {match.id for match in matches}
+        found, wanted, right = found + len(ids), wanted + len(real), right + len(ids & real)
+    record_property("recall, precision", f"{right / wanted:.4f}, {right / found:.4f}")
+    assert right >= 0.95 * wanted
+    assert right >= 0.99 * found
+
+
+@needs_reuters
+def test_short_texts_are_found(record_property):
+    """Titles of 5 to 15 words with one changed, added, dropped or swapped: most are found, where "text" finds next to none."""
+    with gzip.open(REUTERS / "docs.jsonl.gz", "rt") as file:
+        titles = sorted({row["title"] for row in map(json.loads, file) if 5 <= len((row["title"] or "").split()) <= 15})
+    rng = random.Random(5)
+    words = [word for title in titles for word in title.split()]
+
+    def edited(title, kind):
+        own = title.split()
+        i = rng.randrange(len(own) - 1)
+        if kind == "swapped":
+            own[i], own[i + 1] = own[i + 1], own[i]
+        elif kind == "dropped":
+            del own[i]
+        else:
+            own[i : i + (kind == "changed")] = [rng.choice(words)]
+        return " ".join(own)
+
+    sources = rng.sample(range(len(titles)), 300)
+    indexes = {name: neardup.Index(profile=name) for name in ("short", "text")}
+    for index in indexes.values():
+        index.add_many(range(len(titles)), titles)
+    for kind in ("changed", "added", "dropped", "swapped"):
+        edits = [edited(titles[i], kind) for i in sources]
+        scores = {name: judged(index.query_many(edits), sources, set()) for name, index in indexes.items()}
+        record_property(f"F1, one word {kind}", f"{scores['short'][2]:.3f} (text {scores['text'][2]:.3f})")
+        assert scores["short"][2] >= 0.88
+        assert scores["short"][1] >= 0.9
+
+
+def test_code_is_compared_by_its_operators():
+    """Spaces and breaks of lines do not count; an operator does."""
+    a = "def area(self, width):\n    return self.height * width + self.border"
+    code = neardup.Index(profile="code")
+    code.add("a", a)
+    assert code.query(a.replace(" ", "  ").replace("\n", "\n\n"))[0].similarity == 1
+    assert 0 < neardup.jaccard(a, a.replace("*", "-"), shingling=code.minhash.shingling) < 1
+    assert neardup.Index().minhash.sign(a) == neardup.Index().minhash.sign(a.replace("*", "-"))
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_may_be_overridden(name):
+    """Whatever it sets, what is given instead holds, and is said."""
+    index = neardup.Index(0.9, profile=name, shingling=neardup.Shingling(size=2), bucket_limit=7)
+    assert (index.threshold, index.profile, index.minhash.shingling.size, index.bucket_limit) == (0.9, name, 2, 7)
+    assert neardup.Index(profile=name).threshold == PROFILES[name].threshold
+
+
+def test_no_such_profile():
+    """The name is said, and those that there are."""
+    with pytest.raises(neardup.ParameterError, match=r"^profile is 'news'; it is one of 'text', 'ocr', 'short', 'code', 'excerpt'$"):
+        neardup.Index(profile="news")
+    with pytest.raises(neardup.ParameterError, match="profile is 3"):
+        neardup.deduplicate(["a"], profile=3)
+
+
+# ---- an index of a profile ---------------------------------------------------------------------------------------------
+
+PAGE = "the committee met on monday in the town hall to vote on the budget for the coming year and adjourned at noon"
+
+
+@pytest.mark.parametrize("name", ["ocr", "short", "code"])
+def test_an_index_on_disk_knows_its_profile(tmp_path, name):
+    """It is stored, with all that it sets; another is refused."""
+    with neardup.Index.open(tmp_path / "index", profile=name) as index:
+        index.add("a", PAGE)
+        expected = index.query(PAGE)
+    with neardup.Index.open(tmp_path / "index") as index:
+        assert index.profile == name
+        assert index.verify == PROFILES[name].verify
+        assert index.minhash.shingling == PROFILES[name].shingling
+        assert index.query(PAGE) == expected
+        assert [match.id for match in index.query(PAGE)] == ["a"]
+    with pytest.raises(neardup.IncompatibleError, match="has profile"):
+        neardup.Index.open(tmp_path / "index", profile="text")
+    saved = neardup.Index.load(tmp_path / "index")
+    assert (saved.profile, saved.query(PAGE)) == (name, expected)
+
+
+def test_options_of_shingling_are_stored(tmp_path):
+    """Diacritics, digits and stop texts are parameters like others."""
+    shingling = neardup.Shingling(size=2, strip_diacritics=True, fold_digits=True, stop=["read more"])
+    with neardup.Index.open(tmp_path / "index", shingling=shingling) as index:
+        index.add("a", "Café at 41 Main Street")
+    with neardup.Index.open(tmp_path / "index") as index:
+        assert index.minhash.shingling == shingling
+        assert index.query("cafe at 77 main street")[0].similarity == 1
+    with pytest.raises(neardup.IncompatibleError, match="has shingling"):
+        neardup.Index.open(tmp_path / "index", shingling=neardup.Shingling(size=2))
+
+
+def test_noisy_answers_are_estimates():
+    """They say so; a copy is 1; memory and all ways to ask agree."""
+    rng = random.Random(4)
+    words = ["".join(rng.choices("abcdefghijklmnop", k=rng.randint(2, 9))) for _ in range(300)]
+    texts = [" ".join(rng.choices(words, k=120)) for _ in range(150)]
+    index = neardup.Index(profile="ocr")
+    index.add_many(range(150), texts)
+    copies = [noisy(text, 0.1, i) for i, text in enumerate(texts[:20])]
+    many = index.query_many(copies)
+    assert many == [index.query(copy) for copy in copies]
+    assert [[match.id for match in matches] for matches in many] == [[i] for i in range(20)]
+    assert not any(match.exact for matches in many for match in matches)
+    assert index.query(texts[3])[0].similarity == 1
+    assert index.add_unless_duplicate("copy", copies[5]).id == 5
+    assert index.add_unless_duplicate("new", "something that is altogether different from all of those texts") is None
+    with pytest.raises(neardup.DuplicateIdError, match="document 'new' is in the index already"):
+        index.add_unless_duplicate("new", "whatever")
+    index.add("copy", copies[5])
+    assert {(row["a"], row["b"]) for row in index.pairs().to_pylist()} == {("5", "copy")}
+    assert [match.id for match in index.query_stored(5)] == ["copy"]
+    removed = neardup.deduplicate([*texts, *copies], profile="ocr").removed
+    assert [(one.id, one.witness) for one in removed] == [(150 + i, i) for i in range(20)]
+
+
+def test_noisy_jobs_do_not_depend_on_threads_or_memory():
+    """The same decisions, whatever they are made by."""
+    rng = random.Random(9)
+    words = ["".join(rng.choices("abcdefghijklmnop", k=rng.randint(2, 9))) for _ in range(200)]
+    texts = [" ".join(rng.choices(words, k=80)) for _ in range(200)]
+    texts += [noisy(text, 0.05, i) for i, text in enumerate(texts)]
+    results = [neardup.deduplicate(texts, profile="ocr", threads=n, memory_limit=limit) for n, limit in ((1, None), (3, "64MiB"))]
+    assert results[0].removed == results[1].removed
+    assert results[0].pairs == results[1].pairs
+    assert results[0].summary()["verify"] == "noisy"
+
+
+@pytest.mark.parametrize(("given", "words"), [({"exact": True}, "exact is True"), ({"against": neardup.Index()}, "against is <Index")])
+def test_noisy_jobs_are_of_one_corpus(given, words):
+    """What would need another census is refused."""
+    with pytest.raises(neardup.ParameterError, match=f"^verify is 'noisy' and {re.escape(words)}"):
+        neardup.deduplicate(["a b"], profile="ocr", **given)
+
+
+def test_excerpts_are_an_index_in_memory(tmp_path):
+    """Other uses are refused with what to do."""
+    with pytest.raises(neardup.ParameterError, match=r"indexes of excerpts live in memory: Index\(profile='excerpt'\)$"):
+        neardup.Index.open(tmp_path / "index", profile="excerpt")
+    index = neardup.Index(profile="excerpt")
+    index.add("a", PAGE)
+    with pytest.raises(neardup.ParameterError, match="live in memory"):
+        index.save(tmp_path / "index")
+    with pytest.raises(neardup.ParameterError, match="verify is 'contained'; it is one of 'exact', 'noisy'"):
+        neardup.deduplicate(["a"], profile="excerpt")
+    with pytest.raises(neardup.ParameterError, match="samples shingles instead of taking bands"):
+        neardup.Index(profile="excerpt", banding=neardup.Banding(3, 2))
+
+
+def test_excerpts_come_and_go():
+    """Added, found with what share of them is there, best first, removed, found no more; their place is explained."""
+    rng = random.Random(3)
+    words = [f"w{i}" for i in range(5000)]
+    texts = {i: " ".join(rng.choices(words, k=400)) for i in range(50)}
+    index = neardup.Index(profile="excerpt")
+    for i, text in texts.items():
+        index.add(i, text)
+    quoted = " ".join(texts[7].split()[100:160])
+    (match,) = index.query(quoted)
+    assert (match.id, match.containment, match.exact) == (7, 1, True)
+    assert match.similarity == neardup.jaccard(quoted, texts[7])
+    (passage,) = index.explain(7, quoted, texts[7])
+    assert (passage.stored_start, passage.stop) == (100, 60)
+    index.add("both", texts[7] + " " + texts[8])
+    assert [match.id for match in index.query(quoted)] == [7, "both"]
+    assert {(row["a"], row["b"]) for row in index.pairs().to_pylist()} == {("7", "both"), ("8", "both")}
+    index.remove(7)
+    assert [match.id for match in index.query(quoted)] == ["both"]
+    for i in range(49, 8, -1):
+        index.remove(i)  # far enough for a compaction
+    assert [match.id for match in index.query(quoted)] == ["both"]
+    assert index.query(quoted[:200], threshold=0.1)
+
+
+@given(st.floats(0.01, 1), st.integers(1, 300))
+def test_the_probability_of_an_excerpt(containment, shingles):
+    """It is a probability, and grows with the excerpt."""
+    assert 0 < found_in_longer(containment, shingles) <= found_in_longer(containment, shingles + 1) <= 1
+
+
+# ---- legibility --------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.sets(st.integers(0, 40), max_size=20), max_size=30))
+def test_a_census_is_that_of_the_specification(documents):
+    """Which shingles are known, what is clear, and how legible each document is."""
+    arrays = [np.array(sorted(h * 104_729_001 % 2**32 for h in one), np.uint32) for one in documents]
+    census = Census.of(arrays)
+    for array in arrays:
+        if len(array):
+            assert census.legibility(array) == reference.legibility(array, arrays)
+
+
+@given(st.integers(1, 1000), st.integers(1, 1000), st.integers(0, 1000), st.floats(0.15, 1), st.floats(0.15, 1), st.floats(0.3, 1))
+def test_what_cannot_match_is_told_by_its_jaccard_similarity(n, m, both, legible, other, threshold):
+    """No pair that matches lies below the bound."""
+    both = min(both, n, m)
+    similarity = float(corrected(both, n, m, legible, other))
+    assert similarity == reference.corrected_similarity(both, n, m, legible, other)
+    if similarity >= threshold and both / (n + m - both) >= noise.LEAST:
+        assert both / (n + m - both) >= least_jaccard(threshold, legible)
+
+
+def test_readings_are_symmetric():
+    """It does not matter which comes first."""
+    readings = Readings(0.7, np.array([10, 30], np.uint32), np.array([0.4, 0.9]))
+    a, b, both = (np.array([i], np.uint32) for i in (0, 1, 5))
+    assert readings.similarities(a, b, both) == readings.similarities(b, a, both)
+
+
+# ---- options of shingling ----------------------------------------------------------------------------------------------
+
+
+def test_digits_are_those_of_unicode():
+    """Every decimal digit that this Python knows and Unicode 15.0 has is folded, and nothing else."""
+    digits = {chr(zero + i) for zero in ZEROS for i in range(10)}
+    known = {chr(c) for c in range(0x110000) if unicodedata.category(chr(c)) == "Nd"}
+    if unicodedata.unidata_version <= "15.0.0":
+        assert known <= digits
+    assert {c for c in digits if unicodedata.category(c) != "Cn"} <= known
+    assert neardup.Shingling(fold_digits=True).reworded("a1٣९x") == "a000x"
+
+
+@pytest.mark.parametrize(
+    ("text", "stripped"),
+    [
+        ("Ångström café naïve", "Angstrom cafe naive"),
+        ("ёлка й", "елка и"),
+        ("Ελλάδα ώ", "Ελλαδα ω"),
+        ("がぎ", "がぎ"),
+        ("हिन्दी", "हिन्दी"),
+        ("Việt", "Viet"),
+    ],
+)
+def test_diacritics_of_three_scripts_are_stripped(text, stripped):
+    """Latin, Greek, Cyrillic; what makes another letter in other scripts stays."""
+    assert neardup.Shingling(strip_diacritics=True).reworded(text) == stripped
+
+
+@given(st.text(), st.booleans(), st.booleans(), st.sampled_from(["words", "chars", "code"]))
+def test_options_are_the_same_everywhere(text, strip, fold, tokens):
+    """One text, many, ready tokens and the distinct shingles agree."""
+    shingling = neardup.Shingling(tokens, 3, strip_diacritics=strip, fold_digits=fold, stop=["read more of this", text[:20]])
+    minhash = neardup.MinHash(64, shingling=shingling)
+    one, many = minhash.sign(text), minhash.sign_many([text, "x"])[0]
+    assert one == many == minhash.sign_tokens(shingling.tokenize(text))
+    hashes = shingling.hashes(text)
+    assert one.count == len(hashes) == len(shingling.shingles(text))
+    assert not np.isin(neardup.Shingling(tokens, 3, strip_diacritics=strip, fold_digits=fold).hashes(text[:20]), hashes).any()
+    assert np.array_equal(minhash.sign_hashes_many(hashes, np.array([0, len(hashes)], np.uint64)).values[0], one.values)
+
+
+def test_marks_are_tokens_of_code():
+    """All of ASCII but letters, digits, spaces and the underscore."""
+    assert {chr(mark) for mark in MARKS} == {chr(c) for c in range(33, 127) if not (chr(c).isalnum() or c == ord("_"))}
+    assert neardup.Shingling("code").tokenize("a_1+=B[c]; // é") == ["a_1", "+", "=", "b", "[", "c", "]", ";", "/", "/", "é"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"stop": "read more"}, r"stop is one str; it is an iterable of texts: \[text\]"),
+        ({"stop": [b"x"]}, "a text is a str, not bytes"),
+        ({"fold_digits": 1}, "fold_digits is 1; it is True or False"),
+        ({"strip_diacritics": None}, "strip_diacritics is None; it is True or False"),
+    ],
+)
+def test_wrong_options(given, words):
+    """The fact, the value, the remedy."""
+    with pytest.raises(TypeError, match=words):
+        neardup.Shingling(**given)
+
+
+def test_settings_are_checked_together():
+    """A shingling that contradicts a minhash, or bands beyond its slots."""
+    with pytest.raises(neardup.IncompatibleError, match="shingling is"):
+        resolve(shingling=neardup.Shingling(size=2), minhash=neardup.MinHash())
+    with pytest.raises(neardup.ParameterError, match="need 200 slots"):
+        resolve(banding=neardup.Banding(20, 10))
+
+
+# ---- labels ------------------------------------------------------------------------------------------------------------
+
+JUDGED = ["one two three four five six seven", "One two three four five six seven!", "one two three four five six eight", "nine ten"]
+
+
+def test_an_evaluation_counts():
+    """Precision, recall, F1, the adjusted Rand index, and what is wrong, by hand."""
+    evaluation = neardup.evaluate(JUDGED, [(0, 1), (2, 3)], profiles=["text"], thresholds=[0.4, 0.9])
+    low, high = evaluation.scores
+    assert (low.found, low.precision, low.recall, low.f1) == (3, 1 / 3, 0.5, 0.4)
+    assert (high.found, high.precision, high.recall) == (1, 1.0, 0.5)
+    assert evaluation.best == high
+    assert evaluation.wrong(low) == [(2, 3, None, True), (0, 2, 0.5, False), (1, 2, 0.5, False)]
+    assert evaluation.wrong() == [(2, 3, None, True)]
+    assert high.ari == pytest.approx((1 - 1 * 2 / 6) / (1.5 - 1 * 2 / 6))
+
+
+def test_labels_in_three_forms():
+    """Pairs, judged pairs of which others do not count, groups, a column of groups."""
+    ids = list("abcd")
+    table = {"id": ids, "text": JUDGED, "story": [1, 1, 1, None]}
+    import pyarrow as pa
+
+    groups = neardup.evaluate(pa.table(table), "story", profiles=["text"], thresholds=[0.4])
+    assert (
+        groups.scores
+        == neardup.evaluate(pa.table(table), dict(zip(ids, table["story"], strict=True)), profiles=["text"], thresholds=[0.4]).scores
+    )
+    assert groups.best.f1 == groups.best.ari == 1
+    some = neardup.evaluate(pa.table(table), [("a", "b", True), ("c", "d", False)], profiles=["text"], thresholds=[0.4])
+    assert (some.best.precision, some.best.recall, some.best.found) == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "given", "error", "words"),
+    [
+        ([(0, 9)], {}, neardup.InputError, "a label names document 9, which is not among the documents"),
+        ([], {}, neardup.InputError, "0 labels, and none of them is of duplicates"),
+        ([(0, 1, 2, 3)], {}, neardup.InputError, "a label of 4 items"),
+        ([(0, 1)], {"profiles": ["excerpt"]}, neardup.ParameterError, "evaluate profiles of similarity"),
+        ([(0, 1)], {"thresholds": []}, neardup.ParameterError, "0 thresholds"),
+    ],
+)
+def test_wrong_labels(labels, given, error, words):
+    """The fact, the value, the remedy."""
+    with pytest.raises(error, match=words):
+        neardup.evaluate(JUDGED, labels, **given)
+
+
+def test_an_evaluation_is_drawn(tmp_path):
+    """As SVG, the same each time."""
+    evaluation = neardup.evaluate(JUDGED, [(0, 1)], profiles=["text", "short"])
+    evaluation.plot(str(tmp_path / "a.svg"))
+    assert (tmp_path / "a.svg").read_text().count("</svg>") == 1
