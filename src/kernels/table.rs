@@ -12,8 +12,6 @@ use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
-/// Sampled hashes of a document beyond which one of them is not enough to be a candidate.
-const FEW_SAMPLES: usize = 8;
 /// Rows whose buckets are asked for before they are needed.
 const AHEAD: usize = 8;
 
@@ -412,21 +410,6 @@ impl Table {
             }
         }
         out.sort_unstable();
-        if samples.len() >= FEW_SAMPLES && !truncated {
-            // What has the share that is asked for of the document has about that share of its sample too.
-            let least = bar.least(size, u32::MAX).unwrap_or(0) * samples.len() / (4 * size as usize);
-            let mut kept = 0;
-            let mut at = 0;
-            while at < out.len() {
-                let run = out[at..].iter().take_while(|&&e| e == out[at]).count();
-                if run > least {
-                    out[kept] = out[at];
-                    kept += 1;
-                }
-                at += run;
-            }
-            out.truncate(kept);
-        }
         out.dedup();
         truncated
     }
@@ -458,8 +441,8 @@ impl Table {
             return Answer::default();
         }
         let truncated = self.candidates(row.fingerprints, (row.size, row.evidence), bar, limit, candidates);
-        // A copy is found whatever a bounded look-up left out.
-        candidates.extend(self.same_set(row).filter(|e| truncated && candidates.binary_search(e).is_err()));
+        // A copy is found whatever a bounded look-up, or a sample, left out.
+        candidates.extend(self.same_set(row).filter(|e| (truncated || self.sample > 0) && candidates.binary_search(e).is_err()));
         let mut found = Vec::new();
         for (i, &candidate) in candidates.iter().enumerate() {
             candidates.get(i + 2 * AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch(ahead));

@@ -170,6 +170,7 @@ def deduplicate(
     settings = resolve(
         profile, threshold, recall, shingling=shingling, minhash=minhash, banding=banding, verify=verify, bucket_limit=bucket_limit
     )
+    settings = settings._replace(whole_buckets=settings.whole_buckets and bucket_limit is None)
     threshold, minhash, banding = settings.threshold, settings.minhash, settings.banding
     known = (
         ("clusters", clusters, ("witness", "components")),

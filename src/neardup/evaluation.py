@@ -256,6 +256,8 @@ def _judged(labels: Any, place: Mapping[Id, int]) -> tuple[dict[tuple[int, int],
         if len(row) not in (2, 3):
             raise InputError(f"a label of {len(row)} items, {row!r:.200}; a label is a pair of ids, and whether they are duplicates")
         x, y = sorted((_placed(row[0], place), _placed(row[1], place)))
+        if len(row) == 3 and row[2] not in (True, False):
+            raise InputError(f"a label says {row[2]!r:.200} of {row[0]!r:.200} and {row[1]!r:.200}; it is true or false, 1 or 0")
         if x != y:
             judged[x, y] = bool(row[2]) if len(row) == 3 else True
         whole &= len(row) == 2

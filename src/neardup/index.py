@@ -119,10 +119,10 @@ class Index:
         ``sqrt(J * (1 - J) / num_perm)``, 0.035 at a similarity of 0.8 with 128 slots; so of the pairs near the threshold some
         are missed, and some below it are reported. ``"noisy"`` keeps the verification hashes, and judges two texts by what
         they would share if every character had been read rightly (:mod:`neardup.noise`): similarities are estimates, which
-        depend on what else is in the index. ``"contained"`` finds the documents that contain a text, however long they are: the
-        threshold is that of the containment, candidates share one of a sample of the shingles, one in four, and
-        ``recall``, ``banding`` and ``num_perm`` mean nothing. An excerpt of 40 shingles is missed once in 10,000 times, one of 10
-        once in 10 (:func:`neardup.profiles.found_in_longer`). In memory only.
+        depend on what else is in the index, as it was when an eighth of it was last written. ``"contained"`` finds the documents
+        that contain a text, however long they are: the threshold is that of the containment, candidates share one of a sample
+        of the shingles, one in four, and ``recall``, ``banding`` and ``num_perm`` mean nothing. An excerpt of 40 shingles is
+        missed once in 10,000 times, one of 10 once in 10 (:func:`neardup.profiles.found_in_longer`). In memory only.
     bucket_limit
         How many members of one bucket a look-up reads, 1000 for ``"text"``. Copies of a text count once. An answer that met the limit says so.
 
@@ -176,7 +176,8 @@ class Index:
         self._contained = self.verify == "contained"
         sample = 2**32 // profiles.SAMPLED if self._contained else 0
         self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, sample)
-        self._census: tuple[int, noise.Census] | None = None
+        self._census: tuple[int, int, noise.Census | None] = 0, 0, None
+        self._writes = 0
         self._deciding = threading.Lock()
 
     @classmethod
@@ -280,6 +281,11 @@ class Index:
             if stored["tokens"] == "callable":
                 if shingling is None:
                     raise IncompatibleError(f"the index in {os.fspath(path)!r} has tokens of a callable; give shingling= with the same one")
+                for name, default in (("size", 5), ("secret", 0), ("strip_diacritics", False), ("fold_digits", False), ("stop", [])):
+                    own, given = stored.get(name, default), getattr(shingling, name)
+                    if (list(given) if name == "stop" else given) != own:
+                        differs = name if name == "secret" else f"{name} {own!r}, not {given!r}"
+                        raise IncompatibleError(f"the index in {os.fspath(path)!r} has {differs}; give the shingling that made it")
             else:
                 options = {name: stored[name] for name in ("strip_diacritics", "fold_digits", "stop") if name in stored}
                 shingling = Shingling(stored["tokens"], stored["size"], stored["secret"], **options)
@@ -574,6 +580,7 @@ class Index:
         """
         id = check_id(id)
         self._store.add([id], self._one(text))
+        self._writes += 1
 
     def add_many(
         self, ids: Iterable[Id], texts: Iterable[str] | Utf8, threads: int | None = None, *, batch_size: int | None = None
@@ -708,6 +715,7 @@ class Index:
         0
         """
         self._store.remove(check_id(id))
+        self._writes += 1
 
     def update(self, id: Id, text: str) -> None:
         """Give a document another text.
@@ -726,6 +734,7 @@ class Index:
         []
         """
         self._store.replace(check_id(id), self._one(text))
+        self._writes += 1
 
     def _add_unless_alike(self, id: Id, batch: StoreBatch) -> Match | None:
         with self._deciding:
@@ -735,6 +744,7 @@ class Index:
             for match in self._matches(int(batch.sizes[0]), answer, self._asked_by_default, batch.evidence):
                 return match
             self._store.add([id], batch)
+            self._writes += 1
             return None
 
     def _least(self, asked: Asked, batch: StoreBatch | None = None) -> float:
@@ -749,12 +759,12 @@ class Index:
         return noise.least_jaccard(asked.threshold, min(legible, default=1.0))
 
     def _legibility(self, hashes: Any) -> float:
-        """How much of a document was read rightly, as the first documents say: the next power of two that there are."""
-        many = 1 << max(0, len(self).bit_length() - 1)
-        census = self._census
-        if census is None or census[0] != many:
-            census = self._census = many, noise.Census.of(self._store.first(many))
-        return census[1].legibility(hashes)
+        """How much of a document was read rightly, as the others say: those that there were when an eighth of them was written."""
+        many, (counted, writes, census) = len(self), self._census
+        if census is None or max(abs(many - counted), self._writes - writes) > (many // 8 if many >= SLICE else 0):
+            writes, census = self._writes, noise.Census.of(self._store.first(many))
+            self._census = many, writes, census
+        return census.legibility(hashes)
 
     def _corrected(self, n: int, hits: list[Hit], asked: Asked, hashes: Any) -> list[Match]:
         found, legible = [], self._legibility(hashes)
@@ -973,7 +983,10 @@ class Index:
             return pair.agreement / min(pair.n, pair.m)
         if not self._noisy:
             return self._verification.similarity(pair.agreement, pair.n, pair.m)
-        legible = (self._legibility(self._store.evidence(ids[0])) for ids in (pair.a, pair.b))
+        try:
+            legible = [self._legibility(self._store.evidence(ids[0])) for ids in (pair.a, pair.b)]
+        except UnknownDocumentError:  # another thread has removed it
+            return 0.0
         return float(noise.corrected(pair.agreement, pair.n, pair.m, *legible))
 
     def pairs(self, *, max_pairs: int = 10_000_000, threads: int | None = None) -> pa.Table:

@@ -83,7 +83,7 @@ class Census:
 
     def legibility(self, hashes: npt.NDArray[np.uint32]) -> float:
         """How much of a document was read rightly, of one or more verification hashes: above 0, at most 1."""
-        if not self.clearest:
+        if not self.clearest or not len(hashes):
             return 1.0
         return min(max(self._share(hashes) / self.clearest, ILLEGIBLE), 1.0)
 

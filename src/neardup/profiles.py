@@ -15,6 +15,8 @@ Verify = Literal["exact", "estimate", "noisy", "contained"]
 
 #: Of the verification hashes, one in so many is looked up by where documents are sought that contain another.
 SAMPLED = 4
+#: Bytes of texts to stop at that fit into the header of every file of an index.
+STOPPED = 8192
 
 
 class Profile(NamedTuple):
@@ -36,7 +38,7 @@ class Profile(NamedTuple):
     Examples
     --------
     >>> Profile.named("ocr").shingling, Profile.named("ocr").threshold
-    (Shingling(tokens='chars', size=6), 0.72)
+    (Shingling(tokens='chars', size=6), 0.7)
     """
 
     shingling: Shingling
@@ -66,7 +68,7 @@ class Profile(NamedTuple):
 #: By name, as :meth:`Profile.named` explains them.
 PROFILES: Mapping[str, Profile] = {
     "text": Profile(Shingling(), 0.8),
-    "ocr": Profile(Shingling("chars", 6), 0.72, "noisy", bucket_limit=64, whole_buckets=False),
+    "ocr": Profile(Shingling("chars", 6), 0.7, "noisy", bucket_limit=64, whole_buckets=False),
     "short": Profile(Shingling("chars", 4), 0.55),
     "code": Profile(Shingling("code", 5), 0.7),
     "excerpt": Profile(Shingling(), 0.8, "contained"),
@@ -158,7 +160,7 @@ def resolve(
         raise ParameterError(
             f"{banding.bands} bands of {banding.rows} rows need {slots} slots, num_perm is {minhash.num_perm}; raise num_perm"
         )
-    return Settings(name, float(threshold), recall, minhash, banding, verify, limit, whole.whole_buckets and bucket_limit is None)
+    return Settings(name, float(threshold), recall, minhash, banding, verify, limit, whole.whole_buckets)
 
 
 def found_in_longer(containment: float, shingles: int) -> float:
@@ -177,6 +179,9 @@ def found_in_longer(containment: float, shingles: int) -> float:
 def stored(settings: Settings) -> dict[str, Any]:
     """Settings as an index on disk keeps them; what was added to the format later stands there when it is used."""
     shingling = settings.minhash.shingling
+    size = sum(len(text.encode("ascii", "backslashreplace")) + 4 for text in shingling.stop)
+    if size > STOPPED:
+        raise ParameterError(f"stop has {size:,} bytes, an index on disk keeps at most {STOPPED:,}; give fewer or shorter texts")
     options = {name: getattr(shingling, name) for name in ("strip_diacritics", "fold_digits") if getattr(shingling, name)}
     options |= {"stop": list(shingling.stop)} if shingling.stop else {}
     options |= {"profile": settings.profile} if settings.profile != "text" else {}

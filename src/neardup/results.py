@@ -235,7 +235,8 @@ class Result:
         ends = np.cumsum(many)
         documents = members[np.repeat(starts[removed] - ends + many, many) + np.arange(int(many.sum()))]
         witness = self.decisions.witness
-        copies = np.flatnonzero((self.decisions.similarity == 1.0) & (witness >= 0) & (witness < len(self.ids)))
+        inside = np.flatnonzero((witness >= 0) & (witness < len(self.ids)))
+        copies = inside[number[inside] == number[witness[inside]]]
         columns = (documents, copies), (np.repeat(place[keeper], many), self.decisions.witness[copies])
         scores = np.concatenate((np.repeat(edges.similarity, many), np.ones(len(copies))))
         return np.concatenate(columns[0]), np.concatenate(columns[1]), scores
