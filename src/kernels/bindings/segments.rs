@@ -412,7 +412,7 @@ impl SegmentTable {
 
     /// All matching pairs of entries of a range at a place: copies, and entries with those before them. The ids of both sides,
     /// their agreement and sizes.
-    #[allow(clippy::type_complexity)]
+    #[allow(clippy::type_complexity, clippy::too_many_arguments)]
     fn pairs<'py>(
         &self,
         py: Python<'py>,
