@@ -215,7 +215,7 @@ def test_each_command_explains_itself_with_examples(command):
 
 def examples():
     """The lines of the examples in the help texts."""
-    for command in (cli.dedup, cli.pairs, cli.query, cli.compare, cli.tune):
+    for command in (cli.dedup, cli.pairs, cli.query, cli.compare, cli.tune, cli.evaluate):
         yield from (line.strip() for line in inspect.getdoc(command).partition("Examples:\n")[2].splitlines())
 
 
@@ -235,6 +235,8 @@ def test_every_example_runs(run, news, example):
     ):
         put(name, MONDAY)
     put("archive.jsonl", jsonl(*NEWS))
+    put("judged.csv", "a,b,duplicate\nm,s,1\nm,r,0\n")
+    put("pages.jsonl", jsonl(*({**story, "story": story["id"] == "r"} for story in NEWS)))
     put("feb.jsonl", jsonl(*NEWS))
     put("pages.jsonl.gz", gzip.compress(jsonl(*NEWS).encode()))
     texts = [story["text"] for story in NEWS]
@@ -246,6 +248,44 @@ def test_every_example_runs(run, news, example):
         words = [sorted(map(str, Path().glob(word))) if word.startswith("*") else [word] for word in shlex.split(example)[1:]]
         done = run(*(word for group in words for word in group))
     assert done.code == ("--fail-on-duplicates" in example and "thesis" not in example), done
+
+
+def test_an_evaluation_is_told(run, news):
+    """Scores and wrong pairs as JSON lines; the best setting in words."""
+    put("judged.csv", "a,b,duplicate\nm,s,1\nm,r,0\n")
+    done = run("evaluate", "news.jsonl", "--labels", "judged.csv", "--profile", "text", "-t", "0.9")
+    assert [row["kind"] for row in rows(done)] == ["score"]
+    assert "1 pair labelled as duplicates\n" in done.err
+    assert "best: --profile text --threshold 0.9, F1 1.000, 0 pairs wrong\n" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "labels come from --labels FILE or from --group COLUMN; give one of them"),
+        (["--labels", "labels.txt"], "labels are in labels.txt; they are read from .jsonl, .csv or .parquet"),
+        (["--labels", "other.csv"], "other.csv has no column 'b'; its columns are a, c"),
+        (["--labels", "odd.csv"], "a label says 'yes' of 'm' and 's'; it is true or false, 1 or 0"),
+    ],
+)
+def test_labels_that_cannot_be_read(run, news, words, said):
+    """The fact, the value, the remedy."""
+    put("other.csv", "a,c\n1,2\n")
+    put("odd.csv", "a,b,duplicate\nm,s,yes\n")
+    done = run("evaluate", "news.jsonl", *words)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_profiles_on_the_command_line(run, news):
+    """What a profile sets is used and printed; an index keeps it; a containment is asked for."""
+    assert run("pairs", "news.jsonl", "--profile", "short").code == 0
+    assert run("index", "add", "short.neardup", "news.jsonl", "--profile", "short").code == 0
+    (stats,) = rows(run("index", "stats", "short.neardup"))
+    assert (stats["profile"], stats["threshold"]) == ("short", 0.55)
+    put("part.txt", MONDAY)
+    assert rows(run("index", "query", "short.neardup", "part.txt", "--measure", "containment"))
+    assert "it is one of 'exact', 'noisy'" in run("dedup", "news.jsonl", "--profile", "excerpt").err
 
 
 def test_the_version_is_said(run):
