@@ -285,6 +285,8 @@ def test_profiles_on_the_command_line(run, news):
     assert (stats["profile"], stats["threshold"]) == ("short", 0.55)
     put("part.txt", MONDAY)
     assert rows(run("index", "query", "short.neardup", "part.txt", "--measure", "containment"))
+    put("whole.txt", "it began so and went on for a while " + MONDAY + " and then there was more of it than one could read")
+    assert rows(run("compare", "part.txt", "whole.txt", "--profile", "excerpt"))[0]["match"]
     assert "it is one of 'exact', 'noisy'" in run("dedup", "news.jsonl", "--profile", "excerpt").err
 
 

@@ -615,7 +615,8 @@ def compare(
         "shingles_a": len(shingling.hashes(left)),
         "shingles_b": len(shingling.hashes(right)),
     }
-    row["match"] = row["similarity"] >= threshold
+    inside = neardup.Profile.named(profile.value).verify == "contained"
+    row["match"] = row["a_in_b" if inside else "similarity"] >= threshold
     passages = shared_passages(left, verification_hashes(shingling.hashes(right)), shingling)
     if sys.stdout.isatty():
         console = Console(highlight=False)
