@@ -196,7 +196,9 @@ def deduplicate(
     corpus = documents.read(source, text=text, id=id, on_error=on_error)
     _check_against(corpus, against, ranking, append=append, components=components, dropping=drop_frequent is not None)
     with ExitStack() as opened:
-        older = Against(against, corpus, Parameters(threshold, minhash, banding, workers), opened, append=append, text=text, id=id)
+        older = Against(
+            against, corpus, Parameters(settings.profile, threshold, minhash, banding, workers), opened, append=append, text=text, id=id
+        )
         job = dict(
             version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=threshold, keep=repr(keep), order=order,
             clusters=clusters, exact=exact, pairs=pairs, drop_frequent=drop_frequent, against=older.state(),
@@ -390,6 +392,7 @@ def _deciding_edges(join: Join, barred: Mask, tell: Progress) -> Edges:
 class Parameters(NamedTuple):
     """What documents must have in common to be compared."""
 
+    profile: str
     threshold: float
     minhash: MinHash
     banding: Banding
@@ -435,9 +438,11 @@ class Against:
             return source
         from pathlib import Path
 
-        threshold, minhash, banding, _ = self.parameters
+        profile, threshold, minhash, banding, _ = self.parameters
         if self._append:
-            return opened.enter_context(Index.open(source, threshold, minhash=minhash, banding=banding))
+            return opened.enter_context(
+                Index.open(source, threshold, profile=None if profile == "text" else profile, minhash=minhash, banding=banding)
+            )
         if (Path(source) / "catalog.sqlite").exists():
             return opened.enter_context(
                 Index.open(source, mode="r", shingling=minhash.shingling if callable(minhash.shingling.tokens) else None)
@@ -448,7 +453,7 @@ class Against:
         """The documents in files, as an index."""
         import tempfile
 
-        threshold, minhash, banding, threads = self.parameters
+        _, threshold, minhash, banding, threads = self.parameters
         folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="neardup-"))
         index = opened.enter_context(Index.open(f"{folder}/older", threshold, minhash=minhash, banding=banding))
         text, id = self._columns
@@ -466,7 +471,7 @@ class Against:
         return index
 
     def _check(self, name: str, index: Index) -> None:
-        _, minhash, banding, _ = self.parameters
+        _, _, minhash, banding, _ = self.parameters
         for what, theirs, ours in (
             ("minhash", index.minhash, minhash),
             ("banding", index.banding, banding),
