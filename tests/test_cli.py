@@ -287,7 +287,7 @@ def test_profiles_on_the_command_line(run, news):
     assert rows(run("index", "query", "short.neardup", "part.txt", "--measure", "containment"))
     put("whole.txt", "it began so and went on for a while " + MONDAY + " and then there was more of it than one could read")
     assert rows(run("compare", "part.txt", "whole.txt", "--profile", "excerpt"))[0]["match"]
-    assert "it is one of 'exact', 'noisy'" in run("dedup", "news.jsonl", "--profile", "excerpt").err
+    assert "look it up: Index(profile='excerpt')" in run("dedup", "news.jsonl", "--profile", "excerpt").err
 
 
 def test_the_version_is_said(run):

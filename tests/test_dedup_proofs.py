@@ -21,25 +21,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import truth
+from proof_cache import CACHE, fetched
 
 from neardup import MinHash, deduplicate
 
 STORIES = Path(__file__).parents[2] / "shared" / "data" / "reuters-21578" / "docs.jsonl.gz"
-CACHE = Path(os.environ.get("NEARDUP_PROOFS", Path.home() / ".cache" / "neardup-proofs"))
 SEEDS = range(10)
 RECALL = 0.99
 
 pytestmark = pytest.mark.prove
-
-
-def fetched(pattern, *command):
-    """A file in the cache, which a command puts there."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    if not list(CACHE.glob(pattern)):
-        done = subprocess.run(command, cwd=CACHE, capture_output=True, check=False)
-        if done.returncode or not list(CACHE.glob(pattern)):
-            pytest.skip(f"{pattern} cannot be fetched: {done.stderr.decode()[-200:]}")
-    return next(CACHE.glob(pattern))
 
 
 # ---- real corpora, judged by all their pairs ---------------------------------------------------------------------------------

@@ -18,24 +18,14 @@ from pathlib import Path
 
 import pytest
 import truth
+from proof_cache import fetched
 
 import neardup
 from neardup.evaluation import _adjusted_rand
 
-CACHE = Path(os.environ.get("NEARDUP_PROOFS", Path.home() / ".cache" / "neardup-proofs"))
 ARCHITECTURES = ("amd64", "arm64", "i386", "ppc64el", "s390x")
 
 pytestmark = pytest.mark.prove
-
-
-def fetched(pattern, *command):
-    """A file in the cache, which a command puts there."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    if not list(CACHE.glob(pattern)):
-        done = subprocess.run(command, cwd=CACHE, capture_output=True, check=False)
-        if done.returncode or not list(CACHE.glob(pattern)):
-            pytest.skip(f"{pattern} cannot be fetched: {done.stderr.decode()[-200:]}")
-    return next(CACHE.glob(pattern))
 
 
 def plain(page):

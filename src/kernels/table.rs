@@ -229,7 +229,8 @@ impl Table {
 
     /// The verification hashes of a document that it is looked up by.
     fn sampled<'a>(&self, evidence: &'a [u32]) -> &'a [u32] {
-        &evidence[..evidence.partition_point(|&h| h < self.sample)]
+        let sampled = if self.sample > 0 { evidence.partition_point(|&h| h < self.sample) } else { 0 };
+        &evidence[..sampled]
     }
 
     fn bar(&self, threshold: f64) -> Bar {

@@ -765,7 +765,7 @@ def show_scores(evaluation: neardup.Evaluation, console: Console) -> None:
     for name in ("threshold", "precision", "recall", "F1", "ARI", "pairs"):
         table.add_column(name, justify="right")
     for score in evaluation.scores:
-        figures = [f"{value:.3f}" for value in (score.precision, score.recall, score.f1, score.ari)]
+        figures = ["" if value is None else f"{value:.3f}" for value in (score.precision, score.recall, score.f1, score.ari)]
         style = "bold green" if score is evaluation.best else None
         table.add_row(score.profile, f"{score.threshold:g}", *figures, f"{score.found:,}", style=style)
     console.print(table)

@@ -172,11 +172,15 @@ def deduplicate(
     )
     settings = settings._replace(whole_buckets=settings.whole_buckets and bucket_limit is None)
     threshold, minhash, banding = settings.threshold, settings.minhash, settings.banding
+    if settings.verify == "contained":
+        raise ParameterError(
+            "verify is 'contained', and what is inside a longer text is no copy of it; look it up: Index(profile='excerpt')"
+        )
     known = (
         ("clusters", clusters, ("witness", "components")),
         ("pairs", pairs, ("decisions", "all")),
         ("on_error", on_error, ("raise", "skip")),
-        ("verify", settings.verify, ("exact", "noisy")),  # what is inside what is a question to an index
+        ("verify", settings.verify, ("exact", "noisy")),
     )
     for name, value, choices in known:
         if not one_of(value, *choices):

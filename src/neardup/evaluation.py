@@ -36,7 +36,7 @@ class Score(NamedTuple):
         Their harmonic mean.
     ari
         The adjusted Rand index (Hubert and Arabie 1985) of the groups that chains of matches make and those that are labelled:
-        1 where they are the same, 0 as by chance.
+        1 where they are the same, 0 as by chance; None where not all pairs are judged.
     found
         How many pairs were found.
     """
@@ -46,7 +46,7 @@ class Score(NamedTuple):
     precision: float
     recall: float
     f1: float
-    ari: float
+    ari: float | None
     found: int
 
 
@@ -208,7 +208,8 @@ def evaluate(
             right = sum(judged.get(pair, False) for pair in counted)
             precision, recall = right / len(counted) if counted else 1.0, right / positive
             f1 = 2 * right / (len(counted) + positive)
-            scores.append(Score(name, threshold, precision, recall, f1, _adjusted_rand(truth, _groups(len(ids), above)), len(above)))
+            ari = _adjusted_rand(truth, _groups(len(ids), above)) if whole else None
+            scores.append(Score(name, threshold, precision, recall, f1, ari, len(above)))
     named = {(ids[x], ids[y]): same for (x, y), same in judged.items()}
     return Evaluation(len(ids), positive, scores, found, named, whole)
 

@@ -770,8 +770,8 @@ class Index:
         found, legible = [], self._legibility(hashes)
         contained = asked.measure != SIMILARITY
         for id, both, m in hits:
-            if not contained and both / max(n, m) < asked.threshold * legible * noise.ILLEGIBLE:
-                continue  # a match at no legibility
+            if not contained and both / max(n, m) < 0.999 * asked.threshold * legible * noise.ILLEGIBLE:
+                continue  # no match, whatever its legibility; the bound is not exact, what follows is
             try:
                 other = self._legibility(self._store.evidence(id))
             except UnknownDocumentError:  # another thread has removed it

@@ -287,15 +287,14 @@ class Join:
                 work.publish(name, sets=stop)
             work.publish(name, sets=len(self.sets), whole=True)
         earlier, later, both = (spool.array() for spool in columns)
-        if self.judge is not None:
-            edges = Edges(earlier, later, self.judge.similarities(earlier, later, both))
-            return edges.where(edges.similarity >= self.judge.threshold)
-        sizes = self.sets.sizes
-        return Edges(earlier, later, similarity(both.astype(np.int64), sizes[earlier].astype(np.int64), sizes[later].astype(np.int64)))
+        edges = Edges(earlier, later, self._scores(earlier, later, both))
+        return edges if self.judge is None else edges.where(edges.similarity >= self.judge.threshold)
 
     def similarities(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
         """The similarity of the sets of each pair, whether they match or not."""
-        both = self.sets.shared(a, b, self.threads)
+        return self._scores(a, b, self.sets.shared(a, b, self.threads))
+
+    def _scores(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
         if self.judge is not None:
             return self.judge.similarities(a, b, both)
         sizes = self.sets.sizes

@@ -318,9 +318,7 @@ class Result:
             "exact": self._exact,
             "profile": self.settings.profile,
             "verify": self.settings.verify,
-            "recall": 1.0
-            if self._exact
-            else float(self.banding.probability(max(self.settings.least, self.threshold * (self.settings.verify != "noisy")))),
+            "recall": 1.0 if self._exact else self.settings.recall_at(self.threshold),
             "bands": self.banding.bands,
             "rows": self.banding.rows,
             "num_perm": self.minhash.num_perm,

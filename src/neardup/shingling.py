@@ -142,7 +142,8 @@ class Shingling:
         if self.strip_diacritics and not text.isascii():
             text = unicodedata.normalize("NFC", re.sub(DIACRITICS, "", unicodedata.normalize("NFD", text)))
         if self.fold_digits:
-            text = re.sub("[0-9]" if text.isascii() else _digits(), "0", text)
+            # Digits hide in other characters: in ² and ½.
+            text = re.sub("[0-9]", "0", text) if text.isascii() else re.sub(_digits(), "0", unicodedata.normalize("NFKC", text))
         return text.translate(MARKS) if self.tokens == "code" else text
 
     @property

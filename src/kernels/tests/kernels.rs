@@ -5,7 +5,7 @@ use neardup_kernels::minhash::{DistinctCounter, Lattice};
 use neardup_kernels::path::Path;
 use neardup_kernels::sign::{on_threads, sign_many, tokens, Document, Product, Recipe};
 use neardup_kernels::table::{Row, Table};
-use neardup_kernels::verify::{intersection, least_intersection, set_hash, similarity, sort_distinct, SortScratch};
+use neardup_kernels::verify::{intersection, least_intersection, least_share, set_hash, similarity, sort_distinct, SortScratch};
 use std::collections::{BTreeSet, HashSet};
 
 /// A stream of reproducible numbers.
@@ -58,6 +58,32 @@ fn texts() -> Vec<Vec<u8>> {
         texts.push((0..length).map(|i| if i % 7 == 6 { b' ' } else { b'a' + (i % 23) as u8 }).collect());
     }
     texts
+}
+
+#[test]
+fn a_share_is_bounded_by_its_predicate() {
+    for threshold in [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0] {
+        for n in 1..=200 {
+            let least = (1..=n).find(|&both| both as f64 / n as f64 >= threshold).unwrap_or(n + 1);
+            assert_eq!(least_share(n, threshold), least, "{n} {threshold}");
+        }
+    }
+}
+
+#[test]
+fn a_long_document_is_searched_as_it_is_read() {
+    let long: Vec<u32> = (0..20_000).map(|i| 7 * i + i % 5).collect();
+    for n in [1, 2, 3, 40, 1_000] {
+        for step in [1, 3, 19, 350] {
+            let short: Vec<u32> = (0..n).map(|i| 5 + step * i).collect();
+            let both = short.iter().filter(|h| long.binary_search(h).is_ok()).count();
+            for (a, b) in [(&short, &long), (&long, &short)] {
+                assert_eq!(intersection(a, b, 0), Some(both));
+                assert_eq!(intersection(a, b, both), Some(both));
+                assert_eq!(intersection(a, b, both + 1), None);
+            }
+        }
+    }
 }
 
 #[test]
