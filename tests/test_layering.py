@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "spool": set(),  # flat arrays, in memory or in files
     "work": {"spool"},  # columns that an interrupted job goes on with
     "frequent": {"shingling"},  # shingles that many documents have
-    "joins": {"spool", "work", "stores", "verify"},  # batches of a store become scored pairs
+    "joins": {"spool", "work", "stores", "verify", "noise"},  # batches of a store become scored pairs
     "clusters": {"joins"},  # pairs become decisions
     "ranking": set(),  # flat columns of what ranks documents
     "results": {"documents", "ids", "minhash", "banding", "shingling", "stores", "joins", "clusters", "profiles"},  # what people see

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,7 +58,6 @@ class Wrong(NamedTuple):
     missed: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What :func:`evaluate` found.
 
@@ -71,12 +69,23 @@ class Evaluation:
         Of every profile and threshold.
     """
 
-    documents: int
-    duplicates: int
-    scores: Sequence[Score]
-    _pairs: Mapping[str, Mapping[tuple[Id, Id], float]] = field(repr=False)
-    _labels: Mapping[tuple[Id, Id], bool] = field(repr=False)
-    _whole: bool = field(repr=False)
+    def __init__(
+        self,
+        documents: int,
+        duplicates: int,
+        scores: Sequence[Score],
+        pairs: Mapping[str, Mapping[tuple[Id, Id], float]],
+        labels: Mapping[tuple[Id, Id], bool],
+        *,
+        whole: bool,
+    ) -> None:
+        self.documents = documents
+        self.duplicates = duplicates
+        self.scores = scores
+        self._pairs, self._labels, self._whole = pairs, labels, whole
+
+    def __repr__(self) -> str:
+        return f"<Evaluation of {self.documents:,} documents, {self.duplicates:,} pairs labelled as duplicates, best {self.best}>"
 
     @property
     def best(self) -> Score:
@@ -211,7 +220,7 @@ def evaluate(
             ari = _adjusted_rand(truth, _groups(len(ids), above)) if whole else None
             scores.append(Score(name, threshold, precision, recall, f1, ari, len(above)))
     named = {(ids[x], ids[y]): same for (x, y), same in judged.items()}
-    return Evaluation(len(ids), positive, scores, found, named, whole)
+    return Evaluation(len(ids), positive, scores, found, named, whole=whole)
 
 
 def read_labels(path: str) -> list[tuple[Any, ...]]:

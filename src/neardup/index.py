@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-import threading
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
@@ -178,7 +177,10 @@ class Index:
         self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, sample)
         self._census: tuple[int, int, noise.Census | None] = 0, 0, None
         self._writes = 0
-        self._deciding = threading.Lock()
+        if self._noisy:
+            from threading import Lock  # loaded by nobody else
+
+            self._deciding = Lock()
 
     @classmethod
     def open(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from neardup.spool import Spool
 from neardup.stores import StoreBatch
 from neardup.verify import similarity
 from neardup.work import Work
+
+if TYPE_CHECKING:
+    from neardup.noise import Readings
 
 PlaceArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -205,17 +208,6 @@ class Heavy(NamedTuple):
     example: int
 
 
-class Judge(Protocol):
-    """What says how similar two sets are."""
-
-    @property
-    def threshold(self) -> float:
-        """Least similarity of a match."""
-
-    def similarities(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
-        """The similarities of pairs of sets, given by number, that share so many hashes."""
-
-
 class Join:
     """What matches in a corpus at a threshold.
 
@@ -237,7 +229,7 @@ class Join:
     """
 
     def __init__(
-        self, sets: Sets, threshold: float, threads: int, *, exact: bool = False, limit: int | None = None, judge: Judge | None = None
+        self, sets: Sets, threshold: float, threads: int, *, exact: bool = False, limit: int | None = None, judge: Readings | None = None
     ) -> None:
         self.sets = sets
         self.threshold = threshold

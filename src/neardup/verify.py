@@ -8,7 +8,6 @@ documents.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,8 +45,7 @@ class Match(NamedTuple):
     exact: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(NamedTuple):
     """A run of tokens all of whose shingles another document has too.
 
     Attributes
@@ -92,7 +90,6 @@ def similarity(both: Any, n: Any, m: Any) -> Any:
 CHANCE = 1 / 256
 
 
-@dataclass(frozen=True, slots=True)
 class Verification:
     """How an index checks its candidates.
 
@@ -107,7 +104,10 @@ class Verification:
     (0.8, 0.803...)
     """
 
-    slots: int
+    __slots__ = ("slots",)
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
 
     @property
     def exact(self) -> bool:
