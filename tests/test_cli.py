@@ -263,6 +263,7 @@ def test_an_evaluation_is_told(run, news):
     ("words", "said"),
     [
         ([], "labels come from --labels FILE or from --group COLUMN; give one of them"),
+        (["--labels", "nowhere.csv"], "nowhere.csv: no such file; check the path"),
         (["--labels", "labels.txt"], "labels are in labels.txt; they are read from .jsonl, .csv or .parquet"),
         (["--labels", "other.csv"], "other.csv has no column 'b'; its columns are a, c"),
         (["--labels", "odd.csv"], "a label says 'yes' of 'm' and 's'; it is true or false, 1 or 0"),
@@ -285,6 +286,7 @@ def test_profiles_on_the_command_line(run, news):
     assert (stats["profile"], stats["threshold"]) == ("short", 0.55)
     put("part.txt", MONDAY)
     assert rows(run("index", "query", "short.neardup", "part.txt", "--measure", "containment"))
+    assert "look it up: Index(profile='excerpt')" in run("dedup", "news.jsonl", "--profile", "excerpt", "--dry-run").err
     put("whole.txt", "it began so and went on for a while " + MONDAY + " and then there was more of it than one could read")
     assert rows(run("compare", "part.txt", "whole.txt", "--profile", "excerpt"))[0]["match"]
     assert "look it up: Index(profile='excerpt')" in run("dedup", "news.jsonl", "--profile", "excerpt").err

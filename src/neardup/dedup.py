@@ -172,10 +172,7 @@ def deduplicate(
     )
     settings = settings._replace(whole_buckets=settings.whole_buckets and bucket_limit is None)
     threshold, minhash, banding = settings.threshold, settings.minhash, settings.banding
-    if settings.verify == "contained":
-        raise ParameterError(
-            "verify is 'contained', and what is inside a longer text is no copy of it; look it up: Index(profile='excerpt')"
-        )
+    _check_removes(settings)
     known = (
         ("clusters", clusters, ("witness", "components")),
         ("pairs", pairs, ("decisions", "all")),
@@ -260,6 +257,14 @@ def _join(sets: Sets, settings: Settings, threads: int, *, exact: bool = False) 
                 legible[number] = census.legibility(evidence[int(starts[number]) :][: int(sizes[number])])
         judge = Readings(settings.threshold, sizes, legible)
     return Join(sets, settings.least, threads, exact=exact, limit=None if settings.whole_buckets else settings.bucket_limit, judge=judge)
+
+
+def _check_removes(settings: Settings) -> None:
+    """Refuse what says nothing of copies."""
+    if settings.verify == "contained":
+        raise ParameterError(
+            "verify is 'contained', and what is inside a longer text is no copy of it; look it up: Index(profile='excerpt')"
+        )
 
 
 def _check_against(corpus: documents.Documents, against: Any, ranking: Ranking, *, append: bool, components: bool, dropping: bool) -> None:
@@ -583,6 +588,7 @@ def estimate(
     100
     """
     settings = resolve(profile, threshold, recall, minhash=minhash)
+    _check_removes(settings)
     minhash, banding = settings.minhash, settings.banding
     workers, limit = number_of_threads(threads), memory_bytes(memory_limit)
     corpus = documents.read(source, text=text, id=id)

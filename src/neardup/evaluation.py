@@ -240,6 +240,8 @@ def read_labels(path: str) -> list[tuple[Any, ...]]:
         raise InputError(f"labels are in {path}; they are read from .jsonl, .csv or .parquet")
     try:
         table: pa.Table = reader(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
     except pa.ArrowException as error:
         raise InputError(f"{path} cannot be read, {error}; give a table of columns a, b and, perhaps, duplicate") from None
     missing = {"a", "b"} - set(table.column_names)
