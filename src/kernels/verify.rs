@@ -33,10 +33,8 @@ pub fn least_intersection(n: usize, m: usize, threshold: f64) -> usize {
 /// The smallest number of `n` shingles whose share is at the threshold or above, or `n` + 1 where none is.
 #[inline]
 pub fn least_share(n: usize, threshold: f64) -> usize {
+    // The predicate decides; the product, rounded down, is never too high to begin with.
     let mut both = ((threshold * n as f64) as usize).clamp(1, n + 1);
-    while both > 1 && (both - 1) as f64 / n as f64 >= threshold {
-        both -= 1;
-    }
     while both <= n && (both as f64 / n as f64) < threshold {
         both += 1;
     }
@@ -57,8 +55,7 @@ fn intersection_with_long(short: &[u32], long: &[u32], least: usize) -> Option<u
         while reach < rest.len() && rest[reach] < *hash {
             reach *= 2;
         }
-        let near = &rest[..rest.len().min(reach + 1)];
-        rest = &rest[near.partition_point(|h| h < hash)..];
+        rest = &rest[rest[..rest.len().min(reach)].partition_point(|h| h < hash)..];
         both += rest.first().is_some_and(|h| h == hash) as usize;
     }
     (both >= least).then_some(both)
