@@ -597,3 +597,17 @@ def test_another_shingling_of_callable_tokens_is_refused(tmp_path):
     ):
         with pytest.raises(neardup.IncompatibleError, match=words):
             neardup.Index.open(tmp_path / "index", shingling=other)
+
+
+def test_long_buckets_of_a_job_are_left_out_when_that_is_asked_for():
+    """Look-alikes of one bucket of forty are found by default; with a limit below that none is, and the bucket is counted."""
+    base = random_words(60, 8)
+    texts = [" ".join([*base[:-1], f"x{k}"]) for k in range(40)]
+    banding = neardup.Banding(1, 1)
+    whole = neardup.deduplicate(texts, banding=banding)
+    (largest,) = {len(group) for group in whole.clusters if len(group) > 30}
+    limited = neardup.deduplicate(texts, banding=banding, bucket_limit=5)
+    assert largest > 30
+    assert not [group for group in limited.clusters if len(group) > 5]
+    assert limited.summary()["heavy_buckets"] == 1
+    assert max(bucket.members for bucket in limited.heavy_buckets) == largest
