@@ -35,6 +35,7 @@ from typer.testing import CliRunner
 
 import neardup
 from neardup import cli, writing
+from neardup.cli import corpus, jobs, judging, terminal
 
 SEEDS = Path(__file__).parents[2] / "shared" / "seeds"
 COMMAND = Path(sysconfig.get_path("scripts")) / "neardup"
@@ -215,7 +216,7 @@ def test_each_command_explains_itself_with_examples(command):
 
 def examples():
     """The lines of the examples in the help texts."""
-    for command in (cli.dedup, cli.pairs, cli.query, cli.compare, cli.tune, cli.evaluate):
+    for command in (corpus.dedup, corpus.pairs, corpus.query, judging.compare, judging.tune, judging.evaluate):
         yield from (line.strip() for line in inspect.getdoc(command).partition("Examples:\n")[2].splitlines())
 
 
@@ -379,7 +380,7 @@ def test_a_terminal_shows_the_first_and_counts_the_rest():
 )
 def test_what_all_names_begin_with_is_shown_once(names, folder):
     """The folder or address that all names share goes into the title, and only that: each row with it is the name again."""
-    assert cli.folder_of(names) == folder
+    assert terminal.folder_of(names) == folder
 
 
 def test_without_a_pair_there_is_no_table():
@@ -833,7 +834,7 @@ def test_a_machine_that_is_full_is_told(run, news, monkeypatch, error, words):
 
 def test_a_defect_is_not_a_duplicate(run, news, monkeypatch):
     """What should never happen is shown with its traceback, to be reported; the exit code 1 stays reserved."""
-    monkeypatch.setattr(cli.Job, "minhash", lambda _: 1 // 0)
+    monkeypatch.setattr(jobs.Job, "minhash", lambda _: 1 // 0)
     done = run("pairs", news)
     assert done.code == 2
     assert "ZeroDivisionError" in done.err
@@ -1064,8 +1065,8 @@ def test_closed_streams():
 @given(st.text())
 def test_whatever_is_shown_is_printable(text):
     """No character reaches a terminal that it could act on."""
-    assert cli.printable(text).isprintable()
-    assert cli.printable(text) == text or not text.isprintable()
+    assert terminal.printable(text).isprintable()
+    assert terminal.printable(text) == text or not text.isprintable()
 
 
 @pytest.mark.parametrize("command", [["pairs"], ["dedup"], ["query", "ids.jsonl"]])

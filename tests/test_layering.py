@@ -66,26 +66,17 @@ MAY_IMPORT = {
     "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
     "evaluation": {"documents", "ids", "index", "profiles"},  # what is found beside what people say
     "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
-    "cli": {
-        "documents",
-        "files",
-        "writing",
-        "shingling",
-        "minhash",
-        "banding",
-        "verify",
-        "index",
-        "dedup",
-        "tuning",
-        "evaluation",
-        "ids",
-        "report",
-        "",
-    },
+    "cli": {"", "cli.corpus", "cli.judging", "cli.keeping", "cli.jobs", "cli.terminal"},  # the commands
+    "cli.terminal": {"files", "ids"},  # what people see
+    "cli.jobs": {"", "files", "writing", "cli.terminal"},  # options, and the files they name
+    "cli.corpus": {"", "dedup", "writing", "cli.jobs", "cli.terminal"},
+    "cli.judging": {"", "documents", "evaluation", "tuning", "verify", "cli.jobs", "cli.terminal"},
+    "cli.keeping": {"", "documents", "cli.jobs", "cli.terminal"},
     "": {"profiles", "evaluation", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
 }
 
-ASSEMBLERS = {"index", "dedup", "tuning", "evaluation", "report", "cli", ""}
+COMMANDS = {"cli", "cli.terminal", "cli.jobs", "cli.corpus", "cli.judging", "cli.keeping"}
+ASSEMBLERS = {"index", "dedup", "tuning", "evaluation", "report", *COMMANDS, ""}
 EVERYWHERE = {"errors", "_kernels"}
 ONE_STAGE = {"documents", "files", "writing"}  # in two modules: columns, and the files they are read from
 

@@ -1,0 +1,265 @@
+"""The commands on many documents: dedup, pairs, query."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import neardup
+from neardup.cli.jobs import (
+    FINE,
+    MAX_PAIRS_HELP,
+    Clusters,
+    Job,
+    command,
+)
+from neardup.cli.terminal import (
+    ROWS,
+    SCORES,
+    count,
+    emit,
+    note,
+    progress,
+    show,
+)
+from neardup.errors import ParameterError
+
+if TYPE_CHECKING:
+    pass
+
+KEEP_HELP = "first, last or longest; COLUMN for its least value, --keep=-COLUMN for the greatest; COLUMN=A,B for the value named first."
+KeepOption = Annotated[
+    str,
+    typer.Option(
+        "--keep",
+        metavar="WHICH",
+        help=f"Which of the documents that match is kept: {KEEP_HELP}",
+        autocompletion=lambda incomplete: [word for word in ("first", "longest", "last") if word.startswith(incomplete)],
+    ),
+]
+OrderOption = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Which document is first, instead of its position.", show_default=False)
+]
+ClustersOption = Annotated[
+    Clusters, typer.Option(help="components removes what chains of matches connect, though it match nothing kept.", rich_help_panel=FINE)
+]
+AnnotateOption = Annotated[bool, typer.Option("--annotate", help="Write all documents, with columns cluster, kept, witness, similarity.")]
+EvidenceOption = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Write the pairs that decided: a, b, similarity.", show_default=False)
+]
+ExactOption = Annotated[bool, typer.Option("--exact", help="Find all pairs, whatever --recall says: slower.", rich_help_panel=FINE)]
+
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE", help="As 3GB; by default half of what there is. The rest goes to files.", show_default=False, rich_help_panel=FINE
+    ),
+]
+
+
+AgainstOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="OLD", help="An index, file or folder: what duplicates a document there is removed. May be repeated.", show_default=False
+    ),
+]
+AppendOption = Annotated[bool, typer.Option("--append", help="Add the kept documents to the index of --against, made if need be.")]
+FrequentOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE", help="Leave out shingles that more than this share of documents have.", show_default=False, rich_help_panel=FINE
+    ),
+]
+DryOption = Annotated[bool, typer.Option("--dry-run", help="Only say what it would take, from the first 20,000 documents.")]
+
+
+def keeping(keep: str) -> Any:
+    """What --keep means to the library."""
+    column, named, preferred = keep.partition("=")
+    if named and not (column and preferred):
+        raise ParameterError(f"--keep is {keep!r}; name a column and its values, the preferred first: source=Reuters,AP")
+    return {column: preferred.split(",")} if named else keep
+
+
+@command
+def dedup(
+    job: Job,
+    keep: KeepOption = "first",
+    order: OrderOption = None,
+    annotate: AnnotateOption = False,
+    evidence: EvidenceOption = None,
+    clusters: ClustersOption = Clusters.witness,
+    exact: ExactOption = False,
+    against: AgainstOption = None,
+    append: AppendOption = False,
+    drop_frequent: FrequentOption = None,
+    dry_run: DryOption = False,
+    memory_limit: MemoryOption = None,
+) -> None:
+    """Keep one document of each group of near-duplicates; say of every other which kept one it duplicates.
+
+    OUT gets the kept documents with all their columns; a new folder gets copies of the text files that are kept.
+
+    What takes long is kept meanwhile in a folder OUT.work: after an interruption the same command goes on from there.
+
+    Examples:
+      neardup dedup news.jsonl -o clean.jsonl
+      neardup dedup jan.parquet feb.parquet -o clean.parquet --keep longest
+      neardup dedup news.jsonl -o marked.jsonl --annotate --evidence pairs.parquet
+      neardup dedup feb.jsonl -o feb-clean.jsonl --against archive.neardup --append
+      zcat pages.jsonl.gz | neardup dedup - --threshold 0.9 > removed.jsonl
+    """
+    from neardup import writing
+    from neardup.dedup import estimate
+
+    preferred = keeping(keep)
+    if annotate and job.output is None:
+        raise ParameterError("--annotate says what is written, and there is no output; name one: -o marked.jsonl")
+    with progress(quiet=job.quiet) as tell:
+        job.check_output(folder=not annotate)
+        if evidence is not None:
+            writing.check_output(evidence)
+            if job.output is not None and Path(evidence).absolute() == Path(job.output).absolute():
+                raise ParameterError(f"--evidence and the output are both {evidence}; name two files")
+        minhash, corpus = job.minhash(), job.read(job.inputs, tell)
+        if evidence is not None:
+            writing.refuse_input(evidence, corpus.files)
+        if dry_run:
+            tell("sampling")
+            given: dict[str, Any] = dict(recall=job.recall, minhash=minhash, memory_limit=memory_limit, threads=job.threads)
+            foretell(estimate(corpus, job.threshold, profile=job.profile.value, **given))
+            return
+        work = Path(f"{job.output.rstrip('/')}.work") if job.output and all(file.place for file in corpus.files) else None
+        result = neardup.deduplicate(
+            corpus,
+            job.threshold,
+            profile=job.profile.value,
+            text=job.text,
+            id=job.id,
+            keep=preferred,
+            order=order,
+            clusters=clusters.value,
+            exact=exact,
+            against=None if against is None else against[0] if append and len(against) == 1 else against,
+            append=append,
+            drop_frequent=drop_frequent,
+            work=work,
+            memory_limit=memory_limit,
+            recall=job.recall,
+            minhash=minhash,
+            threads=job.threads,
+            progress=partial(tell, corpus=corpus),
+        )
+        tell("writing")
+        if evidence is not None:
+            writing.write_table(result.pairs, evidence)
+        if job.output is not None:
+            result.write(job.output, annotate=annotate)
+        result.finish()
+    for why in result.skipped[:ROWS]:
+        note(f"skipped: {why}", quiet=job.quiet)
+    if len(result.skipped) > ROWS:
+        note(f"skipped: ... and {len(result.skipped) - ROWS:,} more", quiet=job.quiet)
+    names = ("id", "witness", "similarity") if against is None else ("id", "witness", "against", "similarity")
+    rows = ({name: getattr(removed, name) for name in names} for removed in result.each_removed())
+    if sys.stdout.isatty():
+        first = list(islice(rows, ROWS))
+        columns = {name: [row[name] for row in first] for name in names}
+        show(columns, "Removed, each with the kept document that it duplicates", result.counters["removed"])
+    else:
+        emit(rows)
+    job.conclude(account(result.summary()), found=result.counters["removed"] > 0)
+
+
+def foretell(estimate: Any) -> None:
+    """What a job would take, as one line of JSON or in words."""
+    if not sys.stdout.isatty():
+        emit([estimate._asdict()])
+        return
+    seconds = f"{estimate.seconds:,.0f} s" if estimate.seconds >= 10 else f"{estimate.seconds:.1f} s"
+    megabytes = f"{estimate.memory / 1e6:,.0f} MB of memory and {estimate.disk / 1e6:,.0f} MB of temporary files"
+    print(f"{count(estimate.documents, 'document')}: about {seconds}, {megabytes}, learnt from the first {estimate.sampled:,}")  # noqa: T201
+
+
+def account(counted: dict[str, Any]) -> Iterator[str]:
+    """What a deduplication came to, in words."""
+    copies = f" ({counted['copies']:,} exact)" if counted["copies"] else ""
+    yield f"{count(counted['documents'], 'document')}: {counted['kept']:,} kept, {counted['removed']:,} removed{copies}"
+    if counted["against"]:
+        yield f"{count(counted['against'], 'document')} removed for older ones"
+    if counted["skipped"]:
+        yield f"{count(counted['skipped'], 'line')} skipped, which could not be read"
+    if counted["without_shingles"]:
+        yield f"{count(counted['without_shingles'], 'document')} without a single word: kept, since they duplicate nothing"
+    if counted["heavy_buckets"]:
+        what = "left out" if counted["verify"] == "noisy" else "joined by rare shingles"
+        yield f"{count(counted['heavy_buckets'], 'bucket')} that everyone falls into, by boilerplate or a template: {what}"
+    if counted["weakest"] is not None and counted["weakest"] < counted["threshold"]:
+        yield f"the least similar of the removed resembles its kept document at {counted['weakest']:.3f}: --clusters components follows chains"
+    if counted["short"]:
+        yield f"{count(counted['short'], 'document')} of fewer than {2 * counted['size']} tokens: one edit can hide a copy; try --profile short"
+
+
+@command
+def pairs(job: Job, max_pairs: Annotated[int, typer.Option(help=MAX_PAIRS_HELP, rich_help_panel=FINE)] = 10_000_000) -> None:
+    """List all pairs of near-duplicates with their similarity, most similar first.
+
+    On a terminal exact copies come last: people know what a copy looks like.
+
+    Examples:
+      neardup pairs *.txt
+      neardup pairs thesis/ --glob '**/*.tex' --threshold 0.5 --fail-on-duplicates
+      neardup pairs news.parquet --text body --id url -o pairs.parquet
+    """
+    with progress(quiet=job.quiet) as tell:
+        job.check_output()
+        index, ids = job.index(job.inputs, tell)
+        tell("pairing")
+        table = index.pairs(max_pairs=max_pairs, threads=job.threads)
+    places = table.sort_by([("similarity", "descending"), ("a", "ascending"), ("b", "ascending")]).to_pydict()
+    columns = {name: column if name in SCORES else [ids[i] for i in column] for name, column in places.items()}
+    if job.output is None and sys.stdout.isatty():
+        copies = columns["similarity"].count(1)
+        columns = {name: column[copies:] + column[:copies] for name, column in columns.items()}
+    said = f"{count(len(ids), 'document')}, {count(table.num_rows, 'pair')} at {index.threshold} or above"
+    job.finish(columns, "Near-duplicates", [said])
+
+
+@command
+def query(job: Job, corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="The documents to look in: a file or folder.")]) -> None:
+    """Find the near-duplicates of some documents in a corpus.
+
+    --text and --id hold for whichever of CORPUS and IN have columns.
+
+    Examples:
+      neardup query archive.jsonl new-story.txt
+      cat draft.md | neardup query essays/ -
+    """
+    if corpus == "-" and "-" in job.inputs:
+        raise ParameterError("CORPUS and IN are both '-'; standard input can be read once")
+    columns: dict[str, list[Any]] = {"query": [], "id": [], "similarity": [], "containment": []}
+    done = truncated = 0
+    with progress(quiet=job.quiet) as tell:
+        job.check_output()
+        named = job.has_columns(job.inputs)
+        index, ids = job.index([corpus], tell, named=not named or job.has_columns([corpus]))
+        queries = job.read(job.inputs, tell, named=named)
+        for batch in queries.batches():
+            for name, matches in zip(batch.ids, index.query_many(batch.texts, threads=job.threads), strict=True):
+                truncated += matches.truncated
+                for match in matches:
+                    row = name, ids[int(match.id)], match.similarity, match.containment
+                    for column, value in zip(columns.values(), row, strict=True):
+                        column.append(value)
+            done += len(batch.ids)
+            tell("looking up", done, corpus=queries)
+    said = [f"{count(done, 'document')} sought among {len(ids):,}: {count(len(columns['id']), 'match')} at {index.threshold} or above"]
+    if truncated:
+        said.append(f"{count(truncated, 'document')} of very common text: matches may be missing; neardup pairs finds all")
+    job.finish(columns, "Matches", said)

@@ -1,0 +1,207 @@
+"""The commands on an index on disk."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+import neardup
+from neardup.cli.jobs import (
+    FailOption,
+    GlobOption,
+    IdOption,
+    IndexArgument,
+    InputsArgument,
+    Job,
+    Measures,
+    Profiles,
+    QuietOption,
+    TextOption,
+    app,
+)
+from neardup.cli.terminal import (
+    ROWS,
+    count,
+    emit,
+    note,
+    printable,
+    progress,
+)
+from neardup.errors import DuplicateIdError
+
+if TYPE_CHECKING:
+    pass
+
+index_app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+app.add_typer(index_app, name="index", help="Keep an index on disk: add documents, look others up, mend it.")
+
+
+def known_id(index: neardup.Index, name: str) -> str | int:
+    """An id as it was typed: the string, or the integer where there is only that."""
+    if name not in index and name.removeprefix("-").isdecimal() and name.isascii():
+        return int(name)
+    return name
+
+
+@index_app.command("add")
+def index_add(
+    path: IndexArgument,
+    inputs: InputsArgument,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", "-t", help="Of a new index; the profile's, 0.8 for text.", show_default=False)
+    ] = None,
+    profile: Annotated[
+        Profiles | None, typer.Option(help="Of a new index: what the texts are, text, ocr, short or code.", show_default=False)
+    ] = None,
+    text: TextOption = None,
+    id: IdOption = None,
+    glob: GlobOption = None,
+    skip_known: Annotated[
+        bool, typer.Option("--skip-known", help="Leave out documents whose id is there: to go on after an interruption.")
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Add documents to an index, which is made when it is not there. Of each batch of 65,536 all are added or none.
+
+    Examples:
+      neardup index add news.neardup january.jsonl february.jsonl
+      neardup index add essays.neardup essays/ --threshold 0.5
+    """
+    from neardup.documents import strings
+
+    done = known = 0
+    with progress(quiet=quiet) as tell:
+        corpus = Job(inputs, text=text, id=id, glob=glob, quiet=quiet).read(inputs, tell)
+        with neardup.Index.open(path, threshold, profile=None if profile is None else profile.value) as index:
+            try:
+                for batch in corpus.batches(65_536):
+                    ids, texts = batch.ids, batch.texts
+                    if skip_known and any(id in index for id in ids):
+                        new = [(id, text) for id, text in zip(ids, strings(texts), strict=True) if id not in index]
+                        ids, texts = [id for id, _ in new], [text for _, text in new]
+                    index.add_many(ids, texts)
+                    done, known = done + len(ids), known + len(batch.ids) - len(ids)
+                    tell("adding", done + known, corpus=corpus)
+            except BaseException as error:
+                note(f"{count(done, 'document')} added to {path}, and then this:", quiet=quiet)
+                if isinstance(error, DuplicateIdError):
+                    note("--skip-known leaves out the documents that are there", quiet=quiet)
+                raise
+            said = f"{count(done, 'document')} added, {len(index):,} in {path}"
+            if known:
+                said += f"; {count(known, 'document')} left out, being there already"
+    note(said, quiet=quiet)
+
+
+@index_app.command("remove")
+def index_remove(path: IndexArgument, ids: Annotated[list[str], typer.Argument(metavar="ID")], quiet: QuietOption = False) -> None:
+    """Remove documents from an index.
+
+    Examples:
+      neardup index remove news.neardup story-17 story-18
+    """
+    with neardup.Index.open(path, mode="r+") as index:
+        for name in ids:
+            index.remove(known_id(index, name))
+        said = f"{count(len(ids), 'document')} removed, {len(index):,} in {path}"
+    note(said, quiet=quiet)
+
+
+@index_app.command("query")
+def index_query(
+    path: IndexArgument,
+    inputs: InputsArgument,
+    top: Annotated[int | None, typer.Option(help="The most matches of each document.", show_default=False)] = None,
+    threshold: Annotated[float | None, typer.Option("--threshold", "-t", help="Instead of the index's.", show_default=False)] = None,
+    measure: Annotated[Measures, typer.Option(help="What is at the threshold, and says which match is better.")] = Measures.similarity,
+    text: TextOption = None,
+    id: IdOption = None,
+    glob: GlobOption = None,
+    fail: FailOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Find the near-duplicates of some documents in an index.
+
+    Examples:
+      neardup index query news.neardup new-story.txt
+      cat draft.md | neardup index query essays.neardup - --top 1
+    """
+    job = Job(inputs, text=text, id=id, glob=glob, fail=fail, quiet=quiet)
+    columns: dict[str, list[Any]] = {"query": [], "id": [], "similarity": [], "containment": []}
+    done = truncated = 0
+    with progress(quiet=quiet) as tell, neardup.Index.open(path, mode="r") as index:
+        queries = job.read(inputs, tell)
+        for batch in queries.batches():
+            found = index.query_many(batch.texts, top=top, threshold=threshold, measure=measure.value)
+            for name, matches in zip(batch.ids, found, strict=True):
+                truncated += matches.truncated
+                for match in matches:
+                    for column, value in zip(columns.values(), (name, match.id, match.similarity, match.containment), strict=True):
+                        column.append(value)
+            done += len(batch.ids)
+            tell("looking up", done, corpus=queries)
+        said = [f"{count(done, 'document')} sought among {len(index):,}: {count(len(columns['id']), 'match')}"]
+    if truncated:
+        said.append(f"{count(truncated, 'document')} of very common text: matches may be missing; neardup index stats lists the templates")
+    job.finish(columns, "Matches", said)
+
+
+@index_app.command("stats")
+def index_stats(path: IndexArgument) -> None:
+    """Say what an index holds, with which parameters, and which of its buckets everyone falls into.
+
+    Examples:
+      neardup index stats news.neardup
+    """
+    with neardup.Index.open(path, mode="r") as index:
+        stats = index.stats()
+        row: dict[str, Any] = {
+            "documents": stats.documents,
+            "bytes": stats.nbytes,
+            "threshold": index.threshold,
+            "recall": index.recall,
+            "bands": index.banding.bands,
+            "rows": index.banding.rows,
+            "verify": index.verify,
+            "profile": index.profile,
+            "heavy_buckets": [bucket._asdict() for bucket in stats.heavy_buckets],
+        }
+    if not sys.stdout.isatty():
+        emit([row])
+        return
+    heavy = row.pop("heavy_buckets")
+    console = Console(highlight=False)
+    for name, value in row.items():
+        console.print(Text.assemble((f"{name}  ", "dim"), f"{value:,}" if isinstance(value, int) else str(value)))
+    for bucket in heavy[:ROWS]:
+        console.print(Text(f"{bucket['members']:,} distinct texts agree in band {bucket['band']}, as {printable(bucket['example'])} does"))
+
+
+@index_app.command("check")
+def index_check(path: IndexArgument, quiet: QuietOption = False) -> None:
+    """Read every byte of an index, verify checksums, and make again what is derived from its documents.
+
+    Examples:
+      neardup index check news.neardup
+    """
+    with neardup.Index.open(path, mode="r+") as index:
+        mended = index.check()
+        said = f"{count(len(index), 'document')} in {path}, all is well" + (f"; made again: {', '.join(mended)}" if mended else "")
+    note(said, quiet=quiet)
+
+
+@index_app.command("compact")
+def index_compact(path: IndexArgument, quiet: QuietOption = False) -> None:
+    """Rewrite an index as one segment, without what was removed: it is smaller then, and looking up is quickest.
+
+    Examples:
+      neardup index compact news.neardup
+    """
+    with neardup.Index.open(path, mode="r+") as index:
+        index.compact()
+        said = f"{count(len(index), 'document')} in {path}, {index.stats().nbytes:,} bytes"
+    note(said, quiet=quiet)
