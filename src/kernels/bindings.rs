@@ -391,6 +391,9 @@ fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(joins::first_independent_set, m)?)?;
     m.add_function(wrap_pyfunction!(joins::components, m)?)?;
     m.add_function(wrap_pyfunction!(joins::intersections, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::compare_readings, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::total_weights, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::shared_weights, m)?)?;
     m.add("DamageError", m.py().get_type::<segments::DamageError>())?;
     m.add_class::<prepared::Prepared>()?;
     m.add_class::<prepared::Preparation>()?;

@@ -5,6 +5,7 @@
 use crate::path::prefetch;
 use crate::sign::on_threads;
 use crate::table::Bar;
+use crate::verify::{intersection, least_read, may_share};
 use std::ops::Range;
 
 /// A set that is joined with those of role `RIGHT`, or the other way round; it may have both roles, or none.
@@ -205,6 +206,27 @@ pub fn candidates(
 /// Those of some pairs that match, in their order. None when a pair names a set that there is not.
 pub fn compare(pairs: &[u64], sets: Sets, threshold: f64, threads: usize) -> Option<Vec<Edge>> {
     let bar = Bar::new(threshold, 0);
+    compared(pairs, sets, threads, |a, b| sets.compare(a, b, bar))
+}
+
+/// Those of some pairs that may be readings of one text, of whose sets so much was read rightly: all that reach a least Jaccard
+/// similarity, and, but for one in 30,000, a corrected one. None when a pair names a set that there is not.
+pub fn compare_readings(pairs: &[u64], sets: Sets, legible: &[f64], least: f64, corrected: f64, threads: usize) -> Option<Vec<Edge>> {
+    let bar = Bar::new(least, 0);
+    if legible.len() != sets.len() {
+        return None;
+    }
+    compared(pairs, sets, threads, |a, b| {
+        let (x, y) = (sets.get(a), sets.get(b));
+        let shared = least_read(x.len(), y.len(), legible[a as usize] * legible[b as usize], corrected);
+        let shared = shared.max(bar.least(x.len() as u32, y.len() as u32)?);
+        let may = shared <= x.len().min(y.len()) && may_share(x, y, shared);
+        let both = may.then(|| intersection(x, y, shared)).flatten()? as u32;
+        Some(Edge { earlier: a.min(b), later: a.max(b), both })
+    })
+}
+
+fn compared(pairs: &[u64], sets: Sets, threads: usize, compare: impl Fn(u32, u32) -> Option<Edge> + Sync) -> Option<Vec<Edge>> {
     if pairs.iter().any(|&pair| (pair >> 32).max(pair & 0xFFFF_FFFF) as usize >= sets.len()) {
         return None;
     }
@@ -212,7 +234,7 @@ pub fn compare(pairs: &[u64], sets: Sets, threshold: f64, threads: usize) -> Opt
         let mut found = Vec::new();
         for (i, &pair) in run.iter().enumerate() {
             run.get(i + AHEAD).into_iter().for_each(|&ahead| sets.prefetch(ahead as u32));
-            found.extend(sets.compare((pair >> 32) as u32, pair as u32, bar));
+            found.extend(compare((pair >> 32) as u32, pair as u32));
         }
         found
     };
@@ -435,7 +457,7 @@ pub fn components(sets: usize, a: &[u32], b: &[u32]) -> Option<Vec<u32>> {
 /// How many hashes the sets of each pair share.
 pub fn intersections(sets: Sets, a: &[u32], b: &[u32], threads: usize) -> Vec<u32> {
     let pairs: Vec<(&[u32], &[u32])> = a.chunks(4096).zip(b.chunks(4096)).collect();
-    let count = |(&a, &b): (&u32, &u32)| crate::verify::intersection(sets.get(a), sets.get(b), 0).unwrap_or(0) as u32;
+    let count = |(&a, &b): (&u32, &u32)| intersection(sets.get(a), sets.get(b), 0).unwrap_or(0) as u32;
     on_threads(pairs, threads, |(a, b)| a.iter().zip(b).map(count).collect::<Vec<_>>()).concat()
 }
 

@@ -20,6 +20,7 @@ pub mod text;
 #[rustfmt::skip]
 pub mod unicode;
 pub mod verify;
+pub mod weigh;
 
 #[cfg(feature = "python")]
 mod bindings;

@@ -41,6 +41,38 @@ pub fn least_share(n: usize, threshold: f64) -> usize {
     both
 }
 
+/// The least number of shingles that readings of one text share, of `n` and `m`, of which so much was read rightly: a bound
+/// below which `corrected_similarity` of reference.py is less than the threshold, whatever the rounding.
+#[inline]
+pub fn least_read(n: usize, m: usize, legible: f64, threshold: f64) -> usize {
+    let (low, high) = (n.min(m) as f64, n.max(m) as f64);
+    (threshold * legible * (low * high).sqrt() * (high / low) * (1.0 - 1e-9)).ceil() as usize
+}
+
+/// Verification hashes below this are an eighth of all.
+const EIGHTH: u32 = 1 << 29;
+
+/// Whether two documents may share `least` hashes, as the first eighth of them says: no when it has fewer in common than
+/// expected by four standard deviations, which is a mistake once in 30,000 times.
+#[inline]
+pub fn may_share(a: &[u32], b: &[u32], least: usize) -> bool {
+    let expected = least as f64 / 8.0;
+    let few = expected - 4.0 * expected.sqrt();
+    if few <= 0.0 {
+        return true;
+    }
+    let (mut i, mut j, mut both) = (0, 0, 0);
+    while let (Some(&x), Some(&y)) = (a.get(i), b.get(j)) {
+        if x.max(y) >= EIGHTH {
+            break;
+        }
+        both += (x == y) as usize;
+        i += (x <= y) as usize;
+        j += (y <= x) as usize;
+    }
+    both as f64 >= few
+}
+
 /// Documents of so many times the length of another are not read through for it.
 const LONGER: usize = 16;
 

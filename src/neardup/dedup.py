@@ -12,6 +12,7 @@ import numpy as np
 
 from neardup import documents
 from neardup.banding import Banding
+from neardup.census import COUNTED, Census
 from neardup.clusters import first_kept
 from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_integer, one_of
 from neardup.frequent import flat_hashes, frequent_shingles, without
@@ -19,9 +20,10 @@ from neardup.ids import Id, PackedIds, check_ids, pack
 from neardup.index import Index
 from neardup.joins import Edges, Join, Mask, Sets, Signed
 from neardup.minhash import MinHash, Signatures, number_of_threads
-from neardup.noise import Census, Readings
+from neardup.noise import Legibility, Readings
 from neardup.profiles import Settings, resolve
 from neardup.ranking import Keep, Ranking
+from neardup.rarity import Weighed, rarity
 from neardup.results import Older, Result, decide, outcome
 from neardup.shingling import Shingling
 from neardup.spool import memory_bytes
@@ -61,7 +63,7 @@ def deduplicate(
     shingling: Shingling | None = None,
     minhash: MinHash | None = None,
     banding: Banding | None = None,
-    verify: Literal["exact", "noisy"] | None = None,
+    verify: Literal["exact", "noisy", "rarity"] | None = None,
     bucket_limit: int | None = None,
     pairs: Literal["decisions", "all"] = "decisions",
     max_pairs: int = MAX_PAIRS,
@@ -106,8 +108,9 @@ def deduplicate(
     shingling, minhash, banding
         What counts as the same words, how documents are signed, bands and rows: as in :class:`neardup.Index`.
     verify
-        ``"exact"``, or ``"noisy"``: by what two texts would share if every character had been read rightly
-        (:mod:`neardup.noise`).
+        ``"exact"``; ``"noisy"``: by what two texts would share if every character had been read rightly
+        (:mod:`neardup.noise`); or ``"rarity"``: what few documents have counts for more than boilerplate
+        (:mod:`neardup.rarity`), candidates have half the threshold by Jaccard similarity.
     bucket_limit
         Leave out buckets of more members: what only shares shingles that so many others have is not found. By default, but for
         the profile ``"ocr"``, all matches in them are.
@@ -177,7 +180,7 @@ def deduplicate(
         ("clusters", clusters, ("witness", "components")),
         ("pairs", pairs, ("decisions", "all")),
         ("on_error", on_error, ("raise", "skip")),
-        ("verify", settings.verify, ("exact", "noisy")),
+        ("verify", settings.verify, ("exact", "noisy", "rarity")),
     )
     for name, value, choices in known:
         if not one_of(value, *choices):
@@ -185,10 +188,10 @@ def deduplicate(
     check_integer("max_pairs", max_pairs, 1, 2**62)
     if exact and threshold < 0.5:
         raise ParameterError(f"threshold is {threshold}; exact=True is for 0.5 and above, below it use bands: Banding.for_threshold")
-    if settings.verify == "noisy" and (exact or against is not None):
+    if settings.by_corpus and (exact or against is not None):
         given = "exact is True" if exact else f"against is {against!r}"
         raise ParameterError(
-            f"verify is 'noisy' and {given}; similarities then depend on all of one corpus, leave it out or verify='exact'"
+            f"verify is {settings.verify!r} and {given}; similarities then depend on all of one corpus, leave it out or verify='exact'"
         )
     every, components = pairs == "all", clusters == "components"
     ranking = Ranking(keep, order)
@@ -247,15 +250,15 @@ FORMULAS = "words-v1 lattice-v1 1"
 
 def _join(sets: Sets, settings: Settings, threads: int, *, exact: bool = False) -> Join:
     """The join that settings ask for."""
-    judge = None
+    judge: Readings | Weighed | None = None
     if settings.verify == "noisy":
-        signed, legible = sets.signed, np.empty(len(sets))
-        census = Census.of(np.split(signed.evidence, signed.starts[1:].astype(np.int64))) if len(signed.sizes) else Census.of([])
-        evidence, starts, sizes = sets.arrays
-        for part in signed.slices(len(sets), 1):
-            for number in range(*part.indices(len(sets))):
-                legible[number] = census.legibility(evidence[int(starts[number]) :][: int(sizes[number])])
-        judge = Readings(settings.threshold, sizes, legible)
+        legibility = Legibility.of(*sets.first(COUNTED), threads)
+        legible = np.concatenate([np.empty(0), *(legibility.of_sets(some, threads) for some in sets.each())])
+        judge = Readings(settings.threshold, sets.arrays, legible)
+    elif settings.verify == "rarity":
+        weights = rarity(Census(*sets.first(COUNTED)))
+        totals = np.concatenate([np.empty(0, np.uint64), *(weights.totals(some, threads) for some in sets.each())])
+        judge = Weighed(settings.threshold, sets.arrays, weights, totals)
     return Join(sets, settings.least, threads, exact=exact, limit=None if settings.whole_buckets else settings.bucket_limit, judge=judge)
 
 

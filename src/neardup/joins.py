@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,6 @@ from neardup.stores import StoreBatch
 from neardup.verify import similarity
 from neardup.work import Work
 
-if TYPE_CHECKING:
-    from neardup.noise import Readings
 
 PlaceArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -191,6 +189,18 @@ class Sets:
         both = [_kernels.intersections(self.arrays, a[part], b[part], threads) for part in self.signed.slices(len(a), 2)]
         return np.concatenate([np.empty(0, np.uint32), *both])
 
+    def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """The verification hashes of the first sets, one after another, about so many, and how many each has."""
+        many = int(np.searchsorted(np.cumsum(self.sizes, dtype=np.int64), hashes)) + 1
+        words, _, sizes = self.alone(np.arange(min(many, len(self))))
+        return words, sizes
+
+    def each(self) -> Iterator[_kernels.Sets]:
+        """The arrays of some sets after another; as many at a time as memory may take."""
+        evidence, starts, sizes = self.arrays
+        for part in self.signed.slices(len(self), 1):
+            yield evidence, starts[part], sizes[part]
+
     def alone(self, numbers: PlaceArray) -> _kernels.Sets:
         """The arrays of some sets, in memory."""
         evidence, starts, sizes = self.arrays
@@ -198,6 +208,20 @@ class Sets:
         words = np.concatenate([np.empty(0, np.uint32), *(part[0] for part in parts)])
         ends = np.cumsum(sizes[numbers], dtype=np.uint64)
         return words, ends - sizes[numbers], sizes[numbers]
+
+
+class Judge(Protocol):
+    """What decides, instead of the Jaccard similarity, which pairs of sets match."""
+
+    threshold: float
+
+    def compare(self, pairs: npt.NDArray[np.uint64], threads: int) -> _kernels.Edges:
+        """Those of some pairs that may match."""
+
+    def similarities(
+        self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32], threads: int
+    ) -> npt.NDArray[np.float64]:
+        """The similarities of pairs that share so many hashes."""
 
 
 class Heavy(NamedTuple):
@@ -224,12 +248,11 @@ class Join:
     limit
         Buckets of more members are left out; by default all matches in them are found too.
     judge
-        What gives the similarities of pairs that reach the threshold, and which similarity makes them a match; by default their
-        Jaccard similarity does, and the threshold.
+        What decides which candidates match; by default their Jaccard similarity does, and the threshold.
     """
 
     def __init__(
-        self, sets: Sets, threshold: float, threads: int, *, exact: bool = False, limit: int | None = None, judge: Readings | None = None
+        self, sets: Sets, threshold: float, threads: int, *, exact: bool = False, limit: int | None = None, judge: Judge | None = None
     ) -> None:
         self.sets = sets
         self.threshold = threshold
@@ -288,7 +311,9 @@ class Join:
 
     def _scores(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
         if self.judge is not None:
-            return self.judge.similarities(a, b, both)
+            parts = self.sets.signed.slices(len(a), 2)
+            each = [self.judge.similarities(a[part], b[part], both[part], self.threads) for part in parts]
+            return np.concatenate([np.empty(0), *each])
         sizes = self.sets.sizes
         scores: npt.NDArray[np.float64] = similarity(both.astype(np.int64), sizes[a].astype(np.int64), sizes[b].astype(np.int64))
         return scores
@@ -308,9 +333,14 @@ class Join:
             sizes = self.sets.arrays[2]
             pairs = _kernels.candidates(self.bands, roles, sizes, self.threshold, (start, stop), self.most, self.threads)
             parts = self.sets.signed.slices(len(pairs), 2)
-            found = [_kernels.compare(pairs[part], self.sets.arrays, self.threshold, self.threads) for part in parts]
+            found = [self._compare(pairs[part]) for part in parts]
             yield stop, _merged([*found, tuple(column[_between(heavy[0], start, stop)] for column in heavy)])  # type: ignore[list-item]
             start = stop
+
+    def _compare(self, pairs: npt.NDArray[np.uint64]) -> _kernels.Edges:
+        if self.judge is not None:
+            return self.judge.compare(pairs, self.threads)
+        return _kernels.compare(pairs, self.sets.arrays, self.threshold, self.threads)
 
     def _heavy_edges(self, roles: npt.NDArray[np.uint8]) -> _kernels.Edges:
         """The matches in heavy buckets; their sets are taken into memory."""

@@ -8,22 +8,21 @@ knows says how much of it was read rightly, and what two documents share is divi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from neardup import _kernels
+from neardup.census import Census, ValueArray, Weights
+
 FloatArray = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 #: Least Jaccard similarity of shingles that two readings of one text have; in what has less nothing can be judged.
 LEAST = 0.04
 #: Documents that have a known shingle, at least, and of many documents one in so many: two may be readings of one text, and in
 #: many the same letters are misread in the same way.
 KNOWN, KNOWN_OF = 3, 1000
-#: Verification hashes that a census looks at: the first.
-COUNTED = 1 << 24
 #: Share of documents that are less legible than those that set the measure.
 CLEAREST = 0.9
 #: A corpus that knows less of its clearest documents is too small to tell noise from rare words: nothing is corrected.
@@ -32,60 +31,54 @@ TELLING = 0.25
 ILLEGIBLE = 0.15
 
 
-class Census:
-    """Which shingles a corpus knows.
+class Legibility:
+    """How much of documents was read rightly, as others say.
 
     Parameters
     ----------
     known
-        Whether a verification hash with these first bits is known, bool[2**bits].
+        Weighs the verification hashes that the others know 1, the rest 0.
     clearest
-        The share of their shingles that are known of the most legible tenth of its documents; 0 when that tells nothing.
+        The share of their shingles that are known of the most legible tenth of the others; 0 when that tells nothing.
     """
 
     __slots__ = ("clearest", "known")
 
-    def __init__(self, known: Mask, clearest: float) -> None:
+    def __init__(self, known: Weights, clearest: float) -> None:
         self.known = known
         self.clearest = clearest
 
     @classmethod
-    def of(cls, documents: Iterable[npt.NDArray[np.uint32]]) -> Census:
-        """The census of documents, given their verification hashes, sorted and distinct; no more than the first are looked at.
+    def of(cls, evidence: ValueArray, sizes: ValueArray, threads: int = 1) -> Legibility:
+        """As documents of different shingle sets say: their verification hashes one after another, and how many each has.
 
         Examples
         --------
         >>> hashes = np.arange(0, 2**32, 2**27, dtype=np.uint32)
-        >>> Census.of([hashes, hashes, hashes]).legibility(hashes)
+        >>> Legibility.of(np.tile(hashes, 3), np.full(3, len(hashes), np.uint32)).of_one(hashes)
         1.0
         """
-        taken, many = [], 0
-        for hashes in documents:
-            if many and many + len(hashes) > COUNTED:
-                break
-            taken.append(hashes[:COUNTED])
-            many += len(taken[-1])
-        every = np.sort(np.concatenate([np.empty(0, np.uint32), *taken]))
-        least = max(KNOWN, -(-len(taken) // KNOWN_OF))
-        ends = every[least - 1 :]
-        frequent = ends[ends == every[: len(ends)]]
-        bits = min(max(10, (16 * len(frequent)).bit_length()), 26)
-        known = np.zeros(1 << bits, bool)
-        known[frequent >> np.uint32(32 - bits)] = True
-        plain = cls(known, 1.0)
-        shares = sorted(plain._share(hashes) for hashes in taken if len(hashes))
-        clearest = shares[int(CLEAREST * (len(shares) - 1))] if shares else 0.0
-        return cls(known, clearest if clearest >= TELLING else 0.0)
+        census = Census(evidence, sizes)
+        taken = sizes[: census.documents]
+        frequent = census.hashes[census.counts >= max(KNOWN, -(-census.documents // KNOWN_OF))]
+        plain = cls(Weights(frequent, np.ones(len(frequent)), 0), 1.0)
+        starts = np.cumsum(taken, dtype=np.uint64) - taken
+        shares = np.sort(plain.known.totals((evidence, starts, taken), threads) / taken)
+        clearest = float(shares[int(CLEAREST * (len(shares) - 1))]) if len(shares) else 0.0
+        return cls(plain.known, clearest if clearest >= TELLING else 0.0)
 
-    def _share(self, hashes: npt.NDArray[np.uint32]) -> float:
-        shift = np.uint32(33 - len(self.known).bit_length())
-        return float(np.count_nonzero(self.known[hashes >> shift])) / len(hashes)
+    def of_sets(self, sets: _kernels.Sets, threads: int) -> FloatArray:
+        """How much of each set was read rightly: above 0, at most 1."""
+        if not self.clearest:
+            return np.ones(len(sets[2]))
+        legible: FloatArray = np.clip(self.known.totals(sets, threads) / sets[2] / self.clearest, ILLEGIBLE, 1.0)
+        return legible
 
-    def legibility(self, hashes: npt.NDArray[np.uint32]) -> float:
-        """How much of a document was read rightly, of one or more verification hashes: above 0, at most 1."""
+    def of_one(self, hashes: ValueArray) -> float:
+        """The same of one document; 1 of one that has no shingle."""
         if not self.clearest or not len(hashes):
             return 1.0
-        return min(max(self._share(hashes) / self.clearest, ILLEGIBLE), 1.0)
+        return min(max(self.known.total(hashes) / len(hashes) / self.clearest, ILLEGIBLE), 1.0)
 
 
 def corrected(both: Any, n: Any, m: Any, legible: Any, other: Any) -> Any:
@@ -118,33 +111,40 @@ def least_jaccard(threshold: float, legible: float) -> float:
 
 
 class Readings:
-    """What judges pairs of documents by what they would share without noise.
+    """What judges pairs of sets by what they would share without noise.
 
     Parameters
     ----------
     threshold
         Least corrected similarity of a match.
-    sizes
-        Distinct shingles of each document, uint32[n].
+    arrays
+        All verification hashes, where those of each set begin, and how many they are.
     legible
         How much of each was read rightly, float64[n].
 
     Examples
     --------
-    >>> readings = Readings(0.6, np.array([10, 10], np.uint32), np.array([0.5, 1.0]))
+    >>> evidence = np.arange(20, dtype=np.uint32)
+    >>> arrays = evidence, np.array([0, 6], np.uint64), np.array([10, 10], np.uint32)
+    >>> readings = Readings(0.6, arrays, np.array([0.5, 1.0]))
     >>> first, second, both = (np.array([i], np.uint32) for i in (0, 1, 4))
-    >>> readings.similarities(first, second, both).tolist()
+    >>> readings.similarities(first, second, both, 1).tolist()
     [0.8]
     """
 
-    __slots__ = ("legible", "sizes", "threshold")
+    __slots__ = ("arrays", "legible", "threshold")
 
-    def __init__(self, threshold: float, sizes: npt.NDArray[np.uint32], legible: FloatArray) -> None:
+    def __init__(self, threshold: float, arrays: _kernels.Sets, legible: FloatArray) -> None:
         self.threshold = threshold
-        self.sizes = sizes
+        self.arrays = arrays
         self.legible = legible
 
-    def similarities(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32]) -> FloatArray:
+    def compare(self, pairs: npt.NDArray[np.uint64], threads: int) -> _kernels.Edges:
+        """Those of some pairs that may match."""
+        return _kernels.compare_readings(pairs, self.arrays, self.legible, LEAST, self.threshold, threads)
+
+    def similarities(self, a: ValueArray, b: ValueArray, both: ValueArray, threads: int) -> FloatArray:  # noqa: ARG002  little work
         """The similarities of pairs, given by number, that share so many hashes."""
-        similarities: FloatArray = corrected(both, self.sizes[a], self.sizes[b], self.legible[a], self.legible[b])
+        sizes = self.arrays[2]
+        similarities: FloatArray = corrected(both, sizes[a], sizes[b], self.legible[a], self.legible[b])
         return similarities

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from neardup.banding import Banding
 from neardup.errors import IncompatibleError, ParameterError, check_fraction, check_integer, one_of
 from neardup.minhash import MinHash
 from neardup.noise import LEAST
+from neardup.rarity import SHARE
 from neardup.shingling import Shingling
 
-Verify = Literal["exact", "estimate", "noisy", "contained"]
+Verify = Literal["exact", "estimate", "noisy", "rarity", "contained"]
+
+#: The ways to check candidates.
+VERIFY: tuple[Verify, ...] = get_args(Verify)
 
 #: Of the verification hashes, one in so many is looked up by where documents are sought that contain another.
 SAMPLED = 4
@@ -90,16 +94,29 @@ class Settings(NamedTuple):
     @property
     def least(self) -> float:
         """The Jaccard similarity that candidates must have, for which the bands are."""
-        return LEAST if self.verify == "noisy" else self.threshold
+        return least_of(self.verify, self.threshold)
+
+    @property
+    def by_corpus(self) -> bool:
+        """Whether similarities depend on what else is in the corpus."""
+        return self.verify in ("noisy", "rarity")
 
     def recall_at(self, threshold: float) -> float:
         """The probability that a pair at a threshold becomes a candidate.
 
-        Of noisy ones, that the least legible do; of an excerpt, that one of forty shingles does.
+        Of noisy ones, that the least legible do; by rarity, that those of least Jaccard similarity do; of an excerpt, that one
+        of forty shingles does.
         """
         if self.verify == "contained":
             return found_in_longer(threshold, 40)
-        return float(self.banding.probability(LEAST if self.verify == "noisy" else threshold))
+        return float(self.banding.probability(least_of(self.verify, threshold)))
+
+
+def least_of(verify: Verify, threshold: float) -> float:
+    """The Jaccard similarity that candidates must have for a match at a threshold."""
+    if verify == "noisy":
+        return LEAST
+    return SHARE * threshold if verify == "rarity" else threshold
 
 
 def resolve(
@@ -141,8 +158,8 @@ def resolve(
         if value is not None and not isinstance(value, expected):
             raise TypeError(f"{what} is {value!r}; it is a neardup.{expected.__name__}")
     check_integer("bucket_limit", limit, 1, 2**31)
-    if not one_of(verify, "exact", "estimate", "noisy", "contained"):
-        raise ParameterError(f"verify is {verify!r}; it is 'exact', 'estimate', 'noisy' or 'contained'")
+    if not one_of(verify, *VERIFY):
+        raise ParameterError(f"verify is {verify!r}; it is one of {', '.join(map(repr, VERIFY))}")
     if verify == "contained" and banding is not None:
         raise ParameterError(
             f"verify is 'contained', which samples shingles instead of taking bands, and banding is {banding!r}; leave it out"
@@ -154,7 +171,7 @@ def resolve(
     if verify == "contained":
         banding = Banding(1, 1)
     elif banding is None:
-        banding = Banding.for_threshold(LEAST if verify == "noisy" else threshold, recall, minhash.num_perm)
+        banding = Banding.for_threshold(least_of(verify, threshold), recall, minhash.num_perm)
     elif banding.bands * banding.rows > minhash.num_perm:
         slots = banding.bands * banding.rows
         raise ParameterError(

@@ -2,6 +2,7 @@
 
 use super::Array1;
 use crate::join::{self, Buckets, Edge, Sets};
+use crate::weigh::{self, Weights};
 use numpy::{IntoPyArray, PyReadonlyArray1, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -102,6 +103,22 @@ pub(super) fn compare<'py>(
     Ok(columns(py, &edges.ok_or_else(no_such_set)?))
 }
 
+/// Those of some pairs that may be readings of one text.
+#[pyfunction]
+pub(super) fn compare_readings<'py>(
+    py: Python<'py>,
+    pairs: PyReadonlyArray1<'py, u64>,
+    sets: SetArrays<'py>,
+    legible: PyReadonlyArray1<'py, f64>,
+    least: f64,
+    corrected: f64,
+    threads: usize,
+) -> PyResult<Edges<'py>> {
+    let (pairs, sets, legible) = (pairs.as_slice()?, sets.sets()?, legible.as_slice()?);
+    let edges = py.detach(|| join::compare_readings(pairs, sets, legible, least, corrected, threads));
+    Ok(columns(py, &edges.ok_or_else(no_such_set)?))
+}
+
 /// The matches of sets that share a bucket of more than `most` comparisons.
 #[pyfunction]
 pub(super) fn heavy_join<'py>(
@@ -190,4 +207,44 @@ pub(super) fn intersections<'py>(
         return Err(no_such_set());
     }
     Ok(py.detach(|| join::intersections(sets, a, b, threads)).into_pyarray(py))
+}
+
+/// The weights of some hashes, ascending, by where those of each value of their first bits begin; and of all others.
+#[derive(FromPyObject)]
+pub(super) struct WeightArrays<'py>(PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, u16>, u16);
+
+impl WeightArrays<'_> {
+    pub(super) fn weights(&self) -> PyResult<Weights<'_>> {
+        Weights::new(self.0.as_slice()?, self.1.as_slice()?, self.2.as_slice()?, self.3)
+            .ok_or_else(|| PyIndexError::new_err("weights whose starts, hashes and values do not fit together"))
+    }
+}
+
+/// What each set weighs.
+#[pyfunction]
+pub(super) fn total_weights<'py>(
+    py: Python<'py>,
+    sets: SetArrays<'py>,
+    weights: WeightArrays<'py>,
+    threads: usize,
+) -> PyResult<Array1<'py, u64>> {
+    let (sets, weights) = (sets.sets()?, weights.weights()?);
+    Ok(py.detach(|| weigh::totals(sets, weights, threads)).into_pyarray(py))
+}
+
+/// What the hashes weigh that the sets of each pair share.
+#[pyfunction]
+pub(super) fn shared_weights<'py>(
+    py: Python<'py>,
+    sets: SetArrays<'py>,
+    a: PyReadonlyArray1<'py, u32>,
+    b: PyReadonlyArray1<'py, u32>,
+    weights: WeightArrays<'py>,
+    threads: usize,
+) -> PyResult<Array1<'py, u64>> {
+    let (sets, a, b, weights) = (sets.sets()?, a.as_slice()?, b.as_slice()?, weights.weights()?);
+    if a.len() != b.len() || a.iter().chain(b).any(|&set| set as usize >= sets.len()) {
+        return Err(no_such_set());
+    }
+    Ok(py.detach(|| weigh::shared(sets, a, b, weights, threads)).into_pyarray(py))
 }

@@ -1,0 +1,64 @@
+//! What shingles weigh: sums over sets of verification hashes, of weights that a table gives to some of them.
+
+use crate::join::Sets;
+use crate::sign::on_threads;
+
+/// The weights of some hashes; all others weigh `rest`.
+#[derive(Clone, Copy)]
+pub struct Weights<'a> {
+    hashes: &'a [u32],
+    weights: &'a [u16],
+    /// Where the hashes of each value of the first bits begin, and the end of the last.
+    starts: &'a [u32],
+    shift: u32,
+    rest: u16,
+}
+
+impl<'a> Weights<'a> {
+    /// None when the arrays do not fit together.
+    pub fn new(starts: &'a [u32], hashes: &'a [u32], weights: &'a [u16], rest: u16) -> Option<Self> {
+        let cells = starts.len().checked_sub(1)?;
+        let fit = cells.is_power_of_two() && cells.trailing_zeros() <= 31 && starts.is_sorted() && starts[cells] as usize == hashes.len();
+        let shift = 32 - cells.max(1).trailing_zeros();
+        (fit && hashes.len() == weights.len()).then_some(Weights { hashes, weights, starts, shift, rest })
+    }
+
+    #[inline(always)]
+    fn of(&self, hash: u32) -> u16 {
+        let cell = hash.checked_shr(self.shift).unwrap_or(0) as usize;
+        let range = self.starts[cell] as usize..self.starts[cell + 1] as usize;
+        let place = self.hashes[range.clone()].iter().position(|&h| h == hash);
+        place.map_or(self.rest, |place| self.weights[range.start + place])
+    }
+
+    /// What a set weighs.
+    pub fn total(&self, set: &[u32]) -> u64 {
+        set.iter().map(|&hash| u64::from(self.of(hash))).sum()
+    }
+
+    /// What the hashes weigh that two sets share.
+    pub fn shared(&self, a: &[u32], b: &[u32]) -> u64 {
+        let (mut i, mut j, mut sum) = (0, 0, 0);
+        while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
+            if x == y {
+                sum += u64::from(self.of(*x));
+            }
+            i += (x <= y) as usize;
+            j += (y <= x) as usize;
+        }
+        sum
+    }
+}
+
+/// What each set weighs.
+pub fn totals(sets: Sets, weights: Weights, threads: usize) -> Vec<u64> {
+    let numbers: Vec<u32> = (0..sets.len() as u32).collect();
+    on_threads(numbers.chunks(1024).collect(), threads, |run| run.iter().map(|&set| weights.total(sets.get(set))).collect::<Vec<_>>()).concat()
+}
+
+/// What the hashes weigh that the sets of each pair share.
+pub fn shared(sets: Sets, a: &[u32], b: &[u32], weights: Weights, threads: usize) -> Vec<u64> {
+    let pairs: Vec<(&[u32], &[u32])> = a.chunks(1024).zip(b.chunks(1024)).collect();
+    let sum = |(&a, &b): (&u32, &u32)| weights.shared(sets.get(a), sets.get(b));
+    on_threads(pairs, threads, |(a, b)| a.iter().zip(b).map(sum).collect::<Vec<_>>()).concat()
+}

@@ -1,0 +1,107 @@
+"""How many documents have a shingle, and what shingles weigh by that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup import _kernels
+
+ValueArray = npt.NDArray[np.uint32]
+
+#: Verification hashes that a census looks at: the first.
+COUNTED = 1 << 24
+#: Of hashes that fewer documents have no count is kept: most are of that kind.
+KEPT = 3
+
+
+class Census:
+    """How many of some documents have a verification hash.
+
+    Parameters
+    ----------
+    evidence
+        The verification hashes of documents of different shingle sets, one document after another, each sorted and distinct:
+        uint32[n].
+    sizes
+        How many each has, 1 or more: uint32[m]. Those that go beyond the first 16,777,216 hashes are not looked at.
+
+    Attributes
+    ----------
+    documents
+        How many were looked at.
+    hashes, counts
+        The hashes that three documents have, or more, sorted, uint32[k], and how many have each, int64[k].
+
+    Examples
+    --------
+    >>> census = Census(np.array([1, 2, 1, 1, 3], np.uint32), np.array([2, 1, 2], np.uint32))
+    >>> census.documents, census.hashes.tolist(), census.counts.tolist()
+    (3, [1], [3])
+    """
+
+    __slots__ = ("counts", "documents", "hashes")
+
+    def __init__(self, evidence: ValueArray, sizes: ValueArray) -> None:
+        ends = np.cumsum(sizes, dtype=np.int64)
+        self.documents = max(int(np.searchsorted(ends, COUNTED, "right")), min(1, len(ends)))
+        every = np.sort(evidence[: min(int(ends[self.documents - 1]), COUNTED) if self.documents else 0])
+        edges = np.flatnonzero(np.concatenate((every[1:] != every[:-1], np.ones(min(1, len(every)), bool))))
+        counts = np.diff(edges, prepend=-1)
+        kept = counts >= KEPT
+        self.hashes: ValueArray = every[edges[kept]]
+        self.counts: npt.NDArray[np.int64] = counts[kept]
+
+
+class Weights:
+    """What shingles weigh: some a weight of their own, all others the same.
+
+    Parameters
+    ----------
+    hashes
+        Verification hashes, sorted and distinct, uint32[k].
+    weights
+        What each weighs, 0 to 65535, integers[k].
+    rest
+        What every other weighs.
+
+    Examples
+    --------
+    >>> weights = Weights(np.array([5], np.uint32), np.array([1]), rest=10)
+    >>> weights.total(np.array([4, 5], np.uint32)), weights.shared(np.array([4, 5], np.uint32), np.array([5, 6], np.uint32))
+    (11, 1)
+    """
+
+    __slots__ = ("_arrays",)
+
+    def __init__(self, hashes: ValueArray, weights: npt.NDArray[Any], rest: int) -> None:
+        cells = 1 << max(0, len(hashes).bit_length() - 1)
+        firsts = np.arange(cells, dtype=np.uint64) * np.uint64(2**32 // cells)
+        starts = np.append(np.searchsorted(hashes, firsts.astype(np.uint32)), len(hashes)).astype(np.uint32)
+        self._arrays = starts, hashes, weights.astype(np.uint16), rest
+
+    def totals(self, sets: _kernels.Sets, threads: int) -> npt.NDArray[np.uint64]:
+        """What each of some sets weighs."""
+        return _kernels.total_weights(sets, self._arrays, threads)
+
+    def shares(self, sets: _kernels.Sets, a: ValueArray, b: ValueArray, threads: int) -> npt.NDArray[np.uint64]:
+        """What the hashes weigh that the sets of each pair, given by number, share."""
+        return _kernels.shared_weights(sets, a, b, self._arrays, threads)
+
+    def total(self, hashes: ValueArray) -> int:
+        """What one document weighs."""
+        return int(self.totals(_sets(hashes), 1)[0]) if len(hashes) else 0
+
+    def shared(self, a: ValueArray, b: ValueArray) -> int:
+        """What the hashes weigh that two documents share."""
+        if not len(a) or not len(b):
+            return 0
+        first, second = np.zeros(1, np.uint32), np.ones(1, np.uint32)
+        return int(self.shares(_sets(a, b), first, second, 1)[0])
+
+
+def _sets(*documents: ValueArray) -> _kernels.Sets:
+    sizes = np.array([len(hashes) for hashes in documents], np.uint32)
+    return np.concatenate(documents), np.cumsum(sizes, dtype=np.uint64) - sizes, sizes
