@@ -20,7 +20,9 @@ DATA = {
     "banding": {"Banding"},
     "stores": {"Answer", "Hit", "Id", "PairBatch", "Prepared", "Store", "StoreBatch", "preparation", "HeavyBucket"},
     "verify": {"Match", "similarity"},
-    "noise": {"LEAST", "Census", "Readings"},
+    "census": {"COUNTED", "Census", "ValueArray", "Weights"},
+    "noise": {"ILLEGIBLE", "LEAST", "Legibility", "Readings", "corrected", "least_jaccard"},
+    "rarity": {"SHARE", "Weighed", "rarity"},
     "profiles": {"Settings"},
     "joins": {"Edges", "Heavy", "Join", "Mask", "PlaceArray", "Sets"},
     "ids": {"Id", "PackedIds", "Repeats", "check_id", "check_ids", "first_repeat", "id_column", "id_order", "pack"},
@@ -46,22 +48,25 @@ MAY_IMPORT = {
     "stores.segments": {"stores", "stores.layout"},
     "stores.disk": {"stores", "stores.layout", "stores.catalog", "stores.segments"},
     "verify": {"shingling"},  # scores two texts, shows what they share
-    "noise": set(),  # flat arrays of hashes, sizes and similarities
-    "profiles": {"shingling", "minhash", "banding", "noise"},  # the parameters of all stages
+    "census": set(),  # flat arrays of hashes, counts and weights
+    "noise": {"census"},  # what is known says how much was misread
+    "rarity": {"census"},  # how many have a shingle says what it weighs
+    "profiles": {"shingling", "minhash", "banding", "noise", "rarity"},  # the parameters of all stages
+    "judging": {"census", "noise", "rarity", "profiles", "stores", "verify"},  # hits of a store become matches
     "spool": set(),  # flat arrays, in memory or in files
     "work": {"spool"},  # columns that an interrupted job goes on with
     "frequent": {"shingling"},  # shingles that many documents have
-    "joins": {"spool", "work", "stores", "verify", "noise"},  # batches of a store become scored pairs
+    "joins": {"spool", "work", "stores", "verify"},  # batches of a store become scored pairs
     "clusters": {"joins"},  # pairs become decisions
     "ranking": set(),  # flat columns of what ranks documents
     "results": {"documents", "ids", "minhash", "banding", "shingling", "stores", "joins", "clusters", "profiles"},  # what people see
     "index": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify"),
-        *("noise", "profiles"),
+        *("judging", "profiles"),
     },
     "dedup": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "verify", "spool", "work", "joins", "clusters"),
-        *("frequent", "ranking", "results", "index", "noise", "profiles"),
+        *("frequent", "ranking", "results", "index", "census", "noise", "rarity", "profiles"),
     },
     "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
     "evaluation": {"documents", "ids", "index", "profiles"},  # what is found beside what people say

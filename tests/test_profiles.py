@@ -5,6 +5,7 @@ import json
 import random
 import re
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from ocr_noise import noisy
 
 import neardup
 from neardup import noise, reference
-from neardup.noise import Census, Readings, corrected, least_jaccard
+from neardup.census import Census, Weights
+from neardup.noise import Legibility, Readings, corrected, least_jaccard
 from neardup.profiles import PROFILES, found_in_longer, resolve
+from neardup.rarity import Weighed, rarity
 from neardup.shingling import MARKS, ZEROS
 from neardup.verify import verification_hashes
 
@@ -295,14 +298,74 @@ def test_the_probability_of_an_excerpt(containment, shingles):
 # ---- legibility --------------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.sets(st.integers(0, 40), max_size=20), max_size=30))
-def test_a_census_is_that_of_the_specification(documents):
-    """Which shingles are known, what is clear, and how legible each document is."""
-    arrays = [np.array(sorted(h * 104_729_001 % 2**32 for h in one), np.uint32) for one in documents]
-    census = Census.of(arrays)
-    for array in arrays:
-        if len(array):
-            assert census.legibility(array) == reference.legibility(array, arrays)
+def flat(documents):
+    """Sets of hashes as arrays of all of them, where each begins, and how many it has."""
+    sizes = np.array([len(one) for one in documents], np.uint32)
+    evidence = np.array([h for one in documents for h in sorted(one)], np.uint32)
+    return evidence, np.cumsum(sizes, dtype=np.uint64) - sizes, sizes
+
+
+#: Documents that share hashes all over their range.
+corpora = st.lists(
+    st.frozensets(st.integers(0, 40).map(lambda h: h * 104_729_001 % 2**32), min_size=1, max_size=20), min_size=1, max_size=30
+)
+
+
+@given(corpora)
+def test_legibility_is_that_of_the_specification(documents):
+    """Which shingles are known, what is clear, and how legible each document is, by itself and among many."""
+    arrays = [np.array(sorted(one), np.uint32) for one in documents]
+    evidence, starts, sizes = flat(documents)
+    legibility = Legibility.of(evidence, sizes)
+    expected = [reference.legibility(array, arrays) for array in arrays]
+    assert [legibility.of_one(array) for array in arrays] == expected
+    assert legibility.of_sets((evidence, starts, sizes), 2).tolist() == expected
+
+
+@given(corpora, st.integers(0, 2**32))
+def test_a_census_counts(documents, skipped):
+    """The hashes that three documents have or more, and how many have each; weights are found for these and all others."""
+    evidence, starts, sizes = flat(documents)
+    census = Census(evidence, sizes)
+    counts = Counter(h for one in documents for h in one)
+    assert census.documents == len(documents)
+    assert dict(zip(census.hashes.tolist(), census.counts.tolist(), strict=True)) == {h: n for h, n in counts.items() if n >= 3}
+    weights = Weights(census.hashes, census.counts, skipped % 65536)
+    weigh = {h: n if n >= 3 else skipped % 65536 for h, n in counts.items()}
+    assert weights.totals((evidence, starts, sizes), 2).tolist() == [sum(weigh[h] for h in one) for one in documents]
+
+
+def test_of_a_large_corpus_the_first_are_counted(monkeypatch):
+    """A census looks at whole documents as long as they fit, and at the beginning of one that is larger than that."""
+    monkeypatch.setattr("neardup.census.COUNTED", 5)
+    evidence, _, sizes = flat([{1, 2}, {1, 3}, {1, 4}, {1}])
+    assert Census(evidence, sizes).documents == 2
+    assert Census(np.arange(9, dtype=np.uint32), np.array([9], np.uint32)).documents == 1
+
+
+@given(corpora, st.data())
+def test_rarity_is_that_of_the_specification(documents, data):
+    """What shingles weigh, and how similar documents are by that: one by one, and pairs of many."""
+    documents = list(dict.fromkeys(documents))
+    arrays = [np.array(sorted(one), np.uint32) for one in documents]
+    evidence, starts, sizes = flat(documents)
+    weights = rarity(Census(evidence, sizes))
+    sides = [data.draw(st.integers(0, len(documents) - 1)) for _ in range(2)]
+    a, b = (np.array([side], np.uint32) for side in sides)
+    expected = reference.weighted_similarity(arrays[sides[0]], arrays[sides[1]], arrays)
+    weighed = Weighed(0.5, (evidence, starts, sizes), weights, weights.totals((evidence, starts, sizes), 1))
+    assert weighed.similarities(a, b, a, 2).tolist() == [expected]
+    shared = weights.shared(arrays[sides[0]], arrays[sides[1]])
+    assert shared / (weights.total(arrays[sides[0]]) + weights.total(arrays[sides[1]]) - shared) == expected
+
+
+@pytest.mark.parametrize("documents", [1, 3, 1000, 10**12])
+def test_what_a_shingle_weighs(documents):
+    """More the fewer have it; the same for all that four have or fewer; never nothing."""
+    weights = [reference.rarity(documents, having) for having in sorted({1, 4, 5, 100, documents}) if having <= documents]
+    assert weights == sorted(weights, reverse=True)
+    assert weights[-1] >= 1
+    assert reference.rarity(documents, 1) == reference.rarity(documents, 4)
 
 
 @given(st.integers(1, 1000), st.integers(1, 1000), st.integers(0, 1000), st.floats(0.15, 1), st.floats(0.15, 1), st.floats(0.3, 1))
@@ -317,9 +380,10 @@ def test_what_cannot_match_is_told_by_its_jaccard_similarity(n, m, both, legible
 
 def test_readings_are_symmetric():
     """It does not matter which comes first."""
-    readings = Readings(0.7, np.array([10, 30], np.uint32), np.array([0.4, 0.9]))
+    sizes = np.array([10, 30], np.uint32)
+    readings = Readings(0.7, (np.arange(40, dtype=np.uint32), np.array([0, 10], np.uint64), sizes), np.array([0.4, 0.9]))
     a, b, both = (np.array([i], np.uint32) for i in (0, 1, 5))
-    assert readings.similarities(a, b, both) == readings.similarities(b, a, both)
+    assert readings.similarities(a, b, both, 1) == readings.similarities(b, a, both, 1)
 
 
 # ---- options of shingling ----------------------------------------------------------------------------------------------

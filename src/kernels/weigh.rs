@@ -53,7 +53,8 @@ impl<'a> Weights<'a> {
 /// What each set weighs.
 pub fn totals(sets: Sets, weights: Weights, threads: usize) -> Vec<u64> {
     let numbers: Vec<u32> = (0..sets.len() as u32).collect();
-    on_threads(numbers.chunks(1024).collect(), threads, |run| run.iter().map(|&set| weights.total(sets.get(set))).collect::<Vec<_>>()).concat()
+    on_threads(numbers.chunks(1024).collect(), threads, |run| run.iter().map(|&set| weights.total(sets.get(set))).collect::<Vec<_>>())
+        .concat()
 }
 
 /// What the hashes weigh that the sets of each pair share.

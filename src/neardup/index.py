@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
-from neardup import noise, profiles
+from neardup import profiles
 from neardup.banding import Banding
 from neardup.documents import Utf8
 from neardup.errors import (
@@ -19,7 +19,6 @@ from neardup.errors import (
     IncompatibleError,
     ParameterError,
     RecallWarning,
-    UnknownDocumentError,
     check_fraction,
     check_integer,
     kind,
@@ -27,10 +26,11 @@ from neardup.errors import (
     warn_caller,
 )
 from neardup.ids import check_id, check_ids, id_column, id_order
+from neardup.judging import Judge, judge_of
 from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.profiles import Verify, resolve
 from neardup.shingling import Shingling, check_text
-from neardup.stores import Answer, HeavyBucket, Hit, Id, PairBatch, Prepared, Store, StoreBatch, duplicate, preparation
+from neardup.stores import Answer, HeavyBucket, Id, PairBatch, Prepared, Store, StoreBatch, duplicate, preparation
 from neardup.stores.memory import MemoryStore
 from neardup.verify import Match, Passage, Verification, shared_passages, verification_hashes
 
@@ -48,6 +48,7 @@ EXTRA = {
     "exact": "",
     "estimate": ", similarities estimated",
     "noisy": ", similarities corrected for noise",
+    "rarity": ", similarities weighted by rarity",
     "contained": ", by containment",
 }
 #: The measure of a query that names none, which is told by its identity.
@@ -118,7 +119,9 @@ class Index:
         ``sqrt(J * (1 - J) / num_perm)``, 0.035 at a similarity of 0.8 with 128 slots; so of the pairs near the threshold some
         are missed, and some below it are reported. ``"noisy"`` keeps the verification hashes, and judges two texts by what
         they would share if every character had been read rightly (:mod:`neardup.noise`): similarities are estimates, which
-        depend on what else is in the index, as it was when an eighth of it was last written. ``"contained"`` finds the documents
+        depend on what else is in the index, as it was when an eighth of it was last written. ``"rarity"``, which depends on it
+        too, counts the shingles that few documents have for more (:mod:`neardup.rarity`): what differs in boilerplate alone
+        is alike, and forms of one template are not; candidates have half the threshold by Jaccard similarity. ``"contained"`` finds the documents
         that contain a text, however long they are: the threshold is that of the containment, candidates share one of a sample
         of the shingles, one in four, and ``recall``, ``banding`` and ``num_perm`` mean nothing. An excerpt of 40 shingles is
         missed once in 10,000 times, one of 10 once in 10 (:func:`neardup.profiles.found_in_longer`). In memory only.
@@ -168,19 +171,13 @@ class Index:
             bucket_limit=bucket_limit,
         )
         self.profile, self.threshold, _, self.minhash, self.banding, self.verify, self.bucket_limit, _ = self._settings
-        self._noisy = self.verify == "noisy"
+        self._judge = judge_of(self._settings)
         self._verification = Verification(self.minhash.num_perm if self.verify == "estimate" else 0)
         self._asked_by_default = Asked(None, self.threshold, "containment" if self.verify == "contained" else SIMILARITY)
         self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
         self._contained = self.verify == "contained"
         sample = 2**32 // profiles.SAMPLED if self._contained else 0
         self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, sample)
-        self._census: tuple[int, int, noise.Census | None] = 0, 0, None
-        self._writes = 0
-        if self._noisy:
-            from threading import Lock  # loaded by nobody else
-
-            self._deciding = Lock()
 
     @classmethod
     def open(
@@ -540,7 +537,7 @@ class Index:
         if threshold is None:
             return Asked(top, self.threshold, measure)
         check_fraction("threshold", threshold, one=True)
-        if threshold < self.threshold and not self._noisy and not self._contained:
+        if threshold < self.threshold and self.verify in ("exact", "estimate"):
             bands = f"{self.banding.bands} bands of {self.banding.rows} rows"
             warn_caller(
                 f"documents at {threshold} are found with a probability of {self.banding.probability(threshold):.3g}"
@@ -582,7 +579,7 @@ class Index:
         """
         id = check_id(id)
         self._store.add([id], self._one(text))
-        self._writes += 1
+        self._wrote()
 
     def add_many(
         self, ids: Iterable[Id], texts: Iterable[str] | Utf8, threads: int | None = None, *, batch_size: int | None = None
@@ -695,8 +692,8 @@ class Index:
         """
         id = check_id(id)
         batch = self._one(text)
-        if self._noisy:
-            return self._add_unless_alike(id, batch)
+        if self._judge is not None:
+            return self._add_unless_alike(self._judge, id, batch)
         hits = self._store.add_unless_match(id, batch, self.threshold)
         return self._matches(int(batch.sizes[0]), (hits, False), self._asked(1, None, "similarity"))[0] if hits else None
 
@@ -717,7 +714,7 @@ class Index:
         0
         """
         self._store.remove(check_id(id))
-        self._writes += 1
+        self._wrote()
 
     def update(self, id: Id, text: str) -> None:
         """Give a document another text.
@@ -736,62 +733,37 @@ class Index:
         []
         """
         self._store.replace(check_id(id), self._one(text))
-        self._writes += 1
+        self._wrote()
 
-    def _add_unless_alike(self, id: Id, batch: StoreBatch) -> Match | None:
-        with self._deciding:
+    def _add_unless_alike(self, judge: Judge, id: Id, batch: StoreBatch) -> Match | None:
+        with judge.deciding:
             if id in self._store:
                 raise duplicate(id)
             (answer,) = self._store.query(batch, self._least(self._asked_by_default, batch), 1)
             for match in self._matches(int(batch.sizes[0]), answer, self._asked_by_default, batch.evidence):
                 return match
             self._store.add([id], batch)
-            self._writes += 1
+            self._wrote()
             return None
+
+    def _wrote(self) -> None:
+        if self._judge is not None:
+            self._judge.wrote()
 
     def _least(self, asked: Asked, batch: StoreBatch | None = None) -> float:
         """The least Jaccard similarity of what documents that are looked up want to see."""
-        if not self._noisy:
-            return asked.threshold if asked.measure == SIMILARITY or self._contained else ANY
-        if asked.measure != SIMILARITY or batch is None:
-            return noise.LEAST
-        legible = [
-            self._legibility(batch.evidence[start:stop]) for start, stop in itertools.pairwise(batch.offsets.tolist()) if start < stop
-        ]
-        return noise.least_jaccard(asked.threshold, min(legible, default=1.0))
-
-    def _legibility(self, hashes: Any) -> float:
-        """How much of a document was read rightly, as the others say: those that there were when an eighth of them was written."""
-        many, (counted, writes, census) = len(self), self._census
-        if census is None or max(abs(many - counted), self._writes - writes) > (many // 8 if many >= SLICE else 0):
-            writes, census = self._writes, noise.Census.of(self._store.first(many))
-            self._census = many, writes, census
-        return census.legibility(hashes)
-
-    def _corrected(self, n: int, hits: list[Hit], asked: Asked, hashes: Any) -> list[Match]:
-        found, legible = [], self._legibility(hashes)
-        contained = asked.measure != SIMILARITY
-        for id, both, m in hits:
-            if not contained and both / max(n, m) < 0.999 * asked.threshold * legible * noise.ILLEGIBLE:
-                continue  # no match, whatever its legibility; the bound is not exact, what follows is
-            try:
-                other = self._legibility(self._store.evidence(id))
-            except UnknownDocumentError:  # another thread has removed it
-                continue
-            similarity = float(noise.corrected(both, n, m, legible, other))
-            match = Match(id, similarity, min(both / n / (legible * other), 1.0), exact=False)
-            if (match.containment if contained else match.similarity) >= asked.threshold:
-                found.append(match)
-        return found
+        if self._judge is not None and batch is not None:
+            return self._judge.least(self._store, asked.threshold if asked.measure == SIMILARITY else None, batch)
+        return asked.threshold if asked.measure == SIMILARITY or self._contained else ANY
 
     def _matches(self, n: int, answer: Answer, asked: Asked, hashes: Any = None) -> Matches:
-        """The hits of a document of ``n`` shingles, as people see them; its verification hashes are for ``verify="noisy"``."""
+        """The hits of a document of ``n`` shingles, as people see them; its verification hashes are for a judge."""
         hits, truncated = answer
         if not hits and not truncated:
             return Matches()
         as_match, contained = self._verification.match, asked.measure != SIMILARITY
-        if self._noisy:
-            found = self._corrected(n, hits, asked, hashes)
+        if self._judge is not None:
+            found = self._judge.matches(self._store, hits, hashes, asked.threshold, contained=contained)
         else:
             found = [as_match(id, agreement, n, size) for id, agreement, size in hits]
             if contained:
@@ -852,7 +824,7 @@ class Index:
         return self._look_up(self._prepared(text), asked)
 
     def _look_up(self, document: Prepared, asked: Asked) -> Matches:
-        if self._noisy:
+        if self._judge is not None:
             return self._found_in(StoreBatch(*document.arrays()), 1, asked)[0]
         return self._matches(document.size, self._store.look_up(document, self._least(asked)), asked)
 
@@ -983,13 +955,9 @@ class Index:
         """The similarity of the documents of a pair."""
         if self._contained:
             return pair.agreement / min(pair.n, pair.m)
-        if not self._noisy:
-            return self._verification.similarity(pair.agreement, pair.n, pair.m)
-        try:
-            legible = [self._legibility(self._store.evidence(ids[0])) for ids in (pair.a, pair.b)]
-        except UnknownDocumentError:  # another thread has removed it
-            return 0.0
-        return float(noise.corrected(pair.agreement, pair.n, pair.m, *legible))
+        if self._judge is not None:
+            return self._judge.score(self._store, pair)
+        return self._verification.similarity(pair.agreement, pair.n, pair.m)
 
     def pairs(self, *, max_pairs: int = 10_000_000, threads: int | None = None) -> pa.Table:
         """All matching pairs of documents in the index.

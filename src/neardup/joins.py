@@ -18,7 +18,6 @@ from neardup.stores import StoreBatch
 from neardup.verify import similarity
 from neardup.work import Work
 
-
 PlaceArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 

@@ -288,22 +288,18 @@ def set_hash(evidence: npt.NDArray[np.uint32], keys: HashArray) -> int:
 def legibility(hashes: npt.NDArray[np.uint32], corpus: Sequence[npt.NDArray[np.uint32]]) -> float:
     """How much of a document was read rightly: the share of its hashes that the corpus knows, over that of its clearest tenth.
 
-    Known is what begins with the same bits as a hash that three documents have, and of many documents one in 1,000.
+    Known are the hashes that three documents of different shingle sets have, and of many documents one in 1,000.
     """
     least = max(3, -(-len(corpus) // 1000))
     counts: dict[int, int] = {}
     for one in corpus:
         for h in one.tolist():
             counts[h] = counts.get(h, 0) + 1
-    frequent = [h for h, many in counts.items() if many >= least]
-    extra = sum(counts[h] - least + 1 for h in frequent)
-    shift = 32 - min(max(10, (16 * extra).bit_length()), 26)
-    known = {h >> shift for h in frequent}
 
     def share(one: npt.NDArray[np.uint32]) -> float:
-        return sum(h >> shift in known for h in one.tolist()) / len(one)
+        return sum(counts.get(h, 0) >= least for h in one.tolist()) / len(one)
 
-    shares = sorted(share(one) for one in corpus if len(one))
+    shares = sorted(share(one) for one in corpus)
     clearest = shares[int(0.9 * (len(shares) - 1))]
     return min(max(share(hashes) / clearest, 0.15), 1.0) if clearest >= 0.25 else 1.0
 
@@ -312,3 +308,21 @@ def corrected_similarity(both: int, n: int, m: int, legible: float, other: float
     """The similarity of documents of ``n`` and ``m`` shingles that share ``both``, had they been read rightly."""
     low, high = min(n, m), max(n, m)
     return float(min(both / np.sqrt(low * 1.0 * high) / (legible * other) * (low / high), 1.0))
+
+
+# ---- rarity ----------------------------------------------------------------------------------------------------------
+
+
+def rarity(documents: int, having: int) -> int:
+    """What a shingle weighs, in sixteenths of a bit, that some of the documents have."""
+    return max(round(16 * float(np.log2((documents + 4) / max(having, 4)))), 1)
+
+
+def weighted_similarity(a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], corpus: Sequence[npt.NDArray[np.uint32]]) -> float:
+    """The weight of what two documents share, over that of what either has; a corpus of different shingle sets says it."""
+
+    def weight(hashes: set[int]) -> int:
+        return sum(rarity(len(corpus), sum(h in one for one in corpus)) for h in hashes)
+
+    x, y = set(a.tolist()), set(b.tolist())
+    return weight(x & y) / weight(x | y)

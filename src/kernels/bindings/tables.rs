@@ -406,6 +406,25 @@ impl DocumentTable {
         Ok((ids.list(py, 0..ids.len())?, taken.arrays(py, self.bands)?))
     }
 
+    /// The verification hashes of the first sets in order of insertion, about so many, and how many each has.
+    fn first<'py>(&self, py: Python<'py>, hashes: usize) -> (Array1<'py, u32>, Array1<'py, u32>) {
+        let (evidence, sizes) = py.detach(|| {
+            let store = self.store.read().unwrap();
+            let (mut evidence, mut sizes, mut seen) = (Vec::new(), Vec::new(), vec![false; store.table.len()]);
+            for entry in store.ids.iter().filter_map(|document| store.ids.entry(document)) {
+                if evidence.len() >= hashes {
+                    break;
+                }
+                if !std::mem::replace(&mut seen[entry as usize], true) {
+                    evidence.extend_from_slice(store.table.evidence(entry));
+                    sizes.push(store.table.size(entry));
+                }
+            }
+            (evidence, sizes)
+        });
+        (evidence.into_pyarray(py), sizes.into_pyarray(py))
+    }
+
     /// The buckets that more than `limit` shingle sets share: band, how many, and the id of one.
     fn heavy<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Vec<(usize, usize, Bound<'py, PyAny>)>> {
         let (mut ids, mut heavy) = (IdList::default(), Vec::new());

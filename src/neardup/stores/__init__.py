@@ -104,6 +104,17 @@ Hit: TypeAlias = tuple[Id, int, int]
 Answer: TypeAlias = tuple[list[Hit], bool]
 
 
+def first_sets(batches: Sequence[StoreBatch]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """The verification hashes of the shingle sets of batches, each set once, and how many each has."""
+    if not batches:
+        return np.empty(0, np.uint32), np.empty(0, np.uint32)
+    every = StoreBatch.concatenate(batches)
+    _, places = np.unique(every.set_hashes, return_index=True)
+    places.sort()
+    some = every.take(places[every.sizes[places] > 0])
+    return some.evidence, some.sizes
+
+
 class PairBatch(NamedTuple):
     """Matching pairs of documents: ids, their agreement as in a hit, and the distinct shingles of each."""
 
@@ -183,8 +194,8 @@ class Store(Protocol):
     def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
         """What a document is verified by. UnknownDocumentError when it is not there."""
 
-    def first(self, documents: int) -> Iterator[npt.NDArray[np.uint32]]:
-        """What the first documents are verified by, in order of insertion, so many at most."""
+    def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """The verification hashes of the first shingle sets in order of insertion, about so many, and how many each has."""
 
     def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
         """All matching pairs: copies of one shingle set together, and sets of copies that match each other.

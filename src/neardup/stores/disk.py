@@ -9,7 +9,6 @@ writes one. docs/reference/format.md describes all of it.
 from __future__ import annotations
 
 import fcntl
-import itertools
 import json
 import os
 import threading
@@ -25,7 +24,7 @@ import xxhash
 
 from neardup import _kernels
 from neardup.errors import CorruptIndexError, ParameterError
-from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, StoreBatch, catalog, duplicate, layout, segments, unknown
+from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, StoreBatch, catalog, duplicate, first_sets, layout, segments, unknown
 
 #: Documents of the tail, and their words of evidence, at which it is folded into files.
 TAIL, TAIL_WORDS = 4096, 1 << 22
@@ -510,14 +509,14 @@ class DiskStore:
         with layout.damage(self._folder):
             return list(self._table.heavy(limit))
 
-    def first(self, documents: int) -> Iterator[npt.NDArray[np.uint32]]:
+    def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        taken: list[StoreBatch] = []
         for _, batch in self.batches():
-            bounds = batch.offsets.tolist()
-            for start, stop in itertools.pairwise(bounds[: documents + 1]):
-                yield batch.evidence[start:stop]
-            documents -= batch.documents
-            if documents <= 0:
-                return
+            taken.append(batch)
+            hashes -= int(batch.offsets[-1] - batch.offsets[0])
+            if hashes <= 0:
+                break
+        return first_sets(taken)
 
     def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
         with self._writing:  # a merge would move the places

@@ -93,11 +93,8 @@ class MemoryStore:
     def close(self) -> None:
         """It has no files."""
 
-    def first(self, documents: int) -> Iterator[npt.NDArray[np.uint32]]:
-        for id in self._table.ids()[:documents]:
-            evidence = self._table.evidence(id)
-            if evidence is not None:
-                yield evidence
+    def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        return self._table.first(hashes)
 
     def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
         entries = self._table.entries()
