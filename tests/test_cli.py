@@ -1383,3 +1383,16 @@ def test_whole_files_are_texts(run):
     assert run("dedup", "tree").code == 2
     assert len(rows(run("dedup", "tree", "--whole-files", "-o", "kept"))) == 2
     assert sorted(map(str, Path("kept").rglob("*.*"))) == ["kept/a/lines.jsonl", "kept/a/table.csv"]
+
+
+def test_similarity_by_rarity(run, tmp_path):
+    """--verify rarity does not take forms of a template for copies; dedup, pairs and a dry run know it."""
+    frame = " ".join(f"word{i}" for i in range(60))
+    rows = [{"id": f"form {i}", "text": f"{frame} " + " ".join(f"own{i}x{j}" for j in range(12))} for i in range(30)]
+    file = tmp_path / "forms.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for verify, kept in (("exact", 1), ("rarity", 30)):
+        done = run("dedup", file, "--threshold", "0.6", "--verify", verify)
+        assert f"30 documents: {kept} kept" in done.err
+    assert run("pairs", file, "-t", "0.6", "--verify", "rarity").out == ""
+    assert json.loads(run("dedup", file, "-t", "0.6", "--verify", "rarity", "--dry-run").out)["documents"] == 30

@@ -820,9 +820,11 @@ def test_what_an_estimating_index_cannot_do():
 
 
 @pytest.mark.parametrize("wrong", ["both", 1, np.array(["exact", "exact"])])
-def test_there_are_four_ways_to_verify(wrong):
+def test_there_are_five_ways_to_verify(wrong):
     """Anything else is refused with the value, even what cannot be compared with a string."""
-    with pytest.raises(ParameterError, match=f"^verify is {re.escape(repr(wrong))}; it is 'exact', 'estimate', 'noisy' or 'contained'$"):
+    with pytest.raises(
+        ParameterError, match=f"^verify is {re.escape(repr(wrong))}; it is one of 'exact', 'estimate', 'noisy', 'rarity', 'contained'$"
+    ):
         Index(verify=wrong)
 
 

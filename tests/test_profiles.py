@@ -243,11 +243,100 @@ def test_noisy_jobs_do_not_depend_on_threads_or_memory():
     assert results[0].summary()["verify"] == "noisy"
 
 
+@pytest.mark.parametrize("verify", ["noisy", "rarity"])
 @pytest.mark.parametrize(("given", "words"), [({"exact": True}, "exact is True"), ({"against": neardup.Index()}, "against is <Index")])
-def test_noisy_jobs_are_of_one_corpus(given, words):
+def test_what_depends_on_a_corpus_is_of_one_corpus(verify, given, words):
     """What would need another census is refused."""
-    with pytest.raises(neardup.ParameterError, match=f"^verify is 'noisy' and {re.escape(words)}"):
-        neardup.deduplicate(["a b"], profile="ocr", **given)
+    with pytest.raises(neardup.ParameterError, match=f"^verify is '{verify}' and {re.escape(words)}"):
+        neardup.deduplicate(["a b"], verify=verify, **given)
+
+
+def test_only_what_cannot_match_is_left_out_of_readings(monkeypatch):
+    """A look-up that knows how legible documents are finds what one that verifies every candidate does, after removals too."""
+    rng = random.Random(10)
+    words = ["".join(rng.choices("abcdefghijklmnop", k=rng.randint(2, 9))) for _ in range(300)]
+    texts = [" ".join(rng.choices(words, k=rng.randint(20, 200))) for _ in range(300)]
+    index = neardup.Index(profile="ocr")
+    index.add_many(range(300), [noisy(text, 0.1 * (i % 3), i) for i, text in enumerate(texts)])
+    for i in range(0, 300, 7):
+        index.remove(i)
+    index.add_many(range(1000, 1040), [noisy(text, 0.05, i) for i, text in enumerate(texts[:40])])
+    queries = [noisy(text, 0.05 * (i % 4), -i) for i, text in enumerate(texts)]
+    quick = index.query_many(queries)
+    store, left = index._store.query, []
+
+    def everything(batch, least, threads, readings):
+        answers = store(batch, least, threads, readings)
+        every = store(batch, least, threads)
+        left.append(sum(len(hits) for hits, _ in every) - sum(len(hits) for hits, _ in answers))
+        return every
+
+    monkeypatch.setattr(index._store, "query", everything)
+    assert index.query_many(queries) == quick
+    assert sum(map(len, quick)) > 250
+    assert sum(left) > 0
+
+
+def test_readings_must_fit_the_batch():
+    """The kernel refuses a table of estimates, and as many readings as there are no documents."""
+    table = neardup.Index(profile="ocr")._store._table
+    batch = neardup.stores.StoreBatch.of(neardup.MinHash().sign_many(["a b"], hashes=True), neardup.Banding(128, 1), 1, lean=False)
+    with pytest.raises(ValueError, match="2 readings, 1 documents and 0 slots"):
+        table.query(tuple(batch), 0.5, 1, (np.ones(2), 0.5))
+
+
+# ---- rarity ------------------------------------------------------------------------------------------------------------
+
+
+def forms(n, seed):
+    """Forms of one template, of n each: its words, and a few of their own."""
+    rng = random.Random(seed)
+    words = ["".join(rng.choices("abcdefghijklmnop", k=rng.randint(3, 9))) for _ in range(2000)]
+    frame = rng.choices(words, k=120)
+    return [" ".join(frame[:60] + rng.choices(words, k=25) + frame[60:]) for _ in range(n)]
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_boilerplate_counts_for_little(opened, tmp_path):
+    """Forms of a template are no near-duplicates by rarity, and are by Jaccard similarity; a copy but for a word is by both."""
+    texts = forms(60, 3)
+    copy = texts[7].replace(" ".join(texts[7].split()[70:72]), "another word", 1)
+    given = {"threshold": 0.6, "verify": "rarity"}
+    for verify, found in (("exact", 60), ("rarity", 1)):
+        given["verify"] = verify
+        with neardup.Index.open(tmp_path / verify, **given) if opened else neardup.Index(**given) as index:
+            index.add_many(range(60), texts)
+            matches = index.query(copy)
+            assert len(matches) == found
+            assert matches[0].id == 7
+            assert matches[0].exact == (verify == "exact")
+            assert index.add_unless_duplicate("copy", copy).id == 7
+            assert index.query(copy, measure="containment", top=1)[0].containment > 0.6
+            if verify == "rarity":
+                assert len(index.pairs()) == 0
+                index.add("copy", copy)
+                assert {(row["a"], row["b"]) for row in index.pairs().to_pylist()} == {("7", "copy")}
+                assert "weighted by rarity" in repr(index)
+    if opened:
+        with neardup.Index.open(tmp_path / "rarity") as index:
+            assert index.verify == "rarity"
+            assert [match.id for match in index.query(copy)] == ["copy", 7]
+
+
+def test_a_corpus_is_deduplicated_by_rarity():
+    """The same pairs as the specification finds, whatever the threads and the memory."""
+    texts = forms(40, 4)
+    texts += [text.replace(" ".join(text.split()[70:72]), "another word", 1) for text in texts[:5]]
+    evidence = [verification_hashes(neardup.Shingling().hashes(text)) for text in texts]
+    expected = {(a, b): reference.weighted_similarity(evidence[a], evidence[b], evidence) for b in range(len(texts)) for a in range(b)}
+    for threads, limit in ((1, None), (2, "64MiB")):
+        result = neardup.deduplicate(texts, 0.6, verify="rarity", pairs="all", threads=threads, memory_limit=limit)
+        assert {(row["a"], row["b"]): row["similarity"] for row in result.pairs.to_pylist()} == {
+            pair: score for pair, score in expected.items() if score >= 0.6
+        }
+        assert [(one.id, one.witness) for one in result.removed] == [(40 + i, i) for i in range(5)]
+        assert result.summary()["verify"] == "rarity"
+    assert len(neardup.deduplicate(texts, 0.6).kept) == 1
 
 
 def test_excerpts_are_an_index_in_memory(tmp_path):

@@ -7,7 +7,8 @@ use crate::band::{Band, Member, Members, Sketch};
 use crate::hash::mix64;
 use crate::path::prefetch;
 use crate::sign::on_threads;
-use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection, least_share};
+use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection, least_read, least_share, may_share};
+use crate::weigh::Weights;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
@@ -205,6 +206,8 @@ pub struct Table {
     sample: u32,
     /// Entries that may be used again.
     free: Vec<u32>,
+    /// How much of each entry was read rightly, a little less; 0 where that is not known.
+    legible: Vec<f32>,
 }
 
 impl Table {
@@ -219,6 +222,7 @@ impl Table {
             removed: Vec::new(),
             sample: 0,
             free: Vec::new(),
+            legible: Vec::new(),
         }
     }
 
@@ -303,6 +307,7 @@ impl Table {
         }
         let at = entry as usize;
         (set_hashes[at], sizes[at], places[at]) = (row.set_hash, row.size, place);
+        self.legible.get_mut(at).into_iter().for_each(|legible| *legible = 0.0);
         let seed = self.seed;
         self.sets.insert_unique(mix64(row.set_hash ^ seed), entry, |&e| mix64(set_hashes[e as usize] ^ seed));
         entry
@@ -422,6 +427,29 @@ impl Table {
         Some(Found { entry, agreement, size: other })
     }
 
+    /// The same of a reading of which so much was read rightly, by what the table was told of the entry.
+    fn verify_reading(&self, (size, evidence): (u32, &[u32]), entry: u32, bar: Bar, legible: f64, corrected: f64) -> Option<Found> {
+        let (other, own) = (self.size(entry), self.entries.evidence(entry));
+        let read = legible * f64::from(self.legible.get(entry as usize).copied().unwrap_or(0.0));
+        let least = bar.least(size, other)?.max(least_read(size as usize, other as usize, read, corrected));
+        let may = least <= size.min(other) as usize && may_share(evidence, own, least);
+        let agreement = may.then(|| intersection(evidence, own, least)).flatten()? as u32;
+        Some(Found { entry, agreement, size: other })
+    }
+
+    /// Learn how much of each entry was read rightly: the share of its hashes that weigh 1, over that of the clearest, at
+    /// least `least`. Of an entry that comes later nothing is known.
+    pub fn read_by(&mut self, known: Weights, clearest: f64, least: f64, threads: usize) {
+        let entries: Vec<u32> = (0..self.len() as u32).collect();
+        let of_one = |&entry: &u32| {
+            let evidence = self.evidence(entry);
+            let share = known.total(evidence) as f64 / evidence.len().max(1) as f64;
+            // Never more than it is, in half the bits.
+            (f64::clamp(share / clearest, least, 1.0) * (1.0 - 1e-6)) as f32
+        };
+        self.legible = on_threads(entries.chunks(1024).collect(), threads, |run| run.iter().map(of_one).collect::<Vec<_>>()).concat();
+    }
+
     /// The entries that match a document, in order of entry.
     pub fn query(&self, row: Row, threshold: f64) -> Answer {
         self.prefetch(&row);
@@ -438,6 +466,11 @@ impl Table {
     }
 
     fn answer(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Vec<u32>) -> Answer {
+        self.answer_by(row, bar, limit, candidates, |candidate| self.verify(row.size, row.evidence, candidate, bar))
+    }
+
+    #[inline]
+    fn answer_by(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Vec<u32>, verify: impl Fn(u32) -> Option<Found>) -> Answer {
         if row.size == 0 {
             return Answer::default();
         }
@@ -448,9 +481,24 @@ impl Table {
         for (i, &candidate) in candidates.iter().enumerate() {
             candidates.get(i + 2 * AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch(ahead));
             candidates.get(i + AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch_evidence(ahead));
-            found.extend(self.verify(row.size, row.evidence, candidate, bar));
+            found.extend(verify(candidate));
         }
         Answer { found, truncated }
+    }
+
+    /// Look readings up, of which so much was read rightly each: what reaches the threshold, and may reach a corrected one.
+    pub fn query_readings(&self, rows: &[Row], threshold: f64, legible: &[f64], corrected: f64, threads: usize) -> Vec<Answer> {
+        let (bar, rows) = (self.bar(threshold), rows.iter().zip(legible).collect::<Vec<_>>());
+        let work = |run: &[(&Row, &f64)]| {
+            let mut candidates = Vec::new();
+            let of_one = |&(&row, &legible): &(&Row, &f64)| {
+                self.prefetch(&row);
+                let document = (row.size, row.evidence);
+                self.answer_by(row, bar, self.limit, &mut candidates, |e| self.verify_reading(document, e, bar, legible, corrected))
+            };
+            run.iter().map(of_one).collect::<Vec<_>>()
+        };
+        on_threads(rows.chunks(64).collect(), threads, work).into_iter().flatten().collect()
     }
 
     /// Look many documents up.
@@ -552,7 +600,7 @@ impl Table {
 
     /// Bytes of memory: postings, evidence, and all else.
     pub fn nbytes(&self) -> [usize; 3] {
-        let lists = 4 * (self.removed.capacity() + self.free.capacity());
+        let lists = 4 * (self.removed.capacity() + self.free.capacity() + self.legible.capacity());
         let columns = 8 * self.entries.set_hashes.capacity() + 4 * self.entries.sizes.capacity() + 8 * self.entries.places.capacity();
         let postings = self.bands.iter().map(Band::nbytes).sum();
         [postings, self.entries.pool.nbytes(), columns + lists + self.sets.allocation_size()]

@@ -74,21 +74,21 @@ class Weights:
     (11, 1)
     """
 
-    __slots__ = ("_arrays",)
+    __slots__ = ("arrays",)
 
     def __init__(self, hashes: ValueArray, weights: npt.NDArray[Any], rest: int) -> None:
         cells = 1 << max(0, len(hashes).bit_length() - 1)
         firsts = np.arange(cells, dtype=np.uint64) * np.uint64(2**32 // cells)
         starts = np.append(np.searchsorted(hashes, firsts.astype(np.uint32)), len(hashes)).astype(np.uint32)
-        self._arrays = starts, hashes, weights.astype(np.uint16), rest
+        self.arrays = starts, hashes, weights.astype(np.uint16), rest
 
     def totals(self, sets: _kernels.Sets, threads: int) -> npt.NDArray[np.uint64]:
         """What each of some sets weighs."""
-        return _kernels.total_weights(sets, self._arrays, threads)
+        return _kernels.total_weights(sets, self.arrays, threads)
 
     def shares(self, sets: _kernels.Sets, a: ValueArray, b: ValueArray, threads: int) -> npt.NDArray[np.uint64]:
         """What the hashes weigh that the sets of each pair, given by number, share."""
-        return _kernels.shared_weights(sets, a, b, self._arrays, threads)
+        return _kernels.shared_weights(sets, a, b, self.arrays, threads)
 
     def total(self, hashes: ValueArray) -> int:
         """What one document weighs."""

@@ -578,6 +578,7 @@ def estimate(
     id: str | None = None,
     recall: float | None = None,
     minhash: MinHash | None = None,
+    verify: Literal["exact", "noisy", "rarity"] | None = None,
     memory_limit: int | str | None = None,
     threads: int | None = None,
 ) -> Estimate:
@@ -590,7 +591,7 @@ def estimate(
     >>> estimate(["one two three four five six"] * 100).documents
     100
     """
-    settings = resolve(profile, threshold, recall, minhash=minhash)
+    settings = resolve(profile, threshold, recall, minhash=minhash, verify=verify)
     _check_removes(settings)
     minhash, banding = settings.minhash, settings.banding
     workers, limit = number_of_threads(threads), memory_bytes(memory_limit)

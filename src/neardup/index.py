@@ -441,7 +441,7 @@ class Index:
         if top is not None:
             check_integer("top", top, 1, 2**31, "; without it all come")
         batch = self._store.stored(id)
-        (answer,) = self._store.query(batch, self._least(asked, batch), 1)
+        (answer,) = self._answers(batch, asked, 1)
         every = self._matches(int(batch.sizes[0]), answer, asked, batch.evidence)
         matches = Matches([match for match in every if match.id != id][:top])
         matches.truncated = every.truncated
@@ -739,7 +739,7 @@ class Index:
         with judge.deciding:
             if id in self._store:
                 raise duplicate(id)
-            (answer,) = self._store.query(batch, self._least(self._asked_by_default, batch), 1)
+            (answer,) = judge.query(self._store, batch, self.threshold, 1)
             for match in self._matches(int(batch.sizes[0]), answer, self._asked_by_default, batch.evidence):
                 return match
             self._store.add([id], batch)
@@ -750,11 +750,15 @@ class Index:
         if self._judge is not None:
             self._judge.wrote()
 
-    def _least(self, asked: Asked, batch: StoreBatch | None = None) -> float:
-        """The least Jaccard similarity of what documents that are looked up want to see."""
-        if self._judge is not None and batch is not None:
-            return self._judge.least(self._store, asked.threshold if asked.measure == SIMILARITY else None, batch)
+    def _least(self, asked: Asked) -> float:
+        """The least similarity of what documents that are looked up want to see."""
         return asked.threshold if asked.measure == SIMILARITY or self._contained else ANY
+
+    def _answers(self, batch: StoreBatch, asked: Asked, threads: int) -> list[Answer]:
+        """What the store finds for a batch."""
+        if self._judge is None:
+            return self._store.query(batch, self._least(asked), threads)
+        return self._judge.query(self._store, batch, asked.threshold if asked.measure == SIMILARITY else None, threads)
 
     def _matches(self, n: int, answer: Answer, asked: Asked, hashes: Any = None) -> Matches:
         """The hits of a document of ``n`` shingles, as people see them; its verification hashes are for a judge."""
@@ -906,7 +910,7 @@ class Index:
         answers: list[Answer] = []
         for start in range(0, batch.documents, SLICE):
             part = batch.part(start, start + SLICE)
-            answers += self._store.query(part, self._least(asked, part), threads)
+            answers += self._answers(part, asked, threads)
         each = zip(batch.sizes.tolist(), answers, itertools.pairwise(batch.offsets.tolist()), strict=True)
         return [self._matches(n, answer, asked, batch.evidence[start:stop]) for n, answer, (start, stop) in each]
 

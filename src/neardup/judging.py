@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Any, Protocol
 
+import numpy as np
+
 from neardup.census import COUNTED, Census, ValueArray, Weights
 from neardup.errors import UnknownDocumentError
 from neardup.noise import ILLEGIBLE, LEAST, Legibility, corrected, least_jaccard
 from neardup.profiles import Settings
 from neardup.rarity import SHARE, rarity
-from neardup.stores import Hit, PairBatch, Store, StoreBatch
+from neardup.stores import Answer, Hit, PairBatch, Store, StoreBatch
 from neardup.verify import Match
 
 #: Documents below which every write may change what the corpus says; of more, an eighth of them must have been written.
@@ -28,8 +30,8 @@ class Judge(Protocol):
     def wrote(self) -> None:
         """Learn that a document was written."""
 
-    def least(self, store: Store, threshold: float | None, batch: StoreBatch) -> float:
-        """The Jaccard similarity below which nothing matches the documents of a batch at a threshold; None for containment."""
+    def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:
+        """What may match the documents of a batch at a threshold; None for whatever shares something."""
 
     def matches(self, store: Store, hits: Sequence[Hit], hashes: ValueArray, threshold: float, *, contained: bool) -> list[Match]:
         """The hits of a document that match, by similarity or containment."""
@@ -61,28 +63,34 @@ class Corpus:
         """What is known, learnt anew if need be."""
         many, taken = len(store), self._taken
         if taken is None or max(abs(many - taken[0]), self._writes - taken[1]) > (many // 8 if many >= SETTLED else 0):
-            self._taken = taken = many, self._writes, self.learn(*store.first(COUNTED))
+            writes = self._writes
+            self._taken = taken = many, writes, self.learn(store)
         return taken[2]
 
-    def learn(self, evidence: ValueArray, sizes: ValueArray) -> Any:
-        """What the first documents say, given their verification hashes one after another, and how many each has."""
+    def learn(self, store: Store) -> Any:
+        """What the first documents say."""
         raise NotImplementedError
 
 
 class Noisy(Corpus):
     """Misread texts (:mod:`neardup.noise`)."""
 
-    def learn(self, evidence: ValueArray, sizes: ValueArray) -> Legibility:
+    def learn(self, store: Store) -> Legibility:
         """How much of a document was read rightly."""
-        return Legibility.of(evidence, sizes)
+        legibility = Legibility.of(*store.first(COUNTED))
+        if legibility.clearest:
+            store.read_by(legibility.known.arrays, legibility.clearest, ILLEGIBLE)
+        return legibility
 
-    def least(self, store: Store, threshold: float | None, batch: StoreBatch) -> float:
+    def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:
         """As :class:`Judge` says."""
+        legibility = self.known(store)
         if threshold is None:
-            return LEAST
+            return store.query(batch, LEAST, threads)
         bounds = itertools.pairwise(batch.offsets.tolist())
-        legible = [self.known(store).of_one(batch.evidence[start:stop]) for start, stop in bounds if start < stop]
-        return least_jaccard(threshold, min(legible, default=1.0))
+        legible = np.array([legibility.of_one(batch.evidence[start:stop]) for start, stop in bounds], np.float64)
+        least = least_jaccard(threshold, float(legible.min(initial=1.0)))
+        return store.query(batch, least, threads, (legible, threshold))
 
     def matches(self, store: Store, hits: Sequence[Hit], hashes: ValueArray, threshold: float, *, contained: bool) -> list[Match]:
         """As :class:`Judge` says."""
@@ -112,13 +120,13 @@ class Noisy(Corpus):
 class Rare(Corpus):
     """Shingles by their rarity (:mod:`neardup.rarity`)."""
 
-    def learn(self, evidence: ValueArray, sizes: ValueArray) -> Weights:
+    def learn(self, store: Store) -> Weights:
         """What shingles weigh."""
-        return rarity(Census(evidence, sizes))
+        return rarity(Census(*store.first(COUNTED)))
 
-    def least(self, store: Store, threshold: float | None, batch: StoreBatch) -> float:  # noqa: ARG002  the same for all
+    def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:
         """As :class:`Judge` says."""
-        return sys.float_info.min if threshold is None else SHARE * threshold
+        return store.query(batch, sys.float_info.min if threshold is None else SHARE * threshold, threads)
 
     def matches(self, store: Store, hits: Sequence[Hit], hashes: ValueArray, threshold: float, *, contained: bool) -> list[Match]:
         """As :class:`Judge` says."""

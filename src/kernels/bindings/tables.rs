@@ -1,5 +1,6 @@
 //! The table in memory.
 
+use super::joins::WeightArrays;
 use super::prepared::Prepared;
 use super::{cut, Array1, Array2, Utf8};
 use crate::store::Store;
@@ -286,13 +287,31 @@ impl DocumentTable {
     }
 
     /// What each document of the batch matches, (id, agreement, size), and whether its look-up was truncated.
+    ///
+    /// Of `readings`, how much was read rightly of each, only what may reach a corrected similarity too.
     #[allow(clippy::type_complexity)]
-    fn query<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<(Bound<'py, PyList>, bool)>> {
+    #[pyo3(signature = (batch, threshold, threads, readings=None))]
+    fn query<'py>(
+        &self,
+        py: Python<'py>,
+        batch: Batch<'py>,
+        threshold: f64,
+        threads: usize,
+        readings: Option<(PyReadonlyArray1<'py, f64>, f64)>,
+    ) -> PyResult<Vec<(Bound<'py, PyList>, bool)>> {
         let rows = batch.rows(self.bands, self.slots)?;
+        let readings = readings.as_ref().map(|(legible, corrected)| Ok::<_, PyErr>((legible.as_slice()?, *corrected))).transpose()?;
+        if let Some((legible, _)) = readings.filter(|(legible, _)| self.slots > 0 || legible.len() != rows.len()) {
+            return Err(PyValueError::new_err(format!("{} readings, {} documents and {} slots", legible.len(), rows.len(), self.slots)));
+        }
         let (hits, ends) = py.detach(|| {
             let store = self.store.read().unwrap();
             let (mut hits, mut ends) = (Hits::default(), Vec::with_capacity(rows.len()));
-            for answer in store.table.query_many(&rows, threshold, threads) {
+            let answers = match readings {
+                Some((legible, corrected)) => store.table.query_readings(&rows, threshold, legible, corrected, threads),
+                None => store.table.query_many(&rows, threshold, threads),
+            };
+            for answer in answers {
                 answer.found.iter().for_each(|found| hits.push(&store, found));
                 ends.push((hits.columns.len(), answer.truncated));
             }
@@ -300,6 +319,13 @@ impl DocumentTable {
         });
         let mut start = 0;
         ends.into_iter().map(|(end, truncated)| Ok((hits.tuples(py, std::mem::replace(&mut start, end)..end)?, truncated))).collect()
+    }
+
+    /// Learn how much of each document was read rightly: the share of its hashes that weigh 1, over that of the clearest.
+    fn read_by(&self, py: Python<'_>, known: WeightArrays<'_>, clearest: f64, least: f64, threads: usize) -> PyResult<()> {
+        let known = known.weights()?;
+        py.detach(|| self.store.write().unwrap().table.read_by(known, clearest, least, threads));
+        Ok(())
     }
 
     /// Of all that each document matches, whatever the length of a bucket, the nearest, and of equals the first.

@@ -127,19 +127,18 @@ def dedup(
             writing.check_output(evidence)
             if job.output is not None and Path(evidence).absolute() == Path(job.output).absolute():
                 raise ParameterError(f"--evidence and the output are both {evidence}; name two files")
-        minhash, corpus = job.minhash(), job.read(job.inputs, tell)
+        parameters, corpus = job.parameters(), job.read(job.inputs, tell)
         if evidence is not None:
             writing.refuse_input(evidence, corpus.files)
         if dry_run:
             tell("sampling")
-            given: dict[str, Any] = dict(recall=job.recall, minhash=minhash, memory_limit=memory_limit, threads=job.threads)
-            foretell(estimate(corpus, job.threshold, profile=job.profile.value, **given))
+            foretell(estimate(corpus, job.threshold, memory_limit=memory_limit, threads=job.threads, **parameters))
             return
         work = Path(f"{job.output.rstrip('/')}.work") if job.output and all(file.place for file in corpus.files) else None
         result = neardup.deduplicate(
             corpus,
             job.threshold,
-            profile=job.profile.value,
+            **parameters,
             text=job.text,
             id=job.id,
             keep=preferred,
@@ -151,8 +150,6 @@ def dedup(
             drop_frequent=drop_frequent,
             work=work,
             memory_limit=memory_limit,
-            recall=job.recall,
-            minhash=minhash,
             threads=job.threads,
             progress=partial(tell, corpus=corpus),
         )

@@ -34,6 +34,7 @@ OnError = Enum("OnError", {"refuse": "raise", "skip": "skip"}, type=str)
 Tokens = Enum("Tokens", {"words": "words", "chars": "chars", "code": "code"}, type=str)
 Measures = Enum("Measures", {"similarity": "similarity", "containment": "containment"}, type=str)
 Profiles = Enum("Profiles", {"text": "text", "ocr": "ocr", "short": "short", "code": "code", "excerpt": "excerpt"}, type=str)
+Verify = Enum("Verify", {"exact": "exact", "noisy": "noisy", "rarity": "rarity"}, type=str)
 ThresholdOption = Annotated[float, typer.Option("--threshold", "-t", help="Least Jaccard similarity of a match, above 0, at most 1.")]
 ProfiledThreshold = Annotated[
     float | None,
@@ -56,6 +57,14 @@ StopOption = Annotated[
     list[str] | None,
     typer.Option(
         "--stop", metavar="TEXT", help="Boilerplate whose shingles do not count. May be repeated.", show_default=False, rich_help_panel=FINE
+    ),
+]
+VerifyOption = Annotated[
+    Verify | None,
+    typer.Option(
+        help="exact; noisy, misread characters allowed for; rarity, what few documents have counts for more. The profile's by default.",
+        show_default=False,
+        rich_help_panel=FINE,
     ),
 ]
 OnErrorOption = Annotated[OnError, typer.Option(help="skip leaves out lines of JSONL and CSV that cannot be read, and lists them.")]
@@ -95,6 +104,7 @@ class Job:
     strip_diacritics: StripOption = False
     fold_digits: FoldOption = False
     stop: StopOption = None
+    verify: VerifyOption = None
     num_perm: Annotated[int, typer.Option(help="Slots of a signature, 2 to 4096.", rich_help_panel=FINE)] = 128
     seed: Annotated[int, typer.Option(help="Another seed finds independently.", rich_help_panel=FINE)] = 0
     threads: Annotated[int | None, typer.Option(help="By default all processors.", rich_help_panel=FINE, show_default=False)] = None
@@ -143,6 +153,11 @@ class Job:
         """How documents are signed."""
         return neardup.MinHash(num_perm=self.num_perm, seed=self.seed, shingling=self.shingling())
 
+    def parameters(self) -> dict[str, Any]:
+        """What the library is told of them, but for the threshold."""
+        verify: Any = None if self.verify is None else self.verify.value
+        return dict(profile=self.profile.value, recall=self.recall, minhash=self.minhash(), verify=verify)
+
     def shingling(self) -> neardup.Shingling:
         """How texts are cut: as the profile says, but for what is given."""
         own = neardup.Profile.named(self.profile.value).shingling
@@ -156,7 +171,7 @@ class Job:
 
     def index(self, inputs: list[str], tell: Tell, *, named: bool = True) -> tuple[neardup.Index, list[Any]]:
         """An index of all documents of some files, each by its place, and their ids."""
-        index = neardup.Index(self.threshold, profile=self.profile.value, recall=self.recall, minhash=self.minhash())
+        index = neardup.Index(self.threshold, **self.parameters())
         corpus = self.read(inputs, tell, named=named)
         ids: list[Any] = []
         for batch in corpus.batches():

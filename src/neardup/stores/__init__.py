@@ -115,6 +115,10 @@ def first_sets(batches: Sequence[StoreBatch]) -> tuple[npt.NDArray[np.uint32], n
     return some.evidence, some.sizes
 
 
+#: How much was read rightly of each document of a batch, float64[n], and the corrected similarity of a match.
+Readings: TypeAlias = tuple[npt.NDArray[np.float64], float]
+
+
 class PairBatch(NamedTuple):
     """Matching pairs of documents: ids, their agreement as in a hit, and the distinct shingles of each."""
 
@@ -161,8 +165,11 @@ class Store(Protocol):
     def look_up(self, document: Prepared, threshold: float) -> Answer:
         """What one document matches."""
 
-    def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
-        """What each document of the batch matches."""
+    def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
+        """What each document of the batch matches; where they are readings, what cannot match by those may be left out."""
+
+    def read_by(self, known: _kernels.Weights, clearest: float, least: float) -> None:
+        """Learn how much of each document was read rightly; a store need not: then nothing is left out of readings."""
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
         """Of all that each document matches the most similar, of equals the first; long buckets are read to their end."""

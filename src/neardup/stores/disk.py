@@ -24,7 +24,21 @@ import xxhash
 
 from neardup import _kernels
 from neardup.errors import CorruptIndexError, ParameterError
-from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, StoreBatch, catalog, duplicate, first_sets, layout, segments, unknown
+from neardup.stores import (
+    Answer,
+    Hit,
+    Id,
+    PairBatch,
+    Prepared,
+    Readings,
+    StoreBatch,
+    catalog,
+    duplicate,
+    first_sets,
+    layout,
+    segments,
+    unknown,
+)
 
 #: Documents of the tail, and their words of evidence, at which it is folded into files.
 TAIL, TAIL_WORDS = 4096, 1 << 22
@@ -471,9 +485,12 @@ class DiskStore:
         with layout.damage(self._folder):
             return self._table.look_up(document, threshold)
 
-    def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
+    def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:  # noqa: ARG002
         with layout.damage(self._folder):
             return self._table.query(batch, threshold, threads)
+
+    def read_by(self, known: _kernels.Weights, clearest: float, least: float) -> None:
+        """What is looked up here is verified by its Jaccard similarity alone."""
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
         with layout.damage(self._folder):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, StoreBatch, duplicate, unknown
+from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, Readings, StoreBatch, duplicate, unknown
 
 #: Entries paired before writers get a turn.
 SLICE = 1024
@@ -53,8 +53,11 @@ class MemoryStore:
     def look_up(self, document: Prepared, threshold: float) -> Answer:
         return self._table.look_up(document, threshold)
 
-    def query(self, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
-        return self._table.query(batch, threshold, threads)
+    def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
+        return self._table.query(batch, threshold, threads, readings)
+
+    def read_by(self, known: _kernels.Weights, clearest: float, least: float) -> None:
+        self._table.read_by(known, clearest, least, 1)
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
         return self._table.nearest(batch, threshold, threads)
