@@ -287,10 +287,12 @@ def test_profiles_on_the_command_line(run, news):
     assert (stats["profile"], stats["threshold"]) == ("short", 0.55)
     put("part.txt", MONDAY)
     assert rows(run("index", "query", "short.neardup", "part.txt", "--measure", "containment"))
-    assert "look it up: Index(profile='excerpt')" in run("dedup", "news.jsonl", "--profile", "excerpt", "--dry-run").err
+    assert run("dedup", "news.jsonl", "--profile", "excerpt", "--dry-run").code == 0
     put("whole.txt", "it began so and went on for a while " + MONDAY + " and then there was more of it than one could read")
     assert rows(run("compare", "part.txt", "whole.txt", "--profile", "excerpt"))[0]["match"]
-    assert "look it up: Index(profile='excerpt')" in run("dedup", "news.jsonl", "--profile", "excerpt").err
+    (removed,) = rows(run("dedup", "part.txt", "whole.txt", "--profile", "excerpt"))
+    assert (Path(removed["id"]).name, Path(removed["witness"]).name) == ("part.txt", "whole.txt")
+    assert "keeps the longer document, and keep is 'last'" in run("dedup", "news.jsonl", "--profile", "excerpt", "--keep", "last").err
 
 
 def test_the_version_is_said(run):

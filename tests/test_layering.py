@@ -22,9 +22,10 @@ DATA = {
     "verify": {"Match", "similarity"},
     "census": {"COUNTED", "Census", "ValueArray", "Weights"},
     "noise": {"ILLEGIBLE", "LEAST", "Legibility", "Readings", "corrected", "least_jaccard"},
+    "excerpts": {"SAMPLE", "SAMPLED", "Contained", "found_in_longer"},
     "rarity": {"SHARE", "Weighed", "rarity"},
     "profiles": {"Settings"},
-    "joins": {"Edges", "Heavy", "Join", "Mask", "PlaceArray", "Sets"},
+    "joins": {"Edges", "Heavy", "Join", "Judge", "Mask", "PlaceArray", "Sets"},
     "ids": {"Id", "PackedIds", "Repeats", "check_id", "check_ids", "first_repeat", "id_column", "id_order", "pack"},
     "clusters": {"Decisions", "choose_witnesses", "component_witnesses", "first_kept"},
 }
@@ -49,9 +50,10 @@ MAY_IMPORT = {
     "stores.disk": {"stores", "stores.layout", "stores.catalog", "stores.segments"},
     "verify": {"shingling"},  # scores two texts, shows what they share
     "census": set(),  # flat arrays of hashes, counts and weights
+    "excerpts": set(),  # flat arrays of hashes
     "noise": {"census"},  # what is known says how much was misread
     "rarity": {"census"},  # how many have a shingle says what it weighs
-    "profiles": {"shingling", "minhash", "banding", "noise", "rarity"},  # the parameters of all stages
+    "profiles": {"shingling", "minhash", "banding", "noise", "rarity", "excerpts"},  # the parameters of all stages
     "judging": {"census", "noise", "rarity", "profiles", "stores", "verify"},  # hits of a store become matches
     "spool": set(),  # flat arrays, in memory or in files
     "work": {"spool"},  # columns that an interrupted job goes on with
@@ -62,11 +64,11 @@ MAY_IMPORT = {
     "results": {"documents", "ids", "minhash", "banding", "shingling", "stores", "joins", "clusters", "profiles"},  # what people see
     "index": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify"),
-        *("judging", "profiles"),
+        *("judging", "excerpts", "profiles"),
     },
     "dedup": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "verify", "spool", "work", "joins", "clusters"),
-        *("frequent", "ranking", "results", "index", "census", "noise", "rarity", "profiles"),
+        *("frequent", "ranking", "results", "index", "census", "noise", "rarity", "excerpts", "profiles"),
     },
     "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
     "evaluation": {"documents", "ids", "index", "profiles"},  # what is found beside what people say

@@ -17,8 +17,9 @@ from ocr_noise import noisy
 import neardup
 from neardup import noise, reference
 from neardup.census import Census, Weights
+from neardup.excerpts import found_in_longer
 from neardup.noise import Legibility, Readings, corrected, least_jaccard
-from neardup.profiles import PROFILES, found_in_longer, resolve
+from neardup.profiles import PROFILES, resolve
 from neardup.rarity import Weighed, rarity
 from neardup.shingling import MARKS, ZEROS
 from neardup.verify import verification_hashes
@@ -347,10 +348,52 @@ def test_excerpts_are_an_index_in_memory(tmp_path):
     index.add("a", PAGE)
     with pytest.raises(neardup.ParameterError, match="live in memory"):
         index.save(tmp_path / "index")
-    with pytest.raises(neardup.ParameterError, match="look it up: Index"):
-        neardup.deduplicate(["a"], profile="excerpt")
     with pytest.raises(neardup.ParameterError, match="samples shingles instead of taking bands"):
         neardup.Index(profile="excerpt", banding=neardup.Banding(3, 2))
+
+
+def test_what_is_inside_a_longer_document_is_removed_for_it():
+    """As comparing all with all says: the longest first, what is in a kept one goes; whatever the threads and the memory."""
+    rng = random.Random(5)
+    words = ["".join(rng.choices("abcdefghijklmnop", k=rng.randint(3, 9))) for _ in range(3000)]
+    books = [rng.choices(words, k=rng.randint(300, 600)) for _ in range(12)]
+    parts = [book[at : at + rng.randint(60, 200)] for book in books for at in rng.sample(range(250), 4)]
+    parts += [part[: len(part) // 2] for part in parts[::3]] + [rng.choices(words, k=80) for _ in range(20)]
+    texts = [" ".join(text) for text in books[:3] + parts + books[3:]]
+    texts.append("?")
+    sets = [set(verification_hashes(neardup.Shingling().hashes(text)).tolist()) for text in texts]
+    kept, expected = [], {}
+    for i in sorted(range(len(texts)), key=lambda i: (-len(sets[i]), i)):
+        found = [(-len(sets[i] & sets[k]) / len(sets[i]), rank, k) for rank, k in enumerate(kept) if sets[i]]
+        best = min((one for one in found if -one[0] >= 0.8), default=None)
+        if best is None:
+            kept.append(i)
+        else:
+            expected[i] = (best[2], -best[0])
+    assert len(expected) > 40
+    for threads, limit in ((1, None), (3, "64MiB")):
+        result = neardup.deduplicate(texts, profile="excerpt", threads=threads, memory_limit=limit)
+        assert {one.id: (one.witness, one.similarity) for one in result.removed} == expected
+    assert result.summary()["verify"] == "contained"
+    every = neardup.deduplicate(texts, profile="excerpt", pairs="all")
+    assert every.removed == result.removed
+    assert every.rethreshold(1.0).removed == neardup.deduplicate(texts, 1.0, profile="excerpt").removed
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"exact": True}, "exact is True"),
+        ({"against": neardup.Index()}, "against is <Index"),
+        ({"keep": "last"}, "keep is 'last'"),
+        ({"order": "date"}, "order is 'date'"),
+        ({"clusters": "components"}, "clusters is 'components'"),
+    ],
+)
+def test_a_longer_document_is_kept_and_no_other(given, words):
+    """What would keep the shorter one, or remove what is in no kept document, is refused."""
+    with pytest.raises(neardup.ParameterError, match=f"^verify is 'contained', which keeps the longer document, and {re.escape(words)}"):
+        neardup.deduplicate(["a b"], profile="excerpt", **given)
 
 
 def test_excerpts_come_and_go():

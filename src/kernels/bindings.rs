@@ -384,6 +384,7 @@ fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(joins::buckets, m)?)?;
     m.add_function(wrap_pyfunction!(joins::partners, m)?)?;
     m.add_function(wrap_pyfunction!(joins::candidates, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::sampled_buckets, m)?)?;
     m.add_function(wrap_pyfunction!(joins::compare, m)?)?;
     m.add_function(wrap_pyfunction!(joins::heavy_join, m)?)?;
     m.add_function(wrap_pyfunction!(joins::prefix_join, m)?)?;

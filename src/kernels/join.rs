@@ -4,7 +4,7 @@
 
 use crate::path::prefetch;
 use crate::sign::on_threads;
-use crate::table::Bar;
+use crate::table::{spread, Bar, Measure};
 use crate::verify::{intersection, least_read, may_share};
 use std::ops::Range;
 
@@ -93,7 +93,11 @@ impl<'a> Buckets<'a> {
 
 /// The buckets of one band from the fingerprint of each set: their members and ends.
 pub fn buckets(fingerprints: impl Iterator<Item = u32>) -> (Vec<u32>, Vec<u32>) {
-    let mut postings: Vec<u64> = fingerprints.zip(0u64..).map(|(f, set)| u64::from(f) << 32 | set).collect();
+    collected(fingerprints.zip(0u64..).map(|(f, set)| u64::from(f) << 32 | set).collect())
+}
+
+/// The buckets of postings, each a fingerprint and a set.
+fn collected(mut postings: Vec<u64>) -> (Vec<u32>, Vec<u32>) {
     sort_by_high_half(&mut postings);
     let (mut members, mut ends) = (Vec::new(), Vec::new());
     for bucket in postings.chunk_by(|a, b| a >> 32 == b >> 32).filter(|bucket| bucket.len() > 1) {
@@ -101,6 +105,12 @@ pub fn buckets(fingerprints: impl Iterator<Item = u32>) -> (Vec<u32>, Vec<u32>) 
         ends.push(members.len() as u32);
     }
     (members, ends)
+}
+
+/// The buckets of the hashes below `sample`: of each the sets that have it.
+pub fn sampled_buckets(sets: Sets, sample: u32) -> (Vec<u32>, Vec<u32>) {
+    let sampled = |set: u32| sets.get(set).iter().take_while(move |&&h| h < sample).map(move |&h| (spread(h), set));
+    collected((0..sets.len() as u32).flat_map(sampled).map(|(f, set)| u64::from(f) << 32 | u64::from(set)).collect())
 }
 
 /// Sort by the high 32 bits, which are spread evenly; what is equal there stays in order.
@@ -203,9 +213,9 @@ pub fn candidates(
     pairs
 }
 
-/// Those of some pairs that match, in their order. None when a pair names a set that there is not.
-pub fn compare(pairs: &[u64], sets: Sets, threshold: f64, threads: usize) -> Option<Vec<Edge>> {
-    let bar = Bar::new(threshold, 0);
+/// Those of some pairs that match by a measure, in their order. None when a pair names a set that there is not.
+pub fn compare(pairs: &[u64], sets: Sets, measure: Measure, threshold: f64, threads: usize) -> Option<Vec<Edge>> {
+    let bar = Bar::by(measure, threshold);
     compared(pairs, sets, threads, |a, b| sets.compare(a, b, bar))
 }
 

@@ -609,7 +609,7 @@ impl Table {
 
 /// A sampled hash spread over all values again, of which it has the low ones.
 #[inline(always)]
-fn spread(hash: u32) -> u32 {
+pub fn spread(hash: u32) -> u32 {
     hash.wrapping_mul(0x9E37_79B1)
 }
 

@@ -15,10 +15,11 @@ from neardup.banding import Banding
 from neardup.census import COUNTED, Census
 from neardup.clusters import first_kept
 from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_integer, one_of
+from neardup.excerpts import SAMPLE, Contained
 from neardup.frequent import flat_hashes, frequent_shingles, without
 from neardup.ids import Id, PackedIds, check_ids, pack
 from neardup.index import Index
-from neardup.joins import Edges, Join, Mask, Sets, Signed
+from neardup.joins import Edges, Join, Judge, Mask, Sets, Signed
 from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.noise import Legibility, Readings
 from neardup.profiles import Settings, resolve
@@ -63,7 +64,7 @@ def deduplicate(
     shingling: Shingling | None = None,
     minhash: MinHash | None = None,
     banding: Banding | None = None,
-    verify: Literal["exact", "noisy", "rarity"] | None = None,
+    verify: Literal["exact", "noisy", "rarity", "contained"] | None = None,
     bucket_limit: int | None = None,
     pairs: Literal["decisions", "all"] = "decisions",
     max_pairs: int = MAX_PAIRS,
@@ -87,8 +88,8 @@ def deduplicate(
     threshold
         Least similarity of near-duplicates, above 0 and at most 1; by default the profile's, 0.8 for ``"text"``.
     profile
-        What the texts are, from which all other parameters follow that are not given: ``"text"``, ``"ocr"``, ``"short"`` or
-        ``"code"``, as in :meth:`neardup.Profile.named`.
+        What the texts are, from which all other parameters follow that are not given: ``"text"``, ``"ocr"``, ``"short"``,
+        ``"code"`` or ``"excerpt"``, as in :meth:`neardup.Profile.named`.
     text, id
         The names of the columns; guessed when obvious.
     keep
@@ -110,7 +111,8 @@ def deduplicate(
     verify
         ``"exact"``; ``"noisy"``: by what two texts would share if every character had been read rightly
         (:mod:`neardup.noise`); or ``"rarity"``: what few documents have counts for more than boilerplate
-        (:mod:`neardup.rarity`), candidates have half the threshold by Jaccard similarity.
+        (:mod:`neardup.rarity`), candidates have half the threshold by Jaccard similarity. ``"contained"`` removes what is
+        inside a longer document, at the threshold: similarities are containments, and the document of more shingles is kept.
     bucket_limit
         Leave out buckets of more members: what only shares shingles that so many others have is not found. By default, but for
         the profile ``"ocr"``, all matches in them are.
@@ -175,12 +177,11 @@ def deduplicate(
     )
     settings = settings._replace(whole_buckets=settings.whole_buckets and bucket_limit is None)
     threshold, minhash, banding = settings.threshold, settings.minhash, settings.banding
-    _check_removes(settings)
     known = (
         ("clusters", clusters, ("witness", "components")),
         ("pairs", pairs, ("decisions", "all")),
         ("on_error", on_error, ("raise", "skip")),
-        ("verify", settings.verify, ("exact", "noisy", "rarity")),
+        ("verify", settings.verify, ("exact", "noisy", "rarity", "contained")),
     )
     for name, value, choices in known:
         if not one_of(value, *choices):
@@ -188,13 +189,15 @@ def deduplicate(
     check_integer("max_pairs", max_pairs, 1, 2**62)
     if exact and threshold < 0.5:
         raise ParameterError(f"threshold is {threshold}; exact=True is for 0.5 and above, below it use bands: Banding.for_threshold")
+    every, components = pairs == "all", clusters == "components"
+    ranking = Ranking(keep, order)
     if settings.by_corpus and (exact or against is not None):
         given = "exact is True" if exact else f"against is {against!r}"
         raise ParameterError(
             f"verify is {settings.verify!r} and {given}; similarities then depend on all of one corpus, leave it out or verify='exact'"
         )
-    every, components = pairs == "all", clusters == "components"
-    ranking = Ranking(keep, order)
+    if settings.inside:
+        _check_inside(ranking, exact=exact, against=against, components=components)
     workers, limit = number_of_threads(threads), memory_bytes(memory_limit)
     tell = progress or (lambda _stage, _done, _total: None)
     corpus = documents.read(source, text=text, id=id, on_error=on_error)
@@ -218,7 +221,8 @@ def deduplicate(
                 f"exact=True takes the {signed.evidence.nbytes:,} bytes of all shingle hashes into memory, twice; memory_limit is {limit:,}; "
                 "raise it, or find with a recall close to 1"
             )
-        sets = Sets.of(signed, ranking.places(ids, lengths), workers)
+        order_of_rank = np.argsort(-signed.sizes.astype(np.int64), kind="stable") if settings.inside else ranking.places(ids, lengths)
+        sets = Sets.of(signed, order_of_rank, workers)
         join = _join(sets, settings, workers, exact=exact)
         matched = older.matches(sets)
         shingled = int((sets.number >= 0).sum())
@@ -250,7 +254,7 @@ FORMULAS = "words-v1 lattice-v1 1"
 
 def _join(sets: Sets, settings: Settings, threads: int, *, exact: bool = False) -> Join:
     """The join that settings ask for."""
-    judge: Readings | Weighed | None = None
+    judge: Judge | None = None
     if settings.verify == "noisy":
         legibility = Legibility.of(*sets.first(COUNTED), threads)
         legible = np.concatenate([np.empty(0), *(legibility.of_sets(some, threads) for some in sets.each())])
@@ -259,15 +263,23 @@ def _join(sets: Sets, settings: Settings, threads: int, *, exact: bool = False) 
         weights = rarity(Census(*sets.first(COUNTED)))
         totals = np.concatenate([np.empty(0, np.uint64), *(weights.totals(some, threads) for some in sets.each())])
         judge = Weighed(settings.threshold, sets.arrays, weights, totals)
-    return Join(sets, settings.least, threads, exact=exact, limit=None if settings.whole_buckets else settings.bucket_limit, judge=judge)
+    elif settings.inside:
+        judge = Contained(settings.threshold, sets.arrays)
+    limit = None if settings.whole_buckets else settings.bucket_limit
+    return Join(sets, settings.least, threads, exact=exact, limit=limit, judge=judge, sample=SAMPLE if settings.inside else None)
 
 
-def _check_removes(settings: Settings) -> None:
-    """Refuse what says nothing of copies."""
-    if settings.verify == "contained":
-        raise ParameterError(
-            "verify is 'contained', and what is inside a longer text is no copy of it; look it up: Index(profile='excerpt')"
-        )
+def _check_inside(ranking: Ranking, *, exact: bool, against: Any, components: bool) -> None:
+    """Refuse what means nothing where what is inside a longer document is removed for it."""
+    for name, value, given in (
+        ("exact", exact, exact),
+        ("against", against, against is not None),
+        ("clusters", "components", components),
+        ("keep", ranking.keep, ranking.keep not in ("first", "longest")),
+        ("order", ranking.order, ranking.order is not None),
+    ):
+        if given:
+            raise ParameterError(f"verify is 'contained', which keeps the longer document, and {name} is {value!r}; leave it out")
 
 
 def _check_against(corpus: documents.Documents, against: Any, ranking: Ranking, *, append: bool, components: bool, dropping: bool) -> None:
@@ -592,7 +604,6 @@ def estimate(
     100
     """
     settings = resolve(profile, threshold, recall, minhash=minhash, verify=verify)
-    _check_removes(settings)
     minhash, banding = settings.minhash, settings.banding
     workers, limit = number_of_threads(threads), memory_bytes(memory_limit)
     corpus = documents.read(source, text=text, id=id)

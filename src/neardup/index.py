@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
-from neardup import profiles
+from neardup import excerpts, profiles
 from neardup.banding import Banding
 from neardup.documents import Utf8
 from neardup.errors import (
@@ -124,7 +124,7 @@ class Index:
         is alike, and forms of one template are not; candidates have half the threshold by Jaccard similarity. ``"contained"`` finds the documents
         that contain a text, however long they are: the threshold is that of the containment, candidates share one of a sample
         of the shingles, one in four, and ``recall``, ``banding`` and ``num_perm`` mean nothing. An excerpt of 40 shingles is
-        missed once in 10,000 times, one of 10 once in 10 (:func:`neardup.profiles.found_in_longer`). In memory only.
+        missed once in 10,000 times, one of 10 once in 10 (:func:`neardup.excerpts.found_in_longer`). In memory only.
     bucket_limit
         How many members of one bucket a look-up reads, 1000 for ``"text"``. Copies of a text count once. An answer that met the limit says so.
 
@@ -176,7 +176,7 @@ class Index:
         self._asked_by_default = Asked(None, self.threshold, "containment" if self.verify == "contained" else SIMILARITY)
         self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
         self._contained = self.verify == "contained"
-        sample = 2**32 // profiles.SAMPLED if self._contained else 0
+        sample = excerpts.SAMPLE if self._contained else 0
         self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, sample)
 
     @classmethod
@@ -487,7 +487,7 @@ class Index:
 
     def __repr__(self) -> str:
         bands = (
-            f"{self.banding.bands} bands of {self.banding.rows} rows" if not self._contained else f"1 shingle of {profiles.SAMPLED} sampled"
+            f"{self.banding.bands} bands of {self.banding.rows} rows" if not self._contained else f"1 shingle of {excerpts.SAMPLED} sampled"
         )
         estimated = EXTRA[self.verify]
         return f"<Index of {len(self):,} documents, threshold {self.threshold}, recall {self.recall:.4f}, {bands}{estimated}>"
@@ -995,9 +995,9 @@ class Index:
 
         check_integer("max_pairs", max_pairs, 0, 2**63 - 1)
         rows: list[tuple[Id, Id, float]] = []
-        for found in self._store.pairs(
-            self._settings.least, number_of_threads(threads), None if self._settings.whole_buckets else self.bucket_limit
-        ):
+        least = self.threshold if self._contained else self._settings.least
+        limit = None if self._settings.whole_buckets else self.bucket_limit
+        for found in self._store.pairs(least, number_of_threads(threads), limit):
             copies = found.a is found.b
             score = self._score(found)
             if score < self.threshold:

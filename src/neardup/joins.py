@@ -248,10 +248,20 @@ class Join:
         Buckets of more members are left out; by default all matches in them are found too.
     judge
         What decides which candidates match; by default their Jaccard similarity does, and the threshold.
+    sample
+        Candidates share a verification hash below this, instead of a band key.
     """
 
     def __init__(
-        self, sets: Sets, threshold: float, threads: int, *, exact: bool = False, limit: int | None = None, judge: Judge | None = None
+        self,
+        sets: Sets,
+        threshold: float,
+        threads: int,
+        *,
+        exact: bool = False,
+        limit: int | None = None,
+        judge: Judge | None = None,
+        sample: int | None = None,
     ) -> None:
         self.sets = sets
         self.threshold = threshold
@@ -260,7 +270,11 @@ class Join:
         self.judge = judge
         self.threads = threads
         self.exact = exact
-        self.bands: list[_kernels.Buckets] = [] if exact else sets.signed.buckets(sets.place, threads)
+        self.bands: list[_kernels.Buckets] = []
+        if sample is not None:
+            self.bands = [_kernels.sampled_buckets(sets.arrays, sample)]
+        elif not exact:
+            self.bands = sets.signed.buckets(sets.place, threads)
         self._joins = 0
 
     def heavy(self) -> list[Heavy]:

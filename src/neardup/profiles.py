@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 from neardup.banding import Banding
 from neardup.errors import IncompatibleError, ParameterError, check_fraction, check_integer, one_of
+from neardup.excerpts import found_in_longer
 from neardup.minhash import MinHash
 from neardup.noise import LEAST
 from neardup.rarity import SHARE
@@ -17,8 +19,6 @@ Verify = Literal["exact", "estimate", "noisy", "rarity", "contained"]
 #: The ways to check candidates.
 VERIFY: tuple[Verify, ...] = get_args(Verify)
 
-#: Of the verification hashes, one in so many is looked up by where documents are sought that contain another.
-SAMPLED = 4
 #: Bytes of texts to stop at that fit into the header of every file of an index.
 STOPPED = 8192
 
@@ -75,7 +75,7 @@ PROFILES: Mapping[str, Profile] = {
     "ocr": Profile(Shingling("chars", 6), 0.7, "noisy", bucket_limit=64, whole_buckets=False),
     "short": Profile(Shingling("chars", 4), 0.55),
     "code": Profile(Shingling("code", 5), 0.7),
-    "excerpt": Profile(Shingling(), 0.8, "contained"),
+    "excerpt": Profile(Shingling(), 0.8, "contained", whole_buckets=False),
 }
 
 
@@ -101,6 +101,11 @@ class Settings(NamedTuple):
         """Whether similarities depend on what else is in the corpus."""
         return self.verify in ("noisy", "rarity")
 
+    @property
+    def inside(self) -> bool:
+        """Whether what is inside a longer document matches it."""
+        return self.verify == "contained"
+
     def recall_at(self, threshold: float) -> float:
         """The probability that a pair at a threshold becomes a candidate.
 
@@ -116,6 +121,8 @@ def least_of(verify: Verify, threshold: float) -> float:
     """The Jaccard similarity that candidates must have for a match at a threshold."""
     if verify == "noisy":
         return LEAST
+    if verify == "contained":
+        return sys.float_info.min  # a sentence of a book
     return SHARE * threshold if verify == "rarity" else threshold
 
 
@@ -178,19 +185,6 @@ def resolve(
             f"{banding.bands} bands of {banding.rows} rows need {slots} slots, num_perm is {minhash.num_perm}; raise num_perm"
         )
     return Settings(name, float(threshold), recall, minhash, banding, verify, limit, whole.whole_buckets)
-
-
-def found_in_longer(containment: float, shingles: int) -> float:
-    """The probability that a document which contains so much of an excerpt of so many shingles is a candidate.
-
-    One of their common shingles must be in the sample, which is as random as the hash.
-
-    Examples
-    --------
-    >>> round(found_in_longer(0.8, 10), 3), round(found_in_longer(0.8, 40), 5)
-    (0.9, 0.9999)
-    """
-    return float(1 - (1 - 1 / SAMPLED) ** (containment * shingles))
 
 
 def stored(settings: Settings) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 use super::Array1;
 use crate::join::{self, Buckets, Edge, Sets};
+use crate::table::Measure;
 use crate::weigh::{self, Weights};
 use numpy::{IntoPyArray, PyReadonlyArray1, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyValueError};
@@ -89,17 +90,27 @@ pub(super) fn candidates<'py>(
     Ok(py.detach(|| join::candidates(&bands, roles, sizes, threshold, range.0..range.1, most, threads)).into_pyarray(py))
 }
 
-/// Those of some pairs that match.
+/// The buckets of the verification hashes below `sample`, of each the sets that have it.
 #[pyfunction]
+pub(super) fn sampled_buckets<'py>(py: Python<'py>, sets: SetArrays<'py>, sample: u32) -> PyResult<(Array1<'py, u32>, Array1<'py, u32>)> {
+    let sets = sets.sets()?;
+    let (members, ends) = py.detach(|| join::sampled_buckets(sets, sample));
+    Ok((members.into_pyarray(py), ends.into_pyarray(py)))
+}
+
+/// Those of some pairs that match: by their Jaccard similarity, or by how much of the smaller is in the larger.
+#[pyfunction]
+#[pyo3(signature = (pairs, sets, threshold, threads, overlap=false))]
 pub(super) fn compare<'py>(
     py: Python<'py>,
     pairs: PyReadonlyArray1<'py, u64>,
     sets: SetArrays<'py>,
     threshold: f64,
     threads: usize,
+    overlap: bool,
 ) -> PyResult<Edges<'py>> {
-    let (pairs, sets) = (pairs.as_slice()?, sets.sets()?);
-    let edges = py.detach(|| join::compare(pairs, sets, threshold, threads));
+    let (pairs, sets, measure) = (pairs.as_slice()?, sets.sets()?, if overlap { Measure::Overlap } else { Measure::Jaccard });
+    let edges = py.detach(|| join::compare(pairs, sets, measure, threshold, threads));
     Ok(columns(py, &edges.ok_or_else(no_such_set)?))
 }
 
