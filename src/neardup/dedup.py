@@ -12,19 +12,15 @@ import numpy as np
 
 from neardup import documents
 from neardup.banding import Banding
-from neardup.census import COUNTED, Census
 from neardup.clusters import first_kept
 from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_integer, one_of
-from neardup.excerpts import SAMPLE, Contained
 from neardup.frequent import flat_hashes, frequent_shingles, without
 from neardup.ids import Id, PackedIds, check_ids, pack
 from neardup.index import Index
 from neardup.joins import Edges, Join, Judge, Mask, Sets, Signed
 from neardup.minhash import MinHash, Signatures, number_of_threads
-from neardup.noise import Legibility, Readings
 from neardup.profiles import Settings, resolve
 from neardup.ranking import Keep, Ranking
-from neardup.rarity import Weighed, rarity
 from neardup.results import Older, Result, decide, outcome
 from neardup.shingling import Shingling
 from neardup.spool import memory_bytes
@@ -254,19 +250,36 @@ FORMULAS = "words-v1 lattice-v1 1"
 
 def _join(sets: Sets, settings: Settings, threads: int, *, exact: bool = False) -> Join:
     """The join that settings ask for."""
-    judge: Judge | None = None
+    limit = None if settings.whole_buckets else settings.bucket_limit
+    judge, sample = _judge(sets, settings, threads), None
+    if settings.inside:
+        from neardup.excerpts import SAMPLE
+
+        sample = SAMPLE
+    return Join(sets, settings.least, threads, exact=exact, limit=limit, judge=judge, sample=sample)
+
+
+def _judge(sets: Sets, settings: Settings, threads: int) -> Judge | None:
+    """What decides instead of the Jaccard similarity; loaded by jobs that need it."""
     if settings.verify == "noisy":
+        from neardup.census import COUNTED
+        from neardup.noise import Legibility, Readings
+
         legibility = Legibility.of(*sets.first(COUNTED), threads)
         legible = np.concatenate([np.empty(0), *(legibility.of_sets(some, threads) for some in sets.each())])
-        judge = Readings(settings.threshold, sets.arrays, legible)
-    elif settings.verify == "rarity":
+        return Readings(settings.threshold, sets.arrays, legible)
+    if settings.verify == "rarity":
+        from neardup.census import COUNTED, Census
+        from neardup.rarity import Weighed, rarity
+
         weights = rarity(Census(*sets.first(COUNTED)))
         totals = np.concatenate([np.empty(0, np.uint64), *(weights.totals(some, threads) for some in sets.each())])
-        judge = Weighed(settings.threshold, sets.arrays, weights, totals)
-    elif settings.inside:
-        judge = Contained(settings.threshold, sets.arrays)
-    limit = None if settings.whole_buckets else settings.bucket_limit
-    return Join(sets, settings.least, threads, exact=exact, limit=limit, judge=judge, sample=SAMPLE if settings.inside else None)
+        return Weighed(settings.threshold, sets.arrays, weights, totals)
+    if settings.inside:
+        from neardup.excerpts import Contained
+
+        return Contained(settings.threshold, sets.arrays)
+    return None
 
 
 def _check_inside(ranking: Ranking, *, exact: bool, against: Any, components: bool) -> None:

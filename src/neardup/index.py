@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
-from neardup import excerpts, profiles
+from neardup import profiles
 from neardup.banding import Banding
 from neardup.documents import Utf8
 from neardup.errors import (
@@ -26,7 +26,6 @@ from neardup.errors import (
     warn_caller,
 )
 from neardup.ids import check_id, check_ids, id_column, id_order
-from neardup.judging import Judge, judge_of
 from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.profiles import Verify, resolve
 from neardup.shingling import Shingling, check_text
@@ -36,6 +35,8 @@ from neardup.verify import Match, Passage, Verification, shared_passages, verifi
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from neardup.judging import Judge
 
 #: Texts signed and looked up at a time.
 SLICE = 4096
@@ -49,7 +50,7 @@ EXTRA = {
     "estimate": ", similarities estimated",
     "noisy": ", similarities corrected for noise",
     "rarity": ", similarities weighted by rarity",
-    "contained": ", by containment",
+    "contained": ", 1 shingle of 4 sampled, by containment",
 }
 #: The measure of a query that names none, which is told by its identity.
 SIMILARITY: Measure = "similarity"
@@ -171,12 +172,20 @@ class Index:
             bucket_limit=bucket_limit,
         )
         self.profile, self.threshold, _, self.minhash, self.banding, self.verify, self.bucket_limit, _ = self._settings
-        self._judge = judge_of(self._settings)
+        self._judge: Judge | None = None
+        if self._settings.by_corpus:
+            from neardup.judging import judge_of
+
+            self._judge = judge_of(self._settings)
         self._verification = Verification(self.minhash.num_perm if self.verify == "estimate" else 0)
         self._asked_by_default = Asked(None, self.threshold, "containment" if self.verify == "contained" else SIMILARITY)
         self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
         self._contained = self.verify == "contained"
-        sample = excerpts.SAMPLE if self._contained else 0
+        sample = 0
+        if self._contained:
+            from neardup.excerpts import SAMPLE
+
+            sample = SAMPLE
         self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, sample)
 
     @classmethod
@@ -486,11 +495,9 @@ class Index:
         return self._settings.recall_at(self.threshold)
 
     def __repr__(self) -> str:
-        bands = (
-            f"{self.banding.bands} bands of {self.banding.rows} rows" if not self._contained else f"1 shingle of {excerpts.SAMPLED} sampled"
-        )
-        estimated = EXTRA[self.verify]
-        return f"<Index of {len(self):,} documents, threshold {self.threshold}, recall {self.recall:.4f}, {bands}{estimated}>"
+        bands = "" if self._contained else f", {self.banding.bands} bands of {self.banding.rows} rows"
+        extra = EXTRA[self.verify]
+        return f"<Index of {len(self):,} documents, threshold {self.threshold}, recall {self.recall:.4f}{bands}{extra}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an index is not pickled or copied; Index.open(path) keeps one on disk, and each process opens it there")

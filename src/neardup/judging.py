@@ -40,11 +40,9 @@ class Judge(Protocol):
         """The similarity of the documents of a pair."""
 
 
-def judge_of(settings: Settings) -> Judge | None:
-    """What judges by the corpus, if settings say so."""
-    if settings.verify == "noisy":
-        return Noisy()
-    return Rare() if settings.verify == "rarity" else None
+def judge_of(settings: Settings) -> Judge:
+    """What judges by the corpus, as settings say."""
+    return Noisy() if settings.verify == "noisy" else Rare()
 
 
 class Corpus:

@@ -8,10 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from neardup.banding import Banding
 from neardup.errors import IncompatibleError, ParameterError, check_fraction, check_integer, one_of
-from neardup.excerpts import found_in_longer
 from neardup.minhash import MinHash
-from neardup.noise import LEAST
-from neardup.rarity import SHARE
 from neardup.shingling import Shingling
 
 Verify = Literal["exact", "estimate", "noisy", "rarity", "contained"]
@@ -112,18 +109,25 @@ class Settings(NamedTuple):
         Of noisy ones, that the least legible do; by rarity, that those of least Jaccard similarity do; of an excerpt, that one
         of forty shingles does.
         """
-        if self.verify == "contained":
+        if self.inside:
+            from neardup.excerpts import found_in_longer
+
             return found_in_longer(threshold, 40)
         return float(self.banding.probability(least_of(self.verify, threshold)))
 
 
 def least_of(verify: Verify, threshold: float) -> float:
     """The Jaccard similarity that candidates must have for a match at a threshold."""
+    # What few need is loaded when it is needed.
     if verify == "noisy":
+        from neardup.noise import LEAST
+
         return LEAST
-    if verify == "contained":
-        return sys.float_info.min  # a sentence of a book
-    return SHARE * threshold if verify == "rarity" else threshold
+    if verify == "rarity":
+        from neardup.rarity import SHARE
+
+        return SHARE * threshold
+    return sys.float_info.min if verify == "contained" else threshold  # a sentence of a book
 
 
 def resolve(
