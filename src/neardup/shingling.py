@@ -251,7 +251,11 @@ class Shingling:
 
 def _without(shingling: Shingling, hashes: HashArray) -> HashArray:
     """The hashes that count."""
-    return hashes[~np.isin(hashes, _stop_hashes(shingling))] if shingling.stop else hashes
+    if not shingling.stop:
+        return hashes
+    stop = _stop_hashes(shingling)  # sorted, and more than a document has: a search for each of its hashes is quickest
+    places = np.searchsorted(stop, hashes)
+    return hashes[(places == len(stop)) | (stop[np.minimum(places, len(stop) - 1)] != hashes)] if len(stop) else hashes
 
 
 @lru_cache(1)
