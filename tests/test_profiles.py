@@ -807,3 +807,27 @@ def test_long_buckets_of_a_job_are_left_out_when_that_is_asked_for():
     assert not [group for group in limited.clusters if len(group) > 5]
     assert limited.summary()["heavy_buckets"] == 1
     assert max(bucket.members for bucket in limited.heavy_buckets) == largest
+
+
+@pytest.mark.parametrize(
+    ("labels", "given", "error", "words"),
+    [
+        (7, {}, TypeError, "labels are of type int; they are pairs of ids"),
+        (["ab"], {}, neardup.InputError, "a label is 'ab'; a label is a pair of ids"),
+        ([5], {}, neardup.InputError, "a label is 5; a label is a pair of ids"),
+        ([(0, 1)], {"thresholds": 0.5}, TypeError, r"thresholds is 0.5; it is a list: \[0.5\]"),
+        ([(0, 1)], {"profiles": "ocr"}, TypeError, r"profiles is 'ocr'; it is a list: \['ocr'\]"),
+    ],
+)
+def test_labels_of_another_kind_are_refused(labels, given, error, words):
+    """With what they should be."""
+    with pytest.raises(error, match=f"^{words}"):
+        neardup.evaluate(["a b", "a b"], labels, **given)
+
+
+def test_thresholds_may_be_an_array():
+    """As numpy makes it."""
+    evaluation = neardup.evaluate(["a b", "a b"], [(0, 1)], profiles=["text"], thresholds=np.array([0.5, 0.75]))
+    assert [score.threshold for score in evaluation.scores] == [0.5, 0.75]
+    with pytest.raises(neardup.ParameterError, match="the score is of profile 'code', and 'text' were tried; give one of those"):
+        evaluation.wrong(evaluation.best._replace(profile="code"))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neardup import _kernels, documents
-from neardup.errors import InputError, MissingDependencyError, ParameterError, check_fraction
+from neardup.errors import InputError, MissingDependencyError, ParameterError, check_fraction, kind
 from neardup.ids import Id
 from neardup.index import Index
 from neardup.profiles import Profile
@@ -95,6 +95,11 @@ class Evaluation:
     def wrong(self, score: Score | None = None) -> list[Wrong]:
         """The pairs that a setting, the best by default, gets wrong: those missed, then those found, the least clear first.
 
+        Raises
+        ------
+        ParameterError
+            If its profile was not tried.
+
         Examples
         --------
         >>> evaluation = evaluate(["a b c d e f g", "a b c d e f g h", "x y z"], [(0, 1), (1, 2)], profiles=["text"])
@@ -102,7 +107,11 @@ class Evaluation:
         [Wrong(a=1, b=2, similarity=None, missed=True)]
         """
         score = score or self.best
-        pairs = self._pairs[score.profile]
+        pairs = self._pairs.get(score.profile)
+        if pairs is None:
+            raise ParameterError(
+                f"the score is of profile {score.profile!r}, and {', '.join(map(repr, self._pairs))} were tried; give one of those"
+            )
         missed = [
             Wrong(*pair, pairs.get(pair), missed=True)
             for pair, same in self._labels.items()
@@ -182,6 +191,7 @@ def evaluate(
     >>> evaluate(texts, [(0, 1), (0, 2), (1, 2)], profiles=["text"]).best
     Score(profile='text', threshold=0.3, precision=1.0, recall=1.0, f1=1.0, ari=1.0, found=3)
     """
+    thresholds, profiles = [float(threshold) for threshold in _several("thresholds", thresholds)], _several("profiles", profiles)
     if not thresholds or not profiles:
         raise ParameterError(f"{len(profiles)} profiles and {len(thresholds)} thresholds; name one of each at least")
     for threshold in thresholds:
@@ -221,6 +231,12 @@ def evaluate(
             scores.append(Score(name, threshold, precision, recall, f1, ari, len(above)))
     named = {(ids[x], ids[y]): same for (x, y), same in judged.items()}
     return Evaluation(len(ids), positive, scores, found, named, whole=whole)
+
+
+def _several(name: str, values: Any) -> list[Any]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} is {values!r}; it is a list: [{values!r}]")
+    return list(values)
 
 
 def read_labels(path: str) -> list[tuple[Any, ...]]:
@@ -264,7 +280,11 @@ def _judged(labels: Any, place: Mapping[Id, int]) -> tuple[dict[tuple[int, int],
                 judged |= {(x, y): True for y in sorted(same)[i + 1 :]}
         return judged, True
     whole = True
+    if isinstance(labels, bytes) or not isinstance(labels, Iterable):
+        raise TypeError(f"labels are of type {kind(labels)}; they are pairs of ids, a mapping of ids to groups, or the name of a column")
     for row in labels:
+        if isinstance(row, str) or not isinstance(row, Sequence):
+            raise InputError(f"a label is {row!r:.200}; a label is a pair of ids, and whether they are duplicates")
         if len(row) not in (2, 3):
             raise InputError(f"a label of {len(row)} items, {row!r:.200}; a label is a pair of ids, and whether they are duplicates")
         x, y = sorted((_placed(row[0], place), _placed(row[1], place)))
