@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len, set_cell_size
 from rich.progress import Progress
 from typer.testing import CliRunner
 
@@ -416,17 +417,92 @@ def test_query_on_a_terminal(news):
     ]
 
 
+def compared(a, b, *options, columns=80, colour=False):
+    """What `compare` shows of two texts below what it says of them in numbers, without colours unless they are asked for."""
+    put("a.txt", a)
+    put("b.txt", b)
+    done = on_terminal("compare", "a.txt", "b.txt", "-q", *options, columns=columns, env=os.environ | ({} if colour else {"NO_COLOR": "1"}))
+    assert done.code == 0
+    return done.out if colour else screen(done.out)[4:]
+
+
 def test_compare_on_a_terminal():
-    """The similarity, how much of each is in the other, and the passages that they share."""
+    """The similarity, how much of each is in the other, the shingles that decided, and both texts beside each other."""
     put("a.txt", MONDAY)
     put("b.txt", EDITED)
-    assert screen(on_terminal("compare", "a.txt", "b.txt", columns=120).out) == [
+    assert screen(on_terminal("compare", "a.txt", "b.txt", columns=80, env=os.environ | {"NO_COLOR": "1"}).out) == [
         "0.875 similarity: a match at 0.8",
-        "93.3% of a.txt (15 shingles) is in b.txt",
-        "93.3% of b.txt (15 shingles) is in a.txt",
-        "shared, 18 tokens: the committee will meet on monday at ten in the town hall to vote on next year s",
+        "93.3% of a.txt (19 tokens, 15 shingles) is in b.txt",
+        "93.3% of b.txt (19 tokens, 15 shingles) is in a.txt",
+        "14 shingles in both, 1 only in a.txt, 1 only in b.txt",
+        "a.txt                                    b.txt",
+        "the committee will meet on monday at     the committee will meet on monday at",
+        "ten in the town hall to vote on next     ten in the town hall to vote on next",
+        "year s [-budget-]                      | year s {+plans+}",
     ]
     assert screen(on_terminal("compare", "a.txt", "b.txt", "-t", "0.9").out)[0] == "0.875 similarity: no match at 0.9"
+
+
+def test_compare_on_a_narrow_terminal():
+    """Where two columns have no room, a line of one text stands above a line of the other, once where they are the same."""
+    assert compared(MONDAY, EDITED, columns=60) == [
+        "< a.txt",
+        "> b.txt",
+        "  the committee will meet on monday at ten in the town hall",
+        "< to vote on next year s [-budget-]",
+        "> to vote on next year s {+plans+}",
+    ]
+
+
+def test_compare_in_colours():
+    """What differs has a background, red in one and green in the other, and needs no brackets; the mark between them stays."""
+    shown = compared(MONDAY, EDITED, colour=True)
+    assert re.search(r"\x1b\[37;48;5;88mbudget\x1b\[0m +\x1b\[2m \| \x1b\[0myear s \x1b\[37;48;5;22mplans\x1b\[0m", shown)
+    assert "[-" not in shown
+
+
+def test_compare_folds_what_is_long():
+    """Of long passages both ends are shown, beside the differences, and how much is between; what begins and ends alike is cut there."""
+    words = [f"w{i}" for i in range(900)]
+    other = [*words[:400], "x", *words[400:500], *words[501:]]
+    lines = compared(" ".join(words), " ".join(other), columns=100)
+    alike = [re.match(r" +\.\.\. (\d+) tokens alike \.\.\.$", line) for line in lines]
+    assert [bool(match) for match in alike if match] == [True] * 3
+    assert sum(int(match[1]) for match in alike if match) > 600
+    (added,) = (line for line in lines if "{+x+}" in line)
+    assert re.search(r" > .*w399 \{\+x\+\} w400| > .*\{\+x\+\}", added)
+    assert any(re.search(r"\[-w500-\].* < ", line) for line in lines)
+    lines = compared(" ".join(words), " ".join(f"v{i}" for i in range(900)), columns=100)
+    assert len(lines) < 12
+    assert len(re.findall(r"\.\.\. \d+ tokens \.\.\.", " ".join(lines))) == 2
+
+
+@pytest.mark.parametrize("columns", [8, 40, 60, 79, 80, 81, 120, 200])
+@pytest.mark.parametrize("options", [[], ["--profile", "short"], ["--profile", "code"]])
+def test_compare_fits_the_terminal(columns, options):
+    """No line is wider, whatever stands in it: long words, Chinese, marks, nothing at all; what is shared stands in one line of both."""
+    a = f"{MONDAY} {'x' * 150} 我们在北京大学学习中文 {RAIN} a\u0301\u0302\u0303 b"
+    b = f"{RAIN[:30]} {EDITED} {'x' * 149}y 我们在上海大学学习中文 {RAIN.upper()} c d"
+    for pair in ((a, b), (b, a), (a, ""), ("", ""), (a, a)):
+        lines = compared(*pair, *options, columns=columns)
+        assert all(cell_len(line) <= columns for line in lines)
+        if columns >= 80:
+            for line in lines:
+                if " ≡ " not in line and cell_len(line) > columns // 2 + 2:
+                    assert set_cell_size(line, (columns - 3) // 2 + 3)[-3:] in ("   ", " < ", " > ", " | ") or "alike" in line
+
+
+def test_compare_shows_what_stands_elsewhere():
+    """Passages in another order cannot stand beside each other; they are named below."""
+    lines = compared(f"{MONDAY} {RAIN} {RAIN[:20]} once more", f"{RAIN} {MONDAY}", columns=120)
+    assert any(line.startswith("in both, elsewhere, ") for line in lines)
+
+
+def test_compare_ends_with_many_differences():
+    """The first are shown, the others counted."""
+    words = [f"w{i}" for i in range(4000)]
+    lines = compared(" ".join(words), " ".join(word if i % 10 else "x" for i, word in enumerate(words)))
+    assert lines[-1] == "... and 200 more differences; into a pipe go all, as JSON"
 
 
 # ---- lines for programs --------------------------------------------------------------------------------------------------
@@ -473,9 +549,31 @@ def test_compare_in_a_pipe(run):
             "shingles_a": 15,
             "shingles_b": 15,
             "match": True,
+            "tokens_a": 19,
+            "tokens_b": 19,
+            "shared_shingles": 14,
+            "only_in_a": 1,
+            "only_in_b": 1,
             "passages": ["the committee will meet on monday at ten in the town hall to vote on next year s"],
+            "differences": [
+                {
+                    "kind": "changed",
+                    "a": "budget",
+                    "a_start": 18,
+                    "a_stop": 19,
+                    "b": "plans",
+                    "b_start": 18,
+                    "b_stop": 19,
+                    "compared": True,
+                }
+            ],
         }
     ]
+    put("b.txt", f"Today: {MONDAY}")
+    (only,) = rows(run("compare", "a.txt", "b.txt"))[0]["differences"]
+    assert (only["kind"], only["a"], only["b"], only["a_start"], only["a_stop"]) == ("only_in_b", "", "today", 0, 0)
+    (only,) = rows(run("compare", "b.txt", "a.txt"))[0]["differences"]
+    assert (only["kind"], only["a"], only["b"], only["b_start"], only["b_stop"]) == ("only_in_a", "today", "", 0, 0)
 
 
 def test_documents_are_named_by_id_place_or_file(run):
@@ -1089,6 +1187,20 @@ def test_hostile_ids_reach_people_as_text(command):
     for seen in (r"\x1b[31mred\x1b[0m", r"\x9b31mred", r"\x1b]0;title\x07", r"a\r\nb", "[bold]b[/bold]", "[/]", ":smile:"):
         assert seen in done.out
     assert without_colours(done.out).replace("\r\n", "").isprintable()
+
+
+@pytest.mark.parametrize("profile", ["text", "short", "code"])
+def test_hostile_texts_beside_each_other(profile):
+    """Whatever stands in the texts and their names, nothing of it acts on the terminal."""
+    a = f"{MONDAY} " + " and ".join(HOSTILE[:8]) + " \x1b]8;;http://x\x07y\x9d0;z\x9c \u2066\u200b\u0007\b\b\x7f"
+    put("a\x1b[31m.txt", a)
+    put("b.txt", f"{EDITED} " + " or ".join(HOSTILE[:8][::-1]))
+    for options in ({}, {"env": os.environ | {"NO_COLOR": "1"}}):
+        for columns in (60, 120):
+            done = on_terminal("compare", "a\x1b[31m.txt", "b.txt", "-q", "--profile", profile, columns=columns, **options)
+            assert done.code == 0
+            assert without_colours(done.out).replace("\r\n", "").isprintable()
+            assert "[31m.txt" not in done.out.replace("\\x1b[31m.txt", "")
 
 
 def test_hostile_file_names(run):

@@ -77,12 +77,13 @@ MAY_IMPORT = {
     "cli.terminal": {"files", "ids"},  # what people see
     "cli.jobs": {"", "files", "writing", "cli.terminal"},  # options, and the files they name
     "cli.corpus": {"", "dedup", "writing", "cli.jobs", "cli.terminal"},
-    "cli.judging": {"", "documents", "evaluation", "tuning", "verify", "cli.jobs", "cli.terminal"},
+    "cli.beside": {"verify", "cli.terminal"},  # two texts on a terminal
+    "cli.judging": {"", "documents", "evaluation", "tuning", "verify", "cli.beside", "cli.jobs", "cli.terminal"},
     "cli.keeping": {"", "documents", "cli.jobs", "cli.terminal"},
     "": {"profiles", "evaluation", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
 }
 
-COMMANDS = {"cli", "cli.terminal", "cli.jobs", "cli.corpus", "cli.judging", "cli.keeping"}
+COMMANDS = {"cli", "cli.terminal", "cli.beside", "cli.jobs", "cli.corpus", "cli.judging", "cli.keeping"}
 ASSEMBLERS = {"index", "dedup", "tuning", "evaluation", "report", *COMMANDS, ""}
 EVERYWHERE = {"errors", "_kernels"}
 ONE_STAGE = {"documents", "files", "writing"}  # in two modules: columns, and the files they are read from

@@ -1,7 +1,9 @@
 """Verification: similarities are exact and symmetric, thresholds mean what they say, and shared passages are shared."""
 
+import itertools
 import math
 import random
+import time
 
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import neardup
-from neardup import Banding, Index, MinHash, ParameterError, Shingling, containment, jaccard, reference
-from neardup.verify import Match, Passage, Verification, shared_passages, verification_hashes
+from neardup import Banding, Index, MinHash, ParameterError, Shingling, containment, jaccard, reference, verify
+from neardup.verify import Match, Passage, Verification, aligned, shared_passages, shared_shingles, verification_hashes
 
 SHINGLINGS = st.builds(Shingling, st.sampled_from(["words", "chars"]), st.integers(1, 6))
 PAIRS_OF_TEXTS = st.one_of(st.tuples(s.plain_texts(), s.plain_texts()), st.tuples(s.texts(), s.texts()))
@@ -243,6 +245,132 @@ def test_the_stored_text_must_be_that_of_the_document():
     index.add("a", "one two three four five six")
     with pytest.raises(ParameterError, match="the text given as that of document 'a' is another one; give the text that was added"):
         index.explain("a", "one two three four five", stored="one two three four five")
+
+
+# ---- two texts beside each other ---------------------------------------------------------------------------------------
+
+
+def check_alignment(a, b, shingling):
+    """Segments give back all tokens of both texts, shared ones are equal, and kinds take turns."""
+    segments = aligned(a, b, shingling)
+    tokens, others = shingling.tokenize(a), shingling.tokenize(b)
+    joint = "" if shingling.chars else " "
+    places = (0, 0)
+    for segment in segments:
+        assert (segment.a_start, segment.b_start) == places
+        own, other = tokens[segment.a_start : segment.a_stop], others[segment.b_start : segment.b_stop]
+        assert (segment.a, segment.b) == (joint.join(map(str, own)), joint.join(map(str, other)))
+        assert own or other
+        if segment.kind == "shared":
+            assert own == other
+            assert segment.compared
+        else:
+            assert own != other
+        places = (segment.a_stop, segment.b_stop)
+    assert places == (len(tokens), len(others))
+    kinds = [segment.kind for segment in segments]
+    assert set(kinds) <= {"shared", "differs"}
+    assert all(one != other for one, other in itertools.pairwise(kinds))
+    return segments
+
+
+@given(PAIRS_OF_TEXTS, st.builds(Shingling, st.sampled_from(["words", "chars", "code"]), st.integers(1, 6)))
+@example(("", ""), Shingling())
+@example(("", "a"), Shingling())
+def test_an_alignment_gives_back_both_texts(texts, shingling):
+    """Of any two texts, hostile ones too: no token is lost, doubled or called shared without being so."""
+    check_alignment(*texts, shingling)
+
+
+@given(st.text("ab ", max_size=80), st.text("abc ", max_size=80), st.integers(1, 4), st.sampled_from(["words", "chars", "code"]))
+def test_an_alignment_of_repetitive_texts(a, b, size, kind):
+    """Where shingles come many times, the same holds; so it does when nothing is compared token by token."""
+    check_alignment(a, b, Shingling(kind, size))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verify, "FEW", 0)
+        check_alignment(a, b, Shingling(kind, size))
+        patch.setattr(verify, "PAIRED_IN_ALL", 0)
+        check_alignment(a, b, Shingling(kind, size))
+        patch.setattr(verify, "RUNS", 2)
+        check_alignment(a, b, Shingling(kind, size))
+        patch.setattr(verify, "DEPTH", 0)
+        check_alignment(a, b, Shingling(kind, size))
+
+
+@given(st.lists(st.integers(0, 9)), st.lists(st.integers(0, 9)))
+def test_an_alignment_of_ready_tokens(a, b):
+    """A callable's tokens, integers too, are aligned as they are; 1 is not "1"."""
+    shingling = Shingling(lambda text: [int(word) if word.islower() or not word.startswith("s") else word for word in text.split()], size=2)
+    check_alignment(" ".join(map(str, a)), " ".join(map(str, b)), shingling)
+    mixed = Shingling(lambda text: [1, "1"] if text == "a" else ["1", 1], size=1)
+    assert [segment.kind for segment in check_alignment("a", "b", mixed)] != ["shared"]
+
+
+@given(s.plain_texts(), SHINGLINGS)
+def test_a_text_is_aligned_with_itself(text, shingling):
+    """In one shared segment, unless it has no token."""
+    assert [segment.kind for segment in aligned(text, text, shingling)] == ["shared"] * bool(shingling.tokenize(text))
+
+
+@given(st.lists(st.integers(), min_size=20, max_size=300, unique=True), st.data())
+def test_edits_are_what_differs(words, data):
+    """Words that were put in, far enough from each other, are found where they are and nothing else is."""
+    text = [f"w{word}".replace("-", "m") for word in words]
+    places = sorted(data.draw(st.sets(st.integers(0, len(text) // 8)), label="places"))
+    other = list(text)
+    for place in reversed(places):
+        other.insert(8 * place, "new")
+    segments = check_alignment(" ".join(text), " ".join(other), Shingling())
+    assert [(one.a_start, one.a, one.b) for one in segments if one.kind == "differs"] == [(8 * place, "", "new") for place in places]
+
+
+def test_what_agrees_by_chance_is_no_passage():
+    """A word amid longer differences is not shared; one between two short ones, longer than they are, is."""
+    kinds = [one.kind for one in aligned("a quick fox in the old barn", "some slow hen in a big house")]
+    assert kinds == ["differs"]
+    segments = aligned("we met on monday at ten sharp in town", "we met on friday at ten exactly in town")
+    assert [one.a for one in segments] == ["we met on", "monday", "at ten", "sharp", "in town"]
+
+
+def test_what_would_take_too_long_says_so():
+    """Between texts without a common shingle no more is compared than a limit allows."""
+    rng = random.Random(2)
+    a, b = (" ".join(rng.choices("abcdefgh", k=2000)) for _ in range(2))
+    (segment,) = check_alignment(a, b, Shingling(size=32))
+    assert not segment.compared
+
+
+@pytest.mark.parametrize("kind", ["edited", "unrelated", "moved", "repetitive"])
+def test_long_texts_are_aligned_in_bounded_time(kind):
+    """200,000 tokens take seconds at most, whatever they are: counted in the processor time of this thread."""
+    rng = random.Random(3)
+    words = [f"{rng.randrange(2000)}" for _ in range(200_000)]
+    other = list(words)
+    if kind == "edited":
+        other[::20] = ["changed"] * len(other[::20])
+    elif kind == "unrelated":
+        other = [f"{rng.randrange(2000)}" for _ in range(200_000)]
+    elif kind == "moved":
+        parts = [words[i : i + 50] for i in range(0, len(words), 50)]
+        rng.shuffle(parts)
+        other = [word for part in parts for word in part]
+    else:
+        words, other = ["a", "b"] * 100_000, ["b", "b", "a"] * 60_000
+    start = time.thread_time()
+    segments = check_alignment(" ".join(words), " ".join(other), Shingling())
+    assert time.thread_time() - start < 20
+    shared = sum(one.a_stop - one.a_start for one in segments if one.kind == "shared")
+    if kind == "edited":
+        assert shared == 190_000
+
+
+def test_shared_shingles_are_what_similarity_is_made_of():
+    """Counts, and the three figures from them; of texts without shingles all are 0."""
+    found = shared_shingles("a b c d e f", "b c d e f g h")
+    assert found == (1, 2, 3)
+    assert (found.similarity, found.a_in_b, found.b_in_a) == (1 / 4, 1 / 2, 1 / 3)
+    nothing = shared_shingles("", "...")
+    assert (nothing.similarity, nothing.a_in_b, nothing.b_in_a) == (0, 0, 0)
 
 
 # ---- estimates -------------------------------------------------------------------------------------------------------

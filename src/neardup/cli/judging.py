@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 import neardup
+from neardup.cli.beside import show_beside
 from neardup.cli.jobs import (
     FINE,
     FailOption,
@@ -47,6 +49,10 @@ from neardup.errors import InputError, ParameterError, check_fraction
 
 if TYPE_CHECKING:
     from neardup.tuning import Trial
+    from neardup.verify import Passage, Segment
+
+#: Shared passages, the longest first, of which it is seen whether they stand beside each other.
+TRIED_PASSAGES = 200
 
 
 @app.command()
@@ -63,15 +69,15 @@ def compare(
     fold_digits: FoldOption = False,
     stop: StopOption = None,
 ) -> None:
-    """Compare two texts: how similar they are, how much of each is in the other, and which passages they share.
+    """Compare two texts: how similar they are, how much of each is in the other, what they share and what differs.
 
-    Into a pipe it says so in a line of JSON.
+    On a terminal they stand side by side, or below each other where it is narrow. Into a pipe goes a line of JSON.
 
     Examples:
       neardup compare draft.txt published.txt
       neardup compare old.py new.py --profile code
     """
-    from neardup.verify import shared_passages, verification_hashes
+    from neardup.verify import aligned, shared_passages, shared_shingles, verification_hashes
 
     job = Job([a, b], profile=profile, tokens=tokens, size=size, strip_diacritics=strip_diacritics, fold_digits=fold_digits, stop=stop)
     threshold = neardup.Profile.named(profile.value).threshold if threshold is None else threshold
@@ -80,32 +86,37 @@ def compare(
         raise ParameterError("A and B are both '-'; standard input can be read once")
     shingling = job.shingling()
     left, right = (single_text(path, quiet=quiet) for path in (a, b))
+    shared, segments = shared_shingles(left, right, shingling=shingling), aligned(left, right, shingling)
     row: dict[str, Any] = {
         "a": a,
         "b": b,
-        "similarity": neardup.jaccard(left, right, shingling=shingling),
-        "a_in_b": neardup.containment(left, right, shingling=shingling),
-        "b_in_a": neardup.containment(right, left, shingling=shingling),
-        "shingles_a": len(shingling.hashes(left)),
-        "shingles_b": len(shingling.hashes(right)),
+        "similarity": shared.similarity,
+        "a_in_b": shared.a_in_b,
+        "b_in_a": shared.b_in_a,
+        "shingles_a": shared.a,
+        "shingles_b": shared.b,
     }
     inside = neardup.Profile.named(profile.value).verify == "contained"
     row["match"] = row["a_in_b" if inside else "similarity"] >= threshold
+    row["tokens_a"], row["tokens_b"] = (segments[-1].a_stop, segments[-1].b_stop) if segments else (0, 0)
+    row |= {"shared_shingles": shared.both, "only_in_a": shared.a - shared.both, "only_in_b": shared.b - shared.both}
     passages = shared_passages(left, verification_hashes(shingling.hashes(right)), shingling)
     if sys.stdout.isatty():
         console = Console(highlight=False)
         verdict = (f"a match at {threshold}", "green") if row["match"] else (f"no match at {threshold}", "yellow")
         console.print(Text.assemble((f"{row['similarity']:.3f}", "bold"), " similarity: ", verdict))
         for one, other in ("ab", "ba"):
-            part = f"{row[f'{one}_in_{other}']:.1%} of {printable(row[one])} ({count(row[f'shingles_{one}'], 'shingle')})"
-            console.print(Text(f"{part} is in {printable(row[other])}"))
-        for passage in passages[:PASSAGES]:
-            excerpt = printable(textwrap.shorten(passage.text, 300, placeholder=" ..."))
-            console.print(Text.assemble((f"shared, {count(passage.stop - passage.start, 'token')}: ", "dim"), excerpt))
-        if len(passages) > PASSAGES:
-            console.print(Text(f"... and {count(len(passages) - PASSAGES, 'more shared passage')}", "dim"))
+            size_of = f"{count(row[f'tokens_{one}'], 'token')}, {count(row[f'shingles_{one}'], 'shingle')}"
+            console.print(Text(f"{row[f'{one}_in_{other}']:.1%} of {printable(row[one])} ({size_of}) is in {printable(row[other])}"))
+        only = [f"{row[f'only_in_{side}']:,} only in {printable(row[side])}" for side in "ab"]
+        console.print(Text(", ".join([f"{count(shared.both, 'shingle')} in both", *only])))
+        show_beside(segments, (a, b), console, joint="" if shingling.chars else " ")
+        show_elsewhere(passages, segments, console, least=shingling.size)
     else:
-        emit([{**row, "passages": [passage.text for passage in passages]}])
+        differences = [difference(segment) for segment in segments if segment.kind == "differs"]
+        emit([{**row, "passages": [passage.text for passage in passages], "differences": differences}])
+    if long := sum(not segment.compared for segment in segments):
+        note(f"{count(long, 'difference')} too long to be compared token by token: what is shared inside is not shown", quiet=quiet)
     if neardup.Profile.named(profile.value).verify == "noisy":
         note("this is the similarity as read: how much was misread shows in a whole corpus, as dedup and pairs judge it", quiet=quiet)
     for side in "ab":
@@ -113,6 +124,28 @@ def compare(
             note(f"{row[side]} has not a single word: it matches nothing", quiet=quiet)
     if fail and row["match"]:
         raise typer.Exit(1)
+
+
+def difference(segment: Segment) -> dict[str, Any]:
+    """What differs between two texts, as a row."""
+    kind = "only_in_b" if segment.a_start == segment.a_stop else "only_in_a" if segment.b_start == segment.b_stop else "changed"
+    names = ("a", "a_start", "a_stop", "b", "b_start", "b_stop", "compared")
+    return {"kind": kind, **{name: getattr(segment, name) for name in names}}
+
+
+def show_elsewhere(passages: Sequence[Passage], segments: Sequence[Segment], console: Console, *, least: int) -> None:
+    """The shared passages that stand in another order, so that they are not beside each other."""
+    beside = [(segment.a_start, segment.a_stop) for segment in segments if segment.kind == "shared"]
+    elsewhere = []
+    for passage in passages[:TRIED_PASSAGES]:
+        covered = sum(max(0, min(stop, passage.stop) - max(start, passage.start)) for start, stop in beside)
+        if passage.stop - passage.start - covered >= least:
+            elsewhere.append(passage)
+    for passage in elsewhere[:PASSAGES]:
+        excerpt = printable(textwrap.shorten(passage.text, 300, placeholder=" ..."))
+        console.print(Text.assemble((f"in both, elsewhere, {count(passage.stop - passage.start, 'token')}: ", "dim"), excerpt))
+    if len(elsewhere) > PASSAGES:
+        console.print(Text(f"... and {count(len(elsewhere) - PASSAGES, 'more such passage')}", "dim"))
 
 
 def single_text(path: str, *, quiet: bool) -> str:
