@@ -61,7 +61,18 @@ MAY_IMPORT = {
     "joins": {"spool", "work", "stores", "verify"},  # batches of a store become scored pairs
     "clusters": {"joins"},  # pairs become decisions
     "ranking": set(),  # flat columns of what ranks documents
-    "results": {"documents", "ids", "minhash", "banding", "shingling", "stores", "joins", "clusters", "profiles"},  # what people see
+    "results": {
+        "documents",
+        "ids",
+        "minhash",
+        "banding",
+        "shingling",
+        "stores",
+        "joins",
+        "clusters",
+        "profiles",
+        "report",
+    },  # what people see
     "index": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify"),
         *("judging", "excerpts", "profiles"),
@@ -72,11 +83,13 @@ MAY_IMPORT = {
     },
     "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
     "evaluation": {"documents", "ids", "index", "profiles"},  # what is found beside what people say
-    "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
+    "report": {"report.facts", "writing"},
+    "report.facts": {"", "documents", "excerpts", "joins", "report.marking"},  # what is shown of a result
+    "report.marking": {"shingling", "verify"},  # two texts side by side
     "cli": {"", "cli.corpus", "cli.judging", "cli.keeping", "cli.jobs", "cli.terminal"},  # the commands
     "cli.terminal": {"files", "ids"},  # what people see
     "cli.jobs": {"", "files", "writing", "cli.terminal"},  # options, and the files they name
-    "cli.corpus": {"", "dedup", "writing", "cli.jobs", "cli.terminal"},
+    "cli.corpus": {"", "dedup", "report", "writing", "cli.jobs", "cli.terminal"},
     "cli.beside": {"verify", "cli.terminal"},  # two texts on a terminal
     "cli.judging": {"", "documents", "evaluation", "tuning", "verify", "cli.beside", "cli.jobs", "cli.terminal"},
     "cli.keeping": {"", "documents", "cli.jobs", "cli.terminal"},
@@ -84,7 +97,7 @@ MAY_IMPORT = {
 }
 
 COMMANDS = {"cli", "cli.terminal", "cli.beside", "cli.jobs", "cli.corpus", "cli.judging", "cli.keeping"}
-ASSEMBLERS = {"index", "dedup", "tuning", "evaluation", "report", *COMMANDS, ""}
+ASSEMBLERS = {"index", "dedup", "tuning", "evaluation", "report", "report.facts", "report.marking", *COMMANDS, ""}
 EVERYWHERE = {"errors", "_kernels"}
 ONE_STAGE = {"documents", "files", "writing"}  # in two modules: columns, and the files they are read from
 

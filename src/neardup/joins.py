@@ -6,6 +6,7 @@ Documents of one shingle set are one here. A join is between two kinds of sets, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -13,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.spool import Spool
 from neardup.stores import StoreBatch
 from neardup.verify import similarity
 from neardup.work import Work
@@ -101,13 +101,20 @@ class Signed:
         """The buckets of every band, of documents that stand for their sets."""
         from concurrent.futures import ThreadPoolExecutor
 
-        def of(spool: Spool) -> _kernels.Buckets:
-            found = _kernels.buckets(spool.array(), places)
-            spool.release()
-            return found
-
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(of, self._fingerprints))
+            return list(pool.map(lambda band: self.bucket(band, places), range(self.bands)))
+
+    @property
+    def bands(self) -> int:
+        """How many bands there are."""
+        return len(self._fingerprints)
+
+    def bucket(self, band: int, places: PlaceArray) -> _kernels.Buckets:
+        """The buckets of one band."""
+        spool = self._fingerprints[band]
+        found = _kernels.buckets(spool.array(), places)
+        spool.release()
+        return found
 
     def slices(self, n: int, sets: int) -> Iterator[slice]:
         """Some of n things at a time, each of which reads so many sets: all of them from memory, few from files."""
@@ -270,9 +277,10 @@ class Join:
         self.judge = judge
         self.threads = threads
         self.exact = exact
+        self.sample = sample
         self.bands: list[_kernels.Buckets] = []
         if sample is not None:
-            self.bands = [_kernels.sampled_buckets(sets.arrays, sample)]
+            self.bands = list(self._each_band())
         elif not exact:
             self.bands = sets.signed.buckets(sets.place, threads)
         self._joins = 0
@@ -315,17 +323,52 @@ class Join:
                 work.publish(name, sets=stop)
             work.publish(name, sets=len(self.sets), whole=True)
         earlier, later, both = (spool.array() for spool in columns)
-        edges = Edges(earlier, later, self._scores(earlier, later, both))
+        edges = Edges(earlier, later, self._scores(earlier, later, both, self.judge))
         return edges if self.judge is None else edges.where(edges.similarity >= self.judge.threshold)
+
+    def near_misses(self, least: float, most: int) -> Edges:
+        """Some pairs that are less similar than a match, and at least so similar: those of one band, then of others, up to so many.
+
+        Bands are for matches: most of such pairs share none.
+        """
+        judge, threshold = copy(self.judge), least if self.judge is None else self.threshold
+        limit = self.threshold if self.judge is None else self.judge.threshold
+        if judge is not None:
+            judge.threshold = least
+        found: list[tuple[npt.NDArray[np.uint32], ...]] = []
+        every, sizes = np.full(len(self.sets), LEFT | RIGHT), self.sets.sizes
+        for band in self._each_band():
+            ends = np.cumsum(_kernels.partners([band], every, HEAVY))
+            stop = int(np.searchsorted(ends, PAIRS, "right"))  # of a crowd the first
+            pairs = _kernels.candidates([band], every, sizes, threshold, (0, stop), HEAVY, self.threads)
+            a, b, both = self._compare(pairs, judge, threshold)
+            score = self._scores(a, b, both, judge)
+            some = (score >= least) & (score < limit)
+            found.append((a[some], b[some], both[some]))
+            if sum(len(columns[0]) for columns in found) >= most:
+                break
+        a, b, both = _merged([*found, tuple(np.empty(0, np.uint32) for _ in range(3))])  # type: ignore[list-item]
+        _, once = np.unique(a.astype(np.uint64) << np.uint64(32) | b, return_index=True)
+        a, b, both = a[once], b[once], both[once]
+        return Edges(a, b, self._scores(a, b, both, judge))
+
+    def _each_band(self) -> Iterator[_kernels.Buckets]:
+        """The buckets of one band after another, found again."""
+        if self.sample is not None:
+            yield _kernels.sampled_buckets(self.sets.arrays, self.sample)
+        else:
+            yield from (self.sets.signed.bucket(band, self.sets.place) for band in range(self.sets.signed.bands))
 
     def similarities(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
         """The similarity of the sets of each pair, whether they match or not."""
-        return self._scores(a, b, self.sets.shared(a, b, self.threads))
+        return self._scores(a, b, self.sets.shared(a, b, self.threads), self.judge)
 
-    def _scores(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
-        if self.judge is not None:
+    def _scores(
+        self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], both: npt.NDArray[np.uint32], judge: Judge | None
+    ) -> npt.NDArray[np.float64]:
+        if judge is not None:
             parts = self.sets.signed.slices(len(a), 2)
-            each = [self.judge.similarities(a[part], b[part], both[part], self.threads) for part in parts]
+            each = [judge.similarities(a[part], b[part], both[part], self.threads) for part in parts]
             return np.concatenate([np.empty(0), *each])
         sizes = self.sets.sizes
         scores: npt.NDArray[np.float64] = similarity(both.astype(np.int64), sizes[a].astype(np.int64), sizes[b].astype(np.int64))
@@ -346,14 +389,14 @@ class Join:
             sizes = self.sets.arrays[2]
             pairs = _kernels.candidates(self.bands, roles, sizes, self.threshold, (start, stop), self.most, self.threads)
             parts = self.sets.signed.slices(len(pairs), 2)
-            found = [self._compare(pairs[part]) for part in parts]
+            found = [self._compare(pairs[part], self.judge, self.threshold) for part in parts]
             yield stop, _merged([*found, tuple(column[_between(heavy[0], start, stop)] for column in heavy)])  # type: ignore[list-item]
             start = stop
 
-    def _compare(self, pairs: npt.NDArray[np.uint64]) -> _kernels.Edges:
-        if self.judge is not None:
-            return self.judge.compare(pairs, self.threads)
-        return _kernels.compare(pairs, self.sets.arrays, self.threshold, self.threads)
+    def _compare(self, pairs: npt.NDArray[np.uint64], judge: Judge | None, threshold: float) -> _kernels.Edges:
+        if judge is not None:
+            return judge.compare(pairs, self.threads)
+        return _kernels.compare(pairs, self.sets.arrays, threshold, self.threads)
 
     def _heavy_edges(self, roles: npt.NDArray[np.uint8]) -> _kernels.Edges:
         """The matches in heavy buckets; their sets are taken into memory."""

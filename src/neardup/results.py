@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -327,6 +327,37 @@ class Result:
             "size": shingling.size,
             **{name: getattr(shingling, name) for name in ("strip_diacritics", "fold_digits", "stop") if getattr(shingling, name)},
         }
+
+    def report(self, path: str | os.PathLike[str], progress: Callable[[str, int, int | None], None] | None = None) -> None:
+        """Write a page that shows what was removed and why, what nearly was, and what another threshold would do.
+
+        One file of HTML, which needs no network and loads nothing. The texts that it shows are read again: pairs around the
+        threshold, clusters, boilerplate, documents too short to judge.
+
+        Parameters
+        ----------
+        path
+            Where to: a file of HTML.
+        progress
+            Called with what is being done, how much is done, and of how much.
+
+        Raises
+        ------
+        ParameterError
+            If the path does not end in ``.html``.
+        InputError
+            If the documents cannot be read again.
+
+        Examples
+        --------
+        >>> import tempfile, neardup
+        >>> result = neardup.deduplicate(["one two three four five six", "One, two, three, four, five, six!", "seven"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result.report(f"{folder}/report.html")
+        """
+        from neardup.report import Subject, write_report
+
+        write_report(Subject(self, self._documents, self._named, self._join, self._heavy, self._every), path, progress)
 
     def finish(self) -> None:
         """Delete the folder ``work`` of the job, when all is written that should be."""

@@ -421,7 +421,7 @@ def _without_chance(blocks: Iterable[Block], ends: tuple[int, int], size: int) -
     """The runs between blocks and of them, in order; a block shorter than a shingle, and no longer than what differs on both sides, is none."""
     runs: list[Run] = []
 
-    def add(shared: bool, k: int, m: int) -> None:  # noqa: FBT001  a run is that first of all
+    def add(shared: bool, k: int, m: int) -> None:
         _, _, i, _, j = runs[-1] if runs else (False, 0, 0, 0, 0)
         if (k, m) == (i, j):
             return

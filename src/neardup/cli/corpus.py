@@ -53,6 +53,9 @@ AnnotateOption = Annotated[bool, typer.Option("--annotate", help="Write all docu
 EvidenceOption = Annotated[
     str | None, typer.Option(metavar="FILE", help="Write the pairs that decided: a, b, similarity.", show_default=False)
 ]
+ReportOption = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Write a page that shows what was removed and why: report.html.", show_default=False)
+]
 ExactOption = Annotated[bool, typer.Option("--exact", help="Find all pairs, whatever --recall says: slower.", rich_help_panel=FINE)]
 
 MemoryOption = Annotated[
@@ -94,6 +97,7 @@ def dedup(
     order: OrderOption = None,
     annotate: AnnotateOption = False,
     evidence: EvidenceOption = None,
+    report: ReportOption = None,
     clusters: ClustersOption = Clusters.witness,
     exact: ExactOption = False,
     against: AgainstOption = None,
@@ -112,6 +116,7 @@ def dedup(
       neardup dedup news.jsonl -o clean.jsonl
       neardup dedup jan.parquet feb.parquet -o clean.parquet --keep longest
       neardup dedup news.jsonl -o marked.jsonl --annotate --evidence pairs.parquet
+      neardup dedup news.jsonl -o clean.jsonl --report report.html
       neardup dedup feb.jsonl -o feb-clean.jsonl --against archive.neardup --append
       zcat pages.jsonl.gz | neardup dedup - --threshold 0.9 > removed.jsonl
     """
@@ -123,13 +128,18 @@ def dedup(
         raise ParameterError("--annotate says what is written, and there is no output; name one: -o marked.jsonl")
     with progress(quiet=job.quiet) as tell:
         job.check_output(folder=not annotate)
+        if report is not None:
+            from neardup.report import check_report
+
+            check_report(report)
         if evidence is not None:
             writing.check_output(evidence)
             if job.output is not None and Path(evidence).absolute() == Path(job.output).absolute():
                 raise ParameterError(f"--evidence and the output are both {evidence}; name two files")
         parameters, corpus = job.parameters(), job.read(job.inputs, tell)
-        if evidence is not None:
-            writing.refuse_input(evidence, corpus.files)
+        for path in (evidence, report):
+            if path is not None:
+                writing.refuse_input(path, corpus.files)
         if dry_run:
             tell("sampling")
             foretell(estimate(corpus, job.threshold, memory_limit=memory_limit, threads=job.threads, **parameters))
@@ -156,6 +166,8 @@ def dedup(
         tell("writing")
         if evidence is not None:
             writing.write_table(result.pairs, evidence)
+        if report is not None:
+            result.report(report, progress=partial(tell, corpus=corpus))
         if job.output is not None:
             result.write(job.output, annotate=annotate)
         result.finish()
@@ -171,7 +183,8 @@ def dedup(
         show(columns, "Removed, each with the kept document that it duplicates", result.counters["removed"])
     else:
         emit(rows)
-    job.conclude(account(result.summary()), found=result.counters["removed"] > 0)
+    said = [*account(result.summary()), *([f"report in {report}"] if report is not None else [])]
+    job.conclude(said, found=result.counters["removed"] > 0)
 
 
 def foretell(estimate: Any) -> None:

@@ -1,0 +1,235 @@
+"""What a report shows of a result: counts, samples and the texts of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup import __version__
+from neardup.documents import Documents, strings
+from neardup.excerpts import found_in_longer
+from neardup.joins import Heavy, Join
+from neardup.report.marking import Row, marked, shortened
+
+PlaceArray = npt.NDArray[np.int64]
+
+#: Pairs of each kind, clusters, their members, other documents that are shown.
+PAIRS, CLUSTERS, MEMBERS, OTHERS = 20, 20, 12, 20
+#: Bars of the histogram, steps of the slider.
+BARS, STEPS = 20, 40
+#: How far below the threshold what was nearly a match is looked for.
+BELOW = 0.15
+
+
+class Pair(NamedTuple):
+    """Two documents side by side."""
+
+    kind: str
+    a: str
+    b: str
+    similarity: float
+    rows: list[Row]
+
+
+class Cluster(NamedTuple):
+    """A kept document, and some of those that were removed for it."""
+
+    size: int
+    kept: str
+    excerpt: str
+    members: list[tuple[str, float]]
+
+
+class Bar(NamedTuple):
+    """A bar of a histogram: what it stands for, how many documents or clusters, and its height beside the highest."""
+
+    name: str
+    many: int
+    share: float
+
+
+class Subject(NamedTuple):
+    """What a report is about: a result, the documents, how they are named by place, the join of them, and its heavy buckets.
+
+    ``every`` says whether all pairs were asked for.
+    """
+
+    result: Any
+    documents: Documents
+    named: Callable[[PlaceArray], list[Any]]
+    join: Join
+    heavy: list[Heavy]
+    every: bool
+
+
+def facts_of(subject: Subject, tell: Callable[[str, int, int | None], None]) -> dict[str, Any]:
+    """What the page is made of."""
+    result, join = subject.result, subject.join
+    summary = result.summary()
+    decisions, n = result.decisions, len(result.ids)
+    inside = np.flatnonzero((decisions.witness >= 0) & (decisions.witness < n))
+    similarity = decisions.similarity[inside]
+    pairs = _pairs(subject, inside, similarity)
+    groups = _clusters(decisions.witness[inside])
+    heavy = [(bucket.members, int(join.sets.place[bucket.example])) for bucket in subject.heavy[:OTHERS]]
+    sizes = join.sets.signed.sizes
+    empty, short = np.flatnonzero(sizes == 0), np.flatnonzero((sizes > 0) & (sizes <= result.minhash.shingling.size))
+    shown = {place for a, b, _, _ in pairs for place in (a, b)} | {place for place, _ in groups}
+    shown |= set(empty[:OTHERS].tolist()) | set(short[:OTHERS].tolist())
+    texts = _texts(subject, shown | {place for _, place in heavy}, tell)
+
+    def name(place: int) -> str:
+        return str(subject.named(np.array([place], np.int64))[0])
+
+    return {
+        "version": __version__,
+        "source": subject.documents.description,
+        "summary": summary,
+        "largest": max((size for _, size in groups), default=0) + 1,
+        "parameters": _parameters(result, summary),
+        "curve": _curve(result),
+        "histogram": _histogram(similarity, result.threshold),
+        "sizes": _size_bars(decisions.witness[inside]),
+        "pairs": [Pair(kind, name(a), name(b), score, marked(texts[a], texts[b])) for a, b, score, kind in pairs],
+        "clusters": [_cluster(decisions, inside, place, size, texts, name) for place, size in groups],
+        "heavy": [(members, shortened(texts[place])) for members, place in heavy],
+        "short": [(name(place), shortened(texts[place])) for place in short[:OTHERS].tolist()],
+        "empty": [name(place) for place in empty[:OTHERS].tolist()],
+        "steps": _steps(subject, similarity),
+        "every": subject.every,
+    }
+
+
+def _pairs(subject: Subject, inside: PlaceArray, similarity: npt.NDArray[np.float64]) -> list[tuple[int, int, float, str]]:
+    """Pairs to look at, by places: the least similar that matched, the most similar that did not, and some of all others."""
+    witness, sets = subject.result.decisions.witness, subject.join.sets
+    changed = np.flatnonzero(similarity < 1)
+    order = changed[np.argsort(similarity[changed], kind="stable")]
+    above = _different((int(witness[inside[i]]) for i in order), PAIRS)
+    rest = np.delete(order, above)
+    spread = rest[np.unique(np.linspace(0, len(rest) - 1, PAIRS).astype(np.int64))] if len(rest) else rest
+    pairs = [(int(witness[inside[i]]), int(inside[i]), float(similarity[i]), "above") for i in order[above]]
+    missed = subject.join.near_misses(max(subject.result.threshold - BELOW, BELOW), 100 * PAIRS)
+    a, b, scores = sets.place[missed.earlier], sets.place[missed.later], missed.similarity
+    down = np.argsort(-scores, kind="stable")
+    below = down[_different((int(a[i]) for i in down), PAIRS)]
+    pairs += [(int(a[i]), int(b[i]), float(scores[i]), "below") for i in below]
+    return pairs + [(int(witness[inside[i]]), int(inside[i]), float(similarity[i]), "among") for i in spread]
+
+
+def _different(firsts: Iterable[int], most: int) -> list[int]:
+    """Numbers of pairs, each of another first document."""
+    seen: set[int] = set()
+    found = []
+    for number, first in enumerate(firsts):
+        if first not in seen:
+            seen.add(first)
+            found.append(number)
+        if len(found) == most:
+            break
+    return found
+
+
+def _clusters(witness: PlaceArray) -> list[tuple[int, int]]:
+    """The kept documents for which most were removed, and how many."""
+    kept, counts = np.unique(witness, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:CLUSTERS]
+    return list(zip(kept[order].tolist(), counts[order].tolist(), strict=True))
+
+
+def _cluster(decisions: Any, inside: PlaceArray, place: int, size: int, texts: dict[int, str], name: Callable[[int], str]) -> Cluster:
+    members = inside[decisions.witness[inside] == place]
+    members = members[np.argsort(decisions.similarity[members], kind="stable")][:MEMBERS]
+    return Cluster(
+        size + 1,
+        name(place),
+        shortened(texts[place]),
+        [(name(member), float(decisions.similarity[member])) for member in members.tolist()],
+    )
+
+
+def _texts(subject: Subject, places: set[int], tell: Callable[[str, int, int | None], None]) -> dict[int, str]:
+    """The texts of some documents, read again."""
+    texts: dict[int, str] = {}
+    start = 0
+    for batch in subject.documents.batches():
+        stop = start + len(batch.ids)
+        wanted = [place for place in places if start <= place < stop]
+        if wanted:
+            own = strings(batch.texts)
+            texts |= {place: own[place - start] for place in wanted}
+        start = stop
+        tell("reporting", start, len(subject.result.ids))
+    return {place: texts.get(place, "") for place in places}
+
+
+def _histogram(similarity: npt.NDArray[np.float64], threshold: float) -> list[Bar]:
+    """How many documents were removed at which similarity; those at 1 apart."""
+    edges = np.linspace(threshold, 1, BARS + 1) if threshold < 1 else np.array([1.0])
+    counts = np.histogram(similarity[similarity < 1], edges)[0].tolist() if len(edges) > 1 else []
+    names = [f"{low:.3f} to {high:.3f}" for low, high in itertools.pairwise(edges.tolist())]
+    return _bars([*names, "1"], [*counts, int((similarity >= 1).sum())])
+
+
+def _size_bars(witness: PlaceArray) -> list[Bar]:
+    """How many clusters have how many documents."""
+    sizes = np.unique(witness, return_counts=True)[1] + 1
+    bounds = [2, 3, 4, 5, 10, 20, 50, 100, 1000, 10_000, 2**62]
+    names = [str(low) if high == low + 1 else f"{low:,} to {high - 1:,}" for low, high in itertools.pairwise(bounds)]
+    names[-1] = "more"
+    counts = np.histogram(sizes, bounds)[0].tolist()
+    last = max((i for i, count in enumerate(counts) if count), default=0) + 1
+    return _bars(names[:last], counts[:last])
+
+
+def _bars(names: list[str], counts: list[int]) -> list[Bar]:
+    most = max(counts, default=0) or 1
+    return [Bar(name, many, many / most) for name, many in zip(names, counts, strict=True)]
+
+
+def _curve(result: Any) -> list[tuple[float, float]]:
+    """With what probability a pair of each similarity is found."""
+    xs = np.linspace(0, 1, 101).tolist()
+    if result.settings.inside:
+        return [(x, found_in_longer(x, 40)) for x in xs]
+    return [(x, result.settings.recall_at(x) if x else 0.0) for x in xs]
+
+
+def _steps(subject: Subject, similarity: npt.NDArray[np.float64]) -> list[tuple[float, int]]:
+    """How many documents higher thresholds would remove."""
+    result = subject.result
+    thresholds = [round(float(x), 4) for x in np.linspace(result.threshold, 1, STEPS + 1)] if result.threshold < 1 else [1.0]
+    if subject.every:
+        return [(x, result.rethreshold(max(x, result.threshold)).counters["removed"]) for x in thresholds]
+    outside = result.counters["against"]
+    return [(x, int((similarity >= x).sum()) + (outside if x == thresholds[0] else 0)) for x in thresholds]
+
+
+def _parameters(result: Any, summary: dict[str, Any]) -> list[tuple[str, str]]:
+    shingling = result.minhash.shingling
+    what = {"words": "words", "chars": "characters", "code": "words and marks"}.get(summary["tokens"], summary["tokens"])
+    rows = [
+        ("profile", summary["profile"]),
+        ("threshold", f"{summary['threshold']:g}"),
+        ("shingles", f"{shingling.size} {what}"),
+        ("recall at the threshold", "1, all pairs were compared" if summary["exact"] else f"{summary['recall']:.4f}"),
+        ("bands and rows", f"{summary['bands']} × {summary['rows']}, of {summary['num_perm']} slots"),
+        ("verified by", VERIFIED[summary["verify"]]),
+    ]
+    if result.settings.inside:
+        rows[4] = ("candidates", "share one shingle of a sample of one in four")
+    options = [name for name in ("strip_diacritics", "fold_digits", "stop") if name in summary]
+    return rows + ([("options", ", ".join(options))] if options else [])
+
+
+#: What verification says of itself.
+VERIFIED = {
+    "exact": "the exact Jaccard similarity of shingles",
+    "noisy": "similarity corrected for misread characters",
+    "rarity": "similarity weighted by rarity",
+    "contained": "the share of the smaller document in the larger",
+}

@@ -1,0 +1,74 @@
+"""Two texts side by side, their differences marked: words as they were written, long passages in common folded."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from neardup.shingling import Shingling
+from neardup.verify import aligned
+
+#: A character of a script without spaces, a word, or a mark; and what follows it up to the next.
+PIECE = re.compile(r"(?:[\u2e80-\u9fff\uf900-\ufaff\u0e00-\u0eff\U00020000-\U0003ffff]|\w+|\S)(?:[^\w\s]*\s*)")
+#: Words of a passage in common that are shown before and after a fold; words of a difference; characters of a text that are looked at.
+AROUND, LONGEST, LOOKED_AT = 14, 120, 20_000
+#: Words that make a shingle: what is aligned has so many in common.
+ALIGNED = Shingling(tokens=lambda text: [piece.strip().casefold() or " " for piece in PIECE.findall(text)], size=3)
+
+
+class Part(NamedTuple):
+    """A run of words, and whether the other text has it too."""
+
+    text: str
+    differs: bool
+
+
+class Row(NamedTuple):
+    """What stands beside each other up to a fold; or a fold, with what it says."""
+
+    a: list[Part]
+    b: list[Part]
+    folded: str = ""
+
+
+def marked(a: str, b: str) -> list[Row]:
+    """Two texts, or their beginnings, in rows between folds.
+
+    Examples
+    --------
+    >>> (row,) = marked("We meet on Monday, at ten.", "We meet on Tuesday, at ten.")
+    >>> row.b
+    [Part(text='We meet on ', differs=False), Part(text='Tuesday, ', differs=True), Part(text='at ten.', differs=False)]
+    """
+    rows, open_row = [], Row([], [])
+    first, second = (PIECE.findall(" ".join(text[:LOOKED_AT].split())) for text in (a, b))
+    for segment in aligned("".join(first), "".join(second), ALIGNED):
+        own, other = first[segment.a_start : segment.a_stop], second[segment.b_start : segment.b_stop]
+        if segment.kind == "shared" and len(own) > 3 * AROUND:
+            open_row.a.append(Part("".join(own[:AROUND]), differs=False))
+            open_row.b.append(Part("".join(other[:AROUND]), differs=False))
+            rows += [open_row, Row([], [], f"{len(own) - 2 * AROUND:,} words in common")]
+            open_row, own, other = Row([], []), own[-AROUND:], other[-AROUND:]
+        for side, words in ((open_row.a, own), (open_row.b, other)):
+            if words:
+                side.append(Part(_long(words), differs=segment.kind == "differs"))
+    rows += [open_row] if open_row.a or open_row.b else []
+    return rows + ([Row([], [], f"the first {LOOKED_AT:,} characters are shown")] if max(len(a), len(b)) > LOOKED_AT else [])
+
+
+def _long(pieces: list[str]) -> str:
+    if len(pieces) <= LONGEST:
+        return "".join(pieces)
+    return "".join(pieces[: LONGEST // 2]) + f" … {len(pieces) - LONGEST:,} words … " + "".join(pieces[-LONGEST // 2 :])
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """The beginning of a text.
+
+    Examples
+    --------
+    >>> shortened("one two three", 8)
+    'one two …'
+    """
+    text = " ".join(text[: 10 * most].split())
+    return text if len(text) <= most else text[:most].rstrip() + " …"

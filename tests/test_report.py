@@ -1,0 +1,203 @@
+"""The report: what it says, that hostile texts do nothing in it, and how it works in a real browser."""
+
+import os
+import random
+import re
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import neardup
+from neardup.report.marking import AROUND, LONGEST, LOOKED_AT, marked, shortened
+
+HOSTILE = [
+    "<script>document.title='owned'</script>",
+    "</script><script>document.title='owned'</script>",
+    "</style></details><img src=x onerror=\"document.title='owned'\">",
+    "{{ 7 * 7 }} {% include '/etc/passwd' %}",
+    "\u202eright to left\u202c \ud800 lone \x00 null \x1b[31m",
+    "javascript:document.title='owned'",
+]
+
+
+def words(n, seed):
+    """A text of so many invented words."""
+    rng = random.Random(seed)
+    return " ".join("".join(rng.choices("abcdefghijklmnop", k=rng.randint(2, 9))) for _ in range(n))
+
+
+def corpus():
+    """Originals, copies, edited ones at many similarities, a few of nothing, one of a word."""
+    texts = [words(60, seed) for seed in range(40)]
+    for seed in range(30):
+        changed = texts[seed].split()
+        for place in range(0, seed // 3 * 6, 6):
+            changed[place] = "other"
+        texts.append(" ".join(changed))
+    return [*texts, "?", "word", texts[0].upper()]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The report of a small corpus."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    result = neardup.deduplicate(corpus(), 0.6, pairs="all")
+    result.report(path)
+    return path.read_text(), path, result
+
+
+def test_it_says_what_happened(page):
+    """The counts, the parameters, pairs on both sides of the threshold, clusters, and what is too short."""
+    html, _, result = page
+    assert f"{result.counters['documents']} documents went in" in html
+    assert f"<strong>{result.counters['kept']} stay</strong>" in html
+    assert '<th scope="row">bands and rows</th>' in html
+    scores = [float(score) for score in re.findall(r'data-similarity="([^"]+)"', html)]
+    assert any(score < 0.6 for score in scores)
+    assert any(0.6 <= score < 0.7 for score in scores)
+    assert "1 without a single word" in html
+    assert "stays for 2 others" in html
+    assert "other " in html
+
+
+def test_the_same_result_makes_the_same_page(page, tmp_path):
+    """There is no date in it, and nothing random."""
+    again = neardup.deduplicate(corpus(), 0.6, pairs="all", threads=1)
+    again.report(tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_text() == page[0]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"verify": "rarity"}, {"profile": "ocr"}, {"profile": "excerpt"}, {"exact": True}, {"clusters": "components"}, {"threshold": 1.0}],
+)
+def test_every_kind_of_job_has_a_report(given, tmp_path):
+    """Whatever decides, and of a corpus in which nothing happens too."""
+    for texts in (corpus(), ["one text"], []):
+        neardup.deduplicate(texts, **given).report(tmp_path / "report.html")
+        assert "</html>" in (tmp_path / "report.html").read_text()
+
+
+def test_a_report_is_a_file_of_html(tmp_path):
+    """Another name, a folder that is not there, and a read-only place are refused, and nothing is left behind."""
+    result = neardup.deduplicate(["a", "b"])
+    with pytest.raises(neardup.ParameterError, match=r"^the report is 'report.pdf'; it is a file of HTML: report.html$"):
+        result.report("report.pdf")
+    with pytest.raises(neardup.InputError, match=r"no such folder|does not exist|No such"):
+        result.report(tmp_path / "nowhere" / "report.html")
+    assert not list(tmp_path.iterdir())
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_what_is_marked_is_the_text(a, b):
+    """Both sides together say all words of both, in order; what does not differ is the same on both sides but for case."""
+    rows = marked(a, b)
+    for side, text in (("a", a), ("b", b)):
+        said = "".join(part.text for row in rows for part in getattr(row, side))
+        assert re.sub(r"\s", "", said) == re.sub(r"\s", "", text)
+    assert [p.differs for row in marked(a, a) for p in row.a] == [False] * sum(len(row.a) for row in marked(a, a))
+
+
+def test_long_passages_are_folded():
+    """What is in common is shown at both ends, what differs at both ends, of very long texts the beginning."""
+    text = words(500, 1)
+    first, fold, last = marked(text, text)
+    assert fold.folded == f"{500 - 2 * AROUND} words in common"
+    assert len(first.a[0].text.split()) == len(last.b[0].text.split()) == AROUND
+    (row,) = marked(words(300, 2), words(300, 3))
+    assert f" … {300 - LONGEST} words … " in row.a[0].text
+    assert marked("a " * LOOKED_AT, "b")[-1].folded == f"the first {LOOKED_AT:,} characters are shown"
+    assert shortened("one  two\nthree", 8) == "one two …"
+
+
+# ---- in a browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        if os.environ.get("CI"):
+            pytest.fail("needs chromium: apt-get install chromium")
+        pytest.skip("needs chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """What opens a page, and what it complained of."""
+    complaints = []
+
+    def opened(path, **given):
+        tab = browser.new_page(**given)
+        tab.on("console", lambda message: complaints.append(message.text))
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("request", lambda request: complaints.append(request.url) if not request.url.startswith("file:") else None)
+        tab.goto(path.as_uri())
+        return tab
+
+    yield opened
+    assert complaints == []
+
+
+def test_slider_and_search_work(page, opened):
+    """The slider says how many would be removed, and of each pair whether it would match; search hides what does not have it."""
+    _, path, result = page
+    tab = opened(path)
+    assert tab.locator("#would").text_content() == f"{result.counters['removed']} removed"
+    tab.locator("#slider").fill("40")
+    assert tab.locator("#threshold").text_content() == "1"
+    assert tab.locator("#would").text_content() == f"{result.rethreshold(1.0).counters['removed']} removed"
+    assert set(tab.locator(".pair .verdict").all_text_contents()) == {"no match"}
+    tab.locator("#slider").fill("0")
+    assert set(tab.locator(".pair .verdict").all_text_contents()) == {"a match", "no match"}
+    tab.locator("#search").fill(corpus()[39].split()[0])
+    assert tab.locator("#found").text_content() == "0 found"
+    tab.locator("#search").fill("word")
+    assert int(tab.locator("#found").text_content().split()[0]) >= 1
+    assert tab.locator(".found:visible").count() == int(tab.locator("#found").text_content().split()[0])
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 1200), ("light", 360)])
+def test_it_fits_and_can_be_read(page, opened, scheme, width):
+    """Nothing sticks out sideways, text stands out from its ground, all that can be used has a name; the theme can be changed."""
+    tab = opened(page[1], color_scheme=scheme, viewport={"width": width, "height": 900})
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    contrast = """() => {
+        const light = (c) => c.match(/[\\d.]+/g).slice(0, 3).map(Number).map((v) => v / 255)
+            .map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4).reduce((s, v, i) => s + v * [0.2126, 0.7152, 0.0722][i], 0);
+        const ground = (e) => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
+            if (!c.endsWith(", 0)")) return c; } return "rgb(255, 255, 255)"; };
+        return Math.min(...[...document.querySelectorAll("p,li,summary,del,ins,th,td,label,button,.note,.score,.excerpt")].map((e) => {
+            const [a, b] = [light(getComputedStyle(e).color), light(ground(e))].sort((x, y) => y - x); return (a + 0.05) / (b + 0.05); }));
+    }"""
+    assert tab.evaluate(contrast) >= 4.5
+    before = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    tab.locator("#theme").click()
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    assert tab.evaluate("[...document.querySelectorAll('input,button')].every((e) => e.labels?.length || e.textContent)")
+
+
+def test_hostile_texts_do_nothing(opened, tmp_path):
+    """Markup, scripts, templates and marks of direction in texts, ids and names are shown as they are."""
+    texts = [f"{text} {words(30, i)}" for i, text in enumerate(HOSTILE)]
+    table = {"id": [*HOSTILE, *(f"{text} again" for text in HOSTILE)], "text": [*texts, *(f"{text} more" for text in texts)]}
+    import pandas as pd
+
+    neardup.deduplicate(pd.DataFrame(table, dtype=object)).report(tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    assert "<script>document" not in html
+    assert "<img" not in html
+    assert "{{ 7 * 7 }}" in html
+    tab = opened(tmp_path / "report.html")
+    assert tab.title().startswith("Near-duplicates: 6 of 12")
+    assert tab.locator("img").count() == 0
+    assert tab.locator("script").count() == 2
