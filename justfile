@@ -56,6 +56,10 @@ bench *args:
 bench-page *args:
     {{ python }} benchmarks/page.py {{ args }}
 
+# measure what the profiles find on labelled texts, and write docs/quality.md, like `just quality titles` or `just quality --page`
+quality *args:
+    {{ python }} benchmarks/quality.py {{ args }}
+
 # count the kernels' instructions (needs valgrind) against the committed counts
 instructions *args:
     {{ python }} benchmarks/instructions.py {{ args }}

@@ -31,12 +31,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len, set_cell_size
+from rich.console import Console
 from rich.progress import Progress
 from typer.testing import CliRunner
 
 import neardup
 from neardup import cli, writing
-from neardup.cli import corpus, jobs, judging, terminal
+from neardup.cli import beside, corpus, jobs, judging, terminal
+from neardup.verify import aligned
 
 SEEDS = Path(__file__).parents[2] / "shared" / "seeds"
 COMMAND = Path(sysconfig.get_path("scripts")) / "neardup"
@@ -478,18 +480,26 @@ def test_compare_folds_what_is_long():
 
 
 @pytest.mark.parametrize("columns", [8, 40, 60, 79, 80, 81, 120, 200])
-@pytest.mark.parametrize("options", [[], ["--profile", "short"], ["--profile", "code"]])
-def test_compare_fits_the_terminal(columns, options):
-    """No line is wider, whatever stands in it: long words, Chinese, marks, nothing at all; what is shared stands in one line of both."""
+@pytest.mark.parametrize("colour", ["truecolor", None])
+@pytest.mark.parametrize("profile", ["text", "short", "code"])
+def test_two_texts_fit_the_terminal(columns, colour, profile):
+    """No line is wider, whatever stands in it: long words, Chinese, marks, nothing; what is shared stands in one line of both."""
     a = f"{MONDAY} {'x' * 150} 我们在北京大学学习中文 {RAIN} a\u0301\u0302\u0303 b"
     b = f"{RAIN[:30]} {EDITED} {'x' * 149}y 我们在上海大学学习中文 {RAIN.upper()} c d"
-    for pair in ((a, b), (b, a), (a, ""), ("", ""), (a, a)):
-        lines = compared(*pair, *options, columns=columns)
+    shingling = neardup.Profile.named(profile).shingling
+    joint = "" if shingling.chars else " "
+    for one, other in ((a, b), (b, a), (a, ""), ("", a), ("", ""), (a, a)):
+        console = Console(file=io.StringIO(), width=columns, color_system=colour, force_terminal=True)
+        beside.show_beside(aligned(one, other, shingling), ("a" * 300, "b"), console, joint=joint)
+        lines = without_colours(console.file.getvalue()).splitlines()
         assert all(cell_len(line) <= columns for line in lines)
         if columns >= 80:
-            for line in lines:
-                if " ≡ " not in line and cell_len(line) > columns // 2 + 2:
-                    assert set_cell_size(line, (columns - 3) // 2 + 3)[-3:] in ("   ", " < ", " > ", " | ") or "alike" in line
+            width = (columns - 3) // 2
+            for line in lines[2:]:
+                left = set_cell_size(line, width + 3)
+                assert left[-3:] in ("   ", " < ", " > ", " | ") or " alike ..." in line
+                if left.endswith("   ") and " alike ..." not in line:  # as long as it is equal
+                    assert set_cell_size(line, width).split() == line[len(left) :].split()
 
 
 def test_compare_shows_what_stands_elsewhere():

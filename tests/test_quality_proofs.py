@@ -3,49 +3,28 @@
 What is fetched is kept outside the project: NEARDUP_PROOFS, or ~/.cache/neardup-proofs.
 """
 
-import html
 import itertools
 import os
 import random
-import re
 import shutil
 import subprocess
-import sys
 import tempfile
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import truth
-from proof_cache import fetched
+from labelled_texts import guide_pages, labelled_licences
 
 import neardup
 from neardup.evaluation import _adjusted_rand
 
-ARCHITECTURES = ("amd64", "arm64", "i386", "ppc64el", "s390x")
-
 pytestmark = pytest.mark.prove
-
-
-def plain(page):
-    """The text of a page of HTML."""
-    body = page.partition("<body")[2].partition(">")[2]
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
 @pytest.fixture(scope="module")
 def guides():
     """The pages of the Debian installation guide of five architectures: for each language (architecture, name, text)."""
-    pages = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for architecture in ARCHITECTURES:
-            name = f"installation-guide-{architecture}"
-            package = fetched(f"{name}_*.deb", "apt-get", "download", "-q", name)
-            subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
-            for path in sorted((Path(folder) / "usr/share/doc" / name).glob("*/*.html")):
-                pages.setdefault(path.parent.name, []).append((architecture, path.stem, plain(path.read_text(encoding="utf-8"))))
-    return pages
+    return guide_pages()
 
 
 def test_guides_in_every_language(guides, record_property):
@@ -66,23 +45,6 @@ def test_guides_in_every_language(guides, record_property):
 
 
 # ---- licence texts -------------------------------------------------------------------------------------------------------
-
-
-def labelled_licences():
-    """Texts of 50 words and more, and the licence that each is labelled with, of those that two or more have."""
-    wheel = fetched("scancode_toolkit-32.5.0-*.whl", sys.executable, "-m", "pip", "download", "-q", "--no-deps", "scancode-toolkit==32.5.0")
-    texts, labels = [], []
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            if "/data/rules/" in name and name.endswith(".RULE"):
-                _, head, text = archive.read(name).decode("utf-8", "replace").split("---", 2)
-                label = re.search(r"^license_expression: *(.+)$", head, re.MULTILINE)
-                if label and len(text.split()) >= 50 and label[1] not in ("proprietary-license", "other-permissive"):
-                    texts.append(text)
-                    labels.append(label[1].strip())
-    many = {label for label in labels if labels.count(label) > 1}
-    kept = [i for i, label in enumerate(labels) if label in many]
-    return [texts[i] for i in kept], [labels[i] for i in kept]
 
 
 def chained(n, pairs):

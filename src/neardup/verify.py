@@ -421,7 +421,7 @@ def _without_chance(blocks: Iterable[Block], ends: tuple[int, int], size: int) -
     """The runs between blocks and of them, in order; a block shorter than a shingle, and no longer than what differs on both sides, is none."""
     runs: list[Run] = []
 
-    def add(shared: bool, k: int, m: int) -> None:
+    def add(k: int, m: int, *, shared: bool) -> None:
         _, _, i, _, j = runs[-1] if runs else (False, 0, 0, 0, 0)
         if (k, m) == (i, j):
             return
@@ -437,8 +437,8 @@ def _without_chance(blocks: Iterable[Block], ends: tuple[int, int], size: int) -
             runs[-3:] = [(False, i, k, j, m)]
 
     for x, y, length in [*blocks, (*ends, 0)]:
-        add(False, x, y)
-        add(True, x + length, y + length)
+        add(x, y, shared=False)
+        add(x + length, y + length, shared=True)
     return runs
 
 
@@ -489,7 +489,7 @@ class _Alignment:
         x, y = self.windows[0][i : max(k - width + 1, i)], self.windows[1][j : max(m - width + 1, j)]
         tokens = self.hashes[0][i:k], self.hashes[1][j:m]
         for one, other, length, every in ((x, y, width, False), (x, y, width, True), (*tokens, 1, False)):
-            chained = []
+            chained: list[Block] = []
             for start, there, many in _chain(one, other, every=every):
                 done, done_there = (chained[-1][0] + chained[-1][2], chained[-1][1] + chained[-1][2]) if chained else (i, j)
                 late = max(done - start - i, done_there - there - j, 0)  # two runs of windows may overlap

@@ -141,8 +141,8 @@ def lines_of(segments: Sequence[Segment], width: int, joint: str, *, colour: boo
             columns.shared(head)
             if left:
                 tokens = segment.a_stop - segment.a_start if joint else left
-                shown = len(head) + len(tail) if joint else 0
-                columns.say(f"... {count(tokens - shown, 'token' if joint else 'word')} alike ...")
+                hidden = tokens - (len(head) + len(tail) if joint else 0)
+                columns.say(f"... {count(hidden, 'token' if joint else 'word')} alike ...")
                 columns.shared(tail)
         else:
             columns.level()
