@@ -37,8 +37,8 @@ from typer.testing import CliRunner
 
 import neardup
 from neardup import cli, writing
+from neardup.alignment import aligned
 from neardup.cli import beside, corpus, jobs, judging, terminal
-from neardup.verify import aligned
 
 SEEDS = Path(__file__).parents[2] / "shared" / "seeds"
 COMMAND = Path(sysconfig.get_path("scripts")) / "neardup"

@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "stores.catalog": set(),  # rows of a database
     "stores.segments": {"stores", "stores.layout"},
     "stores.disk": {"stores", "stores.layout", "stores.catalog", "stores.segments"},
+    "alignment": {"shingling"},  # what two texts share, in order
     "verify": {"shingling"},  # scores two texts, shows what they share
     "census": set(),  # flat arrays of hashes, counts and weights
     "excerpts": set(),  # flat arrays of hashes
@@ -85,13 +86,13 @@ MAY_IMPORT = {
     "evaluation": {"documents", "ids", "index", "profiles"},  # what is found beside what people say
     "report": {"report.facts", "writing"},
     "report.facts": {"", "documents", "excerpts", "joins", "report.marking"},  # what is shown of a result
-    "report.marking": {"shingling", "verify"},  # two texts side by side
+    "report.marking": {"alignment", "shingling"},  # two texts side by side
     "cli": {"", "cli.corpus", "cli.judging", "cli.keeping", "cli.jobs", "cli.terminal"},  # the commands
     "cli.terminal": {"files", "ids"},  # what people see
     "cli.jobs": {"", "files", "writing", "cli.terminal"},  # options, and the files they name
     "cli.corpus": {"", "dedup", "report", "writing", "cli.jobs", "cli.terminal"},
-    "cli.beside": {"verify", "cli.terminal"},  # two texts on a terminal
-    "cli.judging": {"", "documents", "evaluation", "tuning", "verify", "cli.beside", "cli.jobs", "cli.terminal"},
+    "cli.beside": {"alignment", "cli.terminal"},  # two texts on a terminal
+    "cli.judging": {"", "documents", "alignment", "evaluation", "tuning", "verify", "cli.beside", "cli.jobs", "cli.terminal"},
     "cli.keeping": {"", "documents", "cli.jobs", "cli.terminal"},
     "": {"profiles", "evaluation", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
 }

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import neardup
 from neardup import Banding, Index, MinHash, ParameterError, Shingling, containment, jaccard, reference, verify
-from neardup.verify import Match, Passage, Verification, aligned, shared_passages, shared_shingles, verification_hashes
+from neardup.alignment import aligned
+from neardup.verify import Match, Passage, Verification, shared_passages, shared_shingles, verification_hashes
 
 SHINGLINGS = st.builds(Shingling, st.sampled_from(["words", "chars"]), st.integers(1, 6))
 PAIRS_OF_TEXTS = st.one_of(st.tuples(s.plain_texts(), s.plain_texts()), st.tuples(s.texts(), s.texts()))

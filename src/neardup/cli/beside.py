@@ -12,7 +12,7 @@ from rich.text import Text
 from neardup.cli.terminal import count, printable
 
 if TYPE_CHECKING:
-    from neardup.verify import Segment
+    from neardup.alignment import Segment
 
 #: Columns of a terminal from which on two texts stand side by side.
 WIDE = 80

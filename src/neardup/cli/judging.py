@@ -48,8 +48,9 @@ from neardup.cli.terminal import (
 from neardup.errors import InputError, ParameterError, check_fraction
 
 if TYPE_CHECKING:
+    from neardup.alignment import Segment
     from neardup.tuning import Trial
-    from neardup.verify import Passage, Segment
+    from neardup.verify import Passage
 
 #: Shared passages, the longest first, of which it is seen whether they stand beside each other.
 TRIED_PASSAGES = 200
@@ -77,7 +78,8 @@ def compare(
       neardup compare draft.txt published.txt
       neardup compare old.py new.py --profile code
     """
-    from neardup.verify import aligned, shared_passages, shared_shingles, verification_hashes
+    from neardup.alignment import aligned
+    from neardup.verify import shared_passages, shared_shingles, verification_hashes
 
     job = Job([a, b], profile=profile, tokens=tokens, size=size, strip_diacritics=strip_diacritics, fold_digits=fold_digits, stop=stop)
     threshold = neardup.Profile.named(profile.value).threshold if threshold is None else threshold

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from neardup.alignment import aligned
 from neardup.shingling import Shingling
-from neardup.verify import aligned
 
 #: A character of a script without spaces, a word, or a mark; and what follows it up to the next.
 PIECE = re.compile(r"(?:[\u2e80-\u9fff\uf900-\ufaff\u0e00-\u0eff\U00020000-\U0003ffff]|\w+|\S)(?:[^\w\s]*\s*)")
