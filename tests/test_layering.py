@@ -41,7 +41,8 @@ MAY_IMPORT = {
     "writing": {"documents", "files"},
     "shingling": set(),
     "minhash": {"documents", "shingling"},  # signs texts and ready tokens
-    "banding": {"shingling"},  # the type of an array of hashes
+    "notebook": set(),  # rows of anything
+    "banding": {"notebook", "shingling"},  # how it looks; the type of an array of hashes
     "stores": {"minhash", "banding"},  # signatures become postings
     "stores.memory": {"stores"},
     "stores.layout": set(),  # flat arrays in files
@@ -73,10 +74,11 @@ MAY_IMPORT = {
         "clusters",
         "profiles",
         "report",
+        "notebook",
     },  # what people see
     "index": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify"),
-        *("judging", "excerpts", "profiles"),
+        *("judging", "excerpts", "notebook", "profiles"),
     },
     "dedup": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "verify", "spool", "work", "joins", "clusters"),

@@ -142,6 +142,34 @@ class Banding:
             lines.append(f"{tenth / 10:.1f} {bar:<{width}}   {p:.4f}")
         return "\n".join(lines)
 
+    def plot(self) -> Any:
+        """The S-curve as a matplotlib figure.
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> Banding(21, 6).plot().axes[0].get_ylabel()
+        'probability'
+        """
+        from neardup.notebook import axes
+
+        own = axes()
+        similarities = np.linspace(0, 1, 201)
+        own.plot(similarities, self.probability(similarities))
+        own.set(xlabel="similarity", ylabel="probability", title=repr(self), xlim=(0, 1), ylim=(0, 1.02))
+        own.grid(alpha=0.3)
+        return own.figure
+
+    def _repr_html_(self) -> str:
+        from neardup.notebook import curve, table
+
+        found = [(f"{tenth / 10:.1f}", f"{self.probability(tenth / 10):.4f}") for tenth in range(3, 11)]
+        return curve(self.probability) + table(repr(self), found, ("similarity", "found"))
+
     def keys(self, values: npt.NDArray[np.uint32], threads: int = 1) -> HashArray:
         """The band keys of signatures: uint64[n, bands] of ``values``, uint32[n, num_perm].
 

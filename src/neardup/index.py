@@ -68,6 +68,12 @@ class Matches(list[Match]):
 
     truncated: bool = False
 
+    def _repr_html_(self) -> str:
+        from neardup.notebook import table
+
+        title = f"{len(self)} match{'' if len(self) == 1 else 'es'}{', of very common text: some may be missing' if self.truncated else ''}"
+        return table(title, ((match.id, match.similarity, match.containment) for match in self), ("id", "similarity", "containment"))
+
 
 class Stats(NamedTuple):
     """What an index holds.
@@ -498,6 +504,21 @@ class Index:
         bands = "" if self._contained else f", {self.banding.bands} bands of {self.banding.rows} rows"
         extra = EXTRA[self.verify]
         return f"<Index of {len(self):,} documents, threshold {self.threshold}, recall {self.recall:.4f}{bands}{extra}>"
+
+    def _repr_html_(self) -> str:
+        from neardup.notebook import curve, table
+
+        shingling = self.minhash.shingling
+        rows = [
+            ("documents", len(self)),
+            ("bytes", self._store.nbytes()),
+            ("threshold", self.threshold),
+            ("recall", self.recall),
+            ("profile", self.profile),
+            ("shingles", repr(shingling)),
+            ("verify", self.verify),
+        ]
+        return f"<div>{table(repr(self), rows)}{curve(lambda x: self._settings.recall_at(x) if x else 0.0, self.threshold)}</div>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an index is not pickled or copied; Index.open(path) keeps one on disk, and each process opens it there")

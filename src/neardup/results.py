@@ -359,6 +359,43 @@ class Result:
 
         write_report(Subject(self, self._documents, self._named, self._join, self._heavy, self._every), path, progress)
 
+    def plot(self) -> Any:
+        """How similar the removed documents are to those that stay, as a matplotlib figure.
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import neardup
+        >>> neardup.deduplicate(["a b c d e f", "A B C D E F", ""]).plot().axes[0].get_ylabel()
+        'removed documents'
+        """
+        from neardup.notebook import axes
+
+        own = axes()
+        similarity = self.decisions.similarity[self.decisions.witness >= 0]
+        low = min(self.threshold, float(similarity.min(initial=1.0)))
+        own.hist(similarity, bins=40, range=(low, 1.0 if low < 1 else 1.01))
+        own.set(xlabel="similarity to the document that stays", ylabel="removed documents", title=repr(self))
+        return own.figure
+
+    def _repr_html_(self) -> str:
+        from neardup.notebook import curve, table
+
+        summary = self.summary()
+        names = ("documents", "kept", "removed", "copies", "clusters", "without_shingles", "threshold", "profile", "recall")
+        removed = islice(((one.id, one.witness, one.similarity) for one in self.each_removed()), 10)
+        parts = [
+            table(repr(self), [(name, summary[name]) for name in names]),
+            curve(lambda x: self.settings.recall_at(x) if x else 0.0, self.threshold),
+        ]
+        if summary["removed"]:
+            parts.append(table("The first that were removed", removed, ("id", "witness", "similarity")))
+        return f"<div>{''.join(parts)}</div>"
+
     def finish(self) -> None:
         """Delete the folder ``work`` of the job, when all is written that should be."""
         self._join.sets.signed.work.remove()
