@@ -48,7 +48,7 @@ docs:
 # all of it: what CI runs
 test: lint types docs test-rust instructions test-python
 
-# time every stage, and whole jobs beside other libraries, like `just bench --resume` or `just bench stages`
+# time every stage, and whole jobs beside other libraries, like `just bench --resume`, `just bench stages` or `just bench profiles`
 bench *args:
     {{ python }} benchmarks/run.py {{ args }}
 

@@ -73,28 +73,31 @@ class Server:
         self.process.wait()
 
 
-def side_by_side(names: list[str], peers_python: str, rounds: int, watch: Watch, **request: Any) -> Json:
-    """Alternating rounds of one task; by library its version and its rounds, or why there are none."""
-    servers = [Server(name, peers_python) for name in names]
+def side_by_side(requests: dict[str, Json], peers_python: str, rounds: int, watch: Watch) -> Json:
+    """Alternating rounds of what is asked, by label; the library is that of the label, or the "library" of the request.
+
+    Of each what it says of itself and its rounds, or why there are none.
+    """
+    servers = {label: Server(request.get("library", label), peers_python) for label, request in requests.items()}
     try:
-        prepared = {server.name: server.ask(num_perm=NUM_PERM, **request) for server in servers}
-        measured: dict[str, list[Json]] = {server.name: [] for server in servers}
+        asked = {label: {key: value for key, value in request.items() if key != "library"} for label, request in requests.items()}
+        prepared = {label: server.ask(**asked[label]) for label, server in servers.items()}
+        measured: dict[str, list[Json]] = {label: [] for label in servers}
         for _ in range(rounds):
             watch.beat()
-            for server in servers:
-                measured[server.name].append(server.ask())
+            for label, server in servers.items():
+                measured[label].append(server.ask())
         return {
-            server.name: server.hello
+            label: server.hello
             | (
                 {"missing": server.failure}
                 if server.failure
-                else prepared[server.name]
-                | {"cpu": [round(m["cpu"], 7) for m in measured[server.name]], "wall": [round(m["wall"], 7) for m in measured[server.name]]}
+                else prepared[label] | {key: [round(m[key], 7) for m in measured[label]] for key in measured[label][0]}
             )
-            for server in servers
+            for label, server in servers.items()
         }
     finally:
-        for server in servers:
+        for server in servers.values():
             server.close()
 
 
@@ -113,7 +116,8 @@ def text(peers_python: str, *, small: bool) -> None:
             data["corpora"][name] = {"source": source, "documents": len(documents), "bytes_each": characters / len(documents)}
             names = [name for name, library in LIBRARIES.items() if library.sign]
             seconds, rounds = (0.05, 3) if small else (0.3, 9)
-            data["libraries"][name] = side_by_side(names, peers_python, rounds, watch, texts=str(path), seconds=seconds)
+            request = {"num_perm": NUM_PERM, "texts": str(path), "seconds": seconds}
+            data["libraries"][name] = side_by_side(dict.fromkeys(names, request), peers_python, rounds, watch)
     save("text", data, watch, small=small)
 
 
@@ -125,5 +129,6 @@ def hashes(peers_python: str, *, small: bool) -> None:
     data: Json = {"libraries": {}}
     for size in HASHES:
         documents = max(20, (100_000 if small else 1_000_000) // size)
-        data["libraries"][str(size)] = side_by_side(names, peers_python, rounds, watch, hashes=size, documents=documents, seconds=seconds)
+        request = {"num_perm": NUM_PERM, "hashes": size, "documents": documents, "seconds": seconds}
+        data["libraries"][str(size)] = side_by_side(dict.fromkeys(names, request), peers_python, rounds, watch)
     save("hashes", data, watch, small=small)

@@ -54,6 +54,10 @@ LANGUAGES = {
 }
 
 
+#: How many times as long the documents are in which excerpts are planted.
+LONGER = (2, 10, 100)
+
+
 class Text(NamedTuple):
     """Texts, and where they are from."""
 
@@ -68,6 +72,14 @@ class Planted(NamedTuple):
     pairs: list[tuple[int, int]]
 
 
+class Excerpts(NamedTuple):
+    """Texts that are sought, and those that they are sought in; text i was planted in document i, LONGER[i % 3] times as long."""
+
+    asked: list[str]
+    stored: list[str]
+    source: str
+
+
 def generate(documents: int, words: int = 500, *, letters: str = ASCII, space: str = " ", seed: int = 0) -> list[str]:
     """Texts of about ``words`` words with Zipf frequencies; frequent words are short ones."""
     rng = np.random.default_rng(seed)
@@ -80,6 +92,19 @@ def generate(documents: int, words: int = 500, *, letters: str = ASCII, space: s
     return [space.join([vocabulary[i] for i in part]) for part in np.split(drawn, np.cumsum(lengths)[:-1])]
 
 
+def edited(text: list[str], rate: float, words: list[str], rng: random.Random) -> list[str]:
+    """A text of which words are replaced, left out, or have one of ``words`` after them, at a rate."""
+    copy: list[str] = []
+    for word in text:
+        if rng.random() >= rate:
+            copy.append(word)
+        elif (kind := rng.randrange(3)) == 0:
+            copy += [word, rng.choice(words)]
+        elif kind == 1:
+            copy.append(rng.choice(words))
+    return copy
+
+
 def plant(texts: list[str], share: float = 0.1, *, least: float = 0.5, seed: int = 0) -> Planted:
     """Shuffled texts with edited copies added, a share ``share`` of them all.
 
@@ -90,20 +115,12 @@ def plant(texts: list[str], share: float = 0.1, *, least: float = 0.5, seed: int
     words = [word for text in rng.sample(texts, min(len(texts), 500)) for word in text.split()]
     copies = round(len(texts) * share / (1 - share))
     originals = [rng.randrange(len(texts)) for _ in range(copies)]
-    edited = []
+    copies_of = []
     for original in originals:
         similarity = rng.uniform(least, 1)
         rate = 1 - (2 * similarity / (1 + similarity)) ** (1 / 5)
-        copy: list[str] = []
-        for word in texts[original].split():
-            if rng.random() >= rate:
-                copy.append(word)
-            elif (kind := rng.randrange(3)) == 0:
-                copy += [word, rng.choice(words)]
-            elif kind == 1:
-                copy.append(rng.choice(words))
-        edited.append(" ".join(copy))
-    everything = texts + edited
+        copies_of.append(" ".join(edited(texts[original].split(), rate, words, rng)))
+    everything = texts + copies_of
     places = list(range(len(everything)))
     rng.shuffle(places)
     at = {old: new for new, old in enumerate(places)}
@@ -125,6 +142,49 @@ def stories() -> Text:
     """Short news, near-duplicates among them: real ones, or generated texts of about their length."""
     texts = reuters()
     return Text(texts, "Reuters-21578") if texts else Text(plant(generate(18_000, 130)).texts, "generated")
+
+
+def mosaic(texts: list[str], documents: int, *, passage: int = 20, seed: int = 0) -> list[str]:
+    """As many documents as are wanted, as long as the texts, of passages cut from them at random."""
+    rng = random.Random(seed)
+    words = [text.split() for text in texts]
+    made = []
+    for _ in range(documents):
+        length, parts = len(rng.choice(words)), []
+        while len(parts) < length:
+            text = rng.choice(words)
+            start = rng.randrange(max(1, len(text) - passage + 1))
+            parts += text[start : start + passage]
+        made.append(" ".join(parts))
+    return made
+
+
+def excerpts(documents: int, *, each: int = 100, seed: int = 0) -> Excerpts:
+    """Paragraphs of 60 words and halves of stories, planted with few changes among other stories: ``each`` in every length of host.
+
+    Words of what is planted are edited at a rate that aims at containments even between 0.8 and 1. The stories that excerpts are of
+    are left out; where the others do not suffice, mosaics of them follow.
+    """
+    rng = random.Random(seed)
+    texts, source = stories()
+    words = [text for text in map(only_words, texts) if text.count(" ") >= 4]
+    origins = rng.sample([text for text in words if text.count(" ") >= 119], len(LONGER) * each)
+    left_out = set(origins)
+    others = [text for text in words if text not in left_out]
+    vocabulary = " ".join(rng.sample(others, 500)).split()
+    asked, hosts = [], []
+    for i, origin in enumerate(map(str.split, origins)):
+        start = rng.randrange(len(origin) - 59)
+        excerpt = origin[: len(origin) // 2] if i // len(LONGER) % 2 else origin[start : start + 60]
+        around, length = [], (LONGER[i % len(LONGER)] - 1) * len(excerpt)
+        while len(around) < length:
+            around += rng.choice(others).split()
+        cut = rng.randrange(length + 1)
+        planted = edited(excerpt, 1 - rng.uniform(0.8, 1) ** (1 / 5), vocabulary, rng)
+        asked.append(" ".join(excerpt))
+        hosts.append(" ".join([*around[:cut], *planted, *around[cut:length]]))
+    stored = hosts + rng.sample(others, min(len(others), documents - len(hosts)))
+    return Excerpts(asked, stored + mosaic(others, documents - len(stored), seed=seed), source)
 
 
 @functools.cache

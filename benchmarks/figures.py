@@ -53,11 +53,16 @@ def spread(rounds: Sequence[float]) -> str:
     return percent((high - low) / middle)
 
 
+def ratio(over: Sequence[float], under: Sequence[float], scale: float = 1) -> Ratio:
+    """The ratio of rounds that stood beside each other."""
+    rounds = [scale * a / b for a, b in zip(over, under, strict=True)]
+    low, middle, high = quantiles(rounds, n=4) if len(rounds) > 1 else rounds * 3
+    return Ratio(middle, low, high)
+
+
 def times_as_fast(ours: Json, theirs: Json) -> Ratio:
     """How many times as fast the first is, in bytes a CPU second."""
-    rounds = [(b / theirs["bytes"]) / (a / ours["bytes"]) for a, b in zip(ours["cpu"], theirs["cpu"], strict=True)]
-    low, _, high = quantiles(rounds, n=4)
-    return Ratio(median(rounds), low, high)
+    return ratio(theirs["cpu"], ours["cpu"], ours["bytes"] / theirs["bytes"])
 
 
 def cost(row: Json, of: str = "bytes") -> float:
@@ -102,9 +107,7 @@ class Figures:
         rows = self.group("path", label="signatures", path=path)
         if not rows or "beside" not in rows[0]:
             return None
-        shares = [100 * floor / cpu for floor, cpu in zip(rows[0]["beside"], rows[0]["cpu"], strict=True)]
-        low, _, high = quantiles(shares, n=4)
-        return Ratio(median(shares), low, high)
+        return ratio(rows[0]["beside"], rows[0]["cpu"], 100)
 
     def peers(self, section: str) -> Iterator[tuple[str, dict[str, Json]]]:
         """Libraries beside each other, by corpus or size, in its order."""
@@ -123,9 +126,19 @@ class Figures:
         if any("missing" in row for row in rows.values()) or not rows:
             return None
         key = "wall" if task == "insert" else "p50"
-        rounds = [b[key] / a[key] for a, b in zip(rows["neardup"]["rounds"], rows["rensa"]["rounds"], strict=True)]
-        low, _, high = quantiles(rounds, n=4)
-        return Ratio(median(rounds), low, high)
+        ours, theirs = ([one[key] for one in rows[name]["rounds"]] for name in ("neardup", "rensa"))
+        return ratio(theirs, ours)
+
+    def settings(self) -> Iterator[tuple[str, Json]]:
+        """Corpora, and by task and setting what was measured on them."""
+        yield from self.section("profiles").get("costs", {}).items()
+
+    def excerpts(self) -> dict[int, Json]:
+        """By the number of documents, what excerpts were looked up with that could be measured."""
+        sizes = self.section("excerpts").get("sizes", {})
+        return {
+            int(size): {name: row for name, row in sizes[size]["rows"].items() if "missing" not in row} for size in sorted(sizes, key=int)
+        }
 
     def jobs(self, corpus: str) -> list[Json]:
         """The whole jobs that were measured, the quickest first."""

@@ -19,7 +19,7 @@ import judge
 import numpy as np
 from compare import ONE_THREAD, interpreter
 from corpus import generate, of_length, only_words, plant, stories
-from peers import LIBRARIES, THRESHOLD, memory
+from peers import LIBRARIES, THRESHOLD, memory, reset_peak
 from results import Json, Watch, save
 
 #: A job is not repeated once it has taken so many seconds.
@@ -125,14 +125,6 @@ def column(size: str, chunks: str) -> None:
     peak = memory("VmHWM")
     result = signatures.values.nbytes + signatures.counts.nbytes
     print(json.dumps({"bytes": texts.nbytes, "documents": len(texts), "before": before, "peak": peak, "result": result}))
-
-
-def reset_peak() -> None:
-    """Let the peak begin at what is used now, where the system can."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        print("the peak cannot be reset; it is that of the whole process", file=sys.stderr)
 
 
 def column_memory(peers_python: str, *, small: bool) -> None:  # noqa: ARG001 - neardup alone

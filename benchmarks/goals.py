@@ -35,6 +35,7 @@ def goals(figures: Figures) -> Iterator[Goal]:
         yield at_least("5", says, figures.times("hashes", size, "rensa"), least)
     yield from threads_and_memory(figures)
     yield from indexes(figures)
+    yield from excerpts(figures)
     for row in figures.hostile():
         says = f"at most 3 x the cost per byte of ordinary text in its scripts: {row.kind}, {row.shape}"
         english = "" if row.per_byte == row.per_byte_of_scripts else f"; {row.per_byte:.2f} x that of English text"
@@ -107,6 +108,17 @@ def indexes(figures: Figures) -> Iterator[Goal]:
     for name, row in seconds.items():
         for task in ("add_many", "add_unless_duplicate") if not name.startswith("none") else ():
             yield at_most("11", f"at most 1.5 x as many ordinary documents: {task}, {name}", row[task] / plain[task], 1.5, " x")
+
+
+def excerpts(figures: Figures) -> Iterator[Goal]:
+    sizes = {size: rows["neardup"] for size, rows in figures.excerpts().items() if "neardup" in rows}
+    small, large = sizes.get(10_000, {}), sizes.get(100_000, {})
+    grown = median(large["p50"]) / median(small["p50"]) if small and large else None
+    yield at_most("12", 'query cost at 100,000 documents at most 3 x that at 10,000, profile="excerpt", median', grown, 3, " x")
+    for size in (10_000, 100_000):
+        quality = sizes.get(size, {}).get("own", {})
+        for what, says, least in (("recall", " at containment >= 0.8", 0.95), ("precision", "", 0.99)):
+            yield at_least("12", f"{what} >= {least}{says} among {size:,} documents", quality.get(what), least, "")
 
 
 def at_most(item: str, says: str, figure: float | None, most: float, unit: str) -> Goal:

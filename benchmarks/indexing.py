@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from compare import Server
 from fresh import child
-from peers import memory
+from peers import look_up_times, memory
 from results import Json, Watch, save
 
 import neardup
@@ -82,12 +82,7 @@ def signed(minhash: neardup.MinHash, hashes: Any) -> neardup.Signatures:
 
 def p50(look_up: Callable[[Any], Any], asked: Sequence[Any]) -> float:
     """Median seconds of a look-up."""
-    times = []
-    for one in asked:
-        start = time.perf_counter()
-        look_up(one)
-        times.append(time.perf_counter() - start)
-    return median(times)
+    return median(look_up_times(look_up, asked))
 
 
 def growth(place: str, documents: str) -> None:

@@ -6,11 +6,13 @@ sees the same words; a document is the set of its word 5-shingles.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from peers import shingles
 
 SIZE = 5
 Places = npt.NDArray[np.int64]
@@ -82,6 +84,20 @@ def join(shingles: Shingles, threshold: float) -> dict[Pair, float]:
     return {pair: score for pair, score in scores.items() if score >= threshold}
 
 
+def containments(asked: list[str], stored: list[str], threshold: float) -> set[Pair]:
+    """(i, j) where text j has at least so much of the shingles of excerpt i."""
+    own = [set(shingles(text)) for text in asked]
+    sought: dict[str, list[int]] = {}
+    for i, some in enumerate(own):
+        for shingle in some:
+            sought.setdefault(shingle, []).append(i)
+    found: set[Pair] = set()
+    for j, text in enumerate(stored):
+        both = Counter(i for shingle in sought.keys() & set(shingles(text)) for i in sought[shingle])
+        found |= {(i, j) for i, shared in both.items() if shared >= threshold * len(own[i]) - 1e-9}
+    return found
+
+
 def written_out(pairs: Iterable[Pair], shingles: Shingles) -> set[Pair]:
     """Pairs in which copies of one shingle set stand for each other, as pairs of all of them."""
     copies: dict[bytes, list[int]] = {}
@@ -95,9 +111,9 @@ def written_out(pairs: Iterable[Pair], shingles: Shingles) -> set[Pair]:
     return full
 
 
-def judge_pairs(found: set[Pair], truth: dict[Pair, float]) -> Quality:
+def judge_pairs(found: set[Pair], truth: Mapping[Pair, float] | set[Pair]) -> Quality:
     """Of reported pairs."""
-    right = len(found & truth.keys())
+    right = sum(pair in truth for pair in found)
     return Quality(right / max(1, len(truth)), right / len(found) if found else 1.0)
 
 

@@ -13,7 +13,8 @@ from statistics import median
 from typing import Any
 
 import plots
-from figures import Figures, cost, cpu, number, peak, percent, spread
+from corpus import LONGER
+from figures import Figures, cost, cpu, number, peak, percent, ratio, spread
 from goals import goals
 from results import ROOT, Json, read
 
@@ -94,6 +95,28 @@ BOUND = """\
 
 """
 
+SETTINGS = """\
+## Profiles and options of shingling
+
+What each costs beside "text" in the same rounds; a ratio above 1 is dearer than "text". The options are those of `Shingling`, with all
+else as in "text"; `stop` has 20 texts of 12 words. Memory is what the process had at its peak beyond texts and library. An index is
+looked up one text after another, half of them not there and half stored ones with a word changed; the first look-up of a process
+pays for what is prepared then. Wall time for look-ups. "excerpt" is no profile of `deduplicate`.
+"""
+
+EXCERPTS = """\
+## Excerpts beside LSH Ensemble
+
+{asked} paragraphs of 60 words and halves of stories ({source}), each planted with few changes in a document 2, 10 or 100 times as long,
+looked up among as many documents as the table says, at a containment of 0.8: `Index(profile="excerpt")`, and LSH Ensemble (Zhu,
+Nargesian, Pu and Miller, VLDB 2016; datasketch {version}, 128 slots, 16 partitions, xxhash), with its weights as they are by default
+and with nine tenths on what is missed. Recall and precision are against all containments of word 5-shingles, worked out exactly.
+LSH Ensemble gives candidates: it is verified here by a set of shingle hashes that is kept of each document, and that verification
+is part of the second time. A look-up is from the text, wall time; building is from the texts, CPU seconds, once, without the
+bands that LSH Ensemble works out beforehand. Bytes are the growth of the process, and those that are kept for verification included. Up to
+the stories that there are, documents are those; further ones are mosaics of passages of 20 words.
+"""
+
 NOISE = """\
 ## How quiet the machine was
 
@@ -114,6 +137,11 @@ def slug(words: str) -> str:
     return words.lower().replace(" ", "-")
 
 
+def typical(measured: float | list[float]) -> float:
+    """The median of rounds, or what was measured once."""
+    return median(measured) if isinstance(measured, list) else measured
+
+
 def absent(rows: Iterable[tuple[str, Json]]) -> str:
     """What could not be measured, and why."""
     reasons = [f"{name} ({row['missing']})" for name, row in rows if "missing" in row]
@@ -129,7 +157,17 @@ class Page:
 
     def write(self) -> str:
         parts = [self.opening(), self.goals(), self.losses(), *self.text(), self.ready_hashes(), *self.jobs(), *self.stages()]
-        parts += [*self.indexes(), *self.length(), *self.scripts(), self.hostile(), self.threads(), self.memory(), self.noise()]
+        parts += [
+            *self.indexes(),
+            *self.settings(),
+            *self.excerpts(),
+            *self.length(),
+            *self.scripts(),
+            self.hostile(),
+            self.threads(),
+            self.memory(),
+            self.noise(),
+        ]
         return "\n".join(part for part in parts if part)
 
     def plot(self, name: str, drawn: str) -> str:
@@ -161,7 +199,7 @@ class Page:
     # ---- where others are ahead ------------------------------------------------------------------------------------
 
     def losses(self) -> str:
-        found = [*self.faster_at_signing(), *self.better_at_jobs()]
+        found = [*self.faster_at_signing(), *self.better_at_jobs(), *self.better_at_excerpts()]
         imports = self.figures.imports()
         ours = next((ms for ms, name in imports if name == "neardup"), 0.0)
         if lighter := [f"{name} {ms:.0f} ms" for ms, name in imports if ms < ours]:
@@ -197,6 +235,17 @@ class Page:
             )
             if smaller := [f"{name} {most:.0f} MB" for most, name in least if most < lean]:
                 yield "memory of a whole job", corpus, ", ".join(smaller), f"neardup {lean:.0f} MB"
+
+    def better_at_excerpts(self) -> Iterator[tuple[str, str, str, str]]:
+        for size, rows in self.figures.excerpts().items():
+            ours = rows.get("neardup")
+            for name, row in rows.items() if ours else ():
+                at = f"{size:,} documents"
+                if (recall := row["verified"]["recall"]) > ours["own"]["recall"]:
+                    yield "excerpts, recall", at, name, f"{recall:.4f}, neardup {ours['own']['recall']:.4f}"
+                for key, task in (("build_cpu", "building"), ("p50", "a look-up"), ("p99", "a look-up, 99 in 100"), ("grown", "memory")):
+                    if (times := typical(ours[key]) / typical(row[key])) > 1 and name != "neardup":
+                        yield f"excerpts, {task}", at, name, f"{times:.2f} times {'as small' if key == 'grown' else 'as fast'}"
 
     # ---- beside other libraries ------------------------------------------------------------------------------------
 
@@ -359,6 +408,71 @@ class Page:
             yield self.plot("growth", plots.chart("Look-ups by the size of the index", "documents", "microseconds, median", series))
         head = ["place", "documents", "stored, us", "others, us", "loaded a second", "bytes a document", "bytes a posting", "load, peak MB"]
         yield table([*head, "compact, s", "peak MB", "open, ms", "durable adds a second"], cells)
+
+    def settings(self) -> Iterator[str]:
+        """What profiles and options of shingling cost."""
+        for i, (corpus, tasks) in enumerate(self.figures.settings()):
+            about = self.figures.section("profiles")["corpora"][corpus]
+            if not i:
+                yield SETTINGS
+            yield f"{about['source']}: {about['documents']:,} documents, {about['bytes'] / 1e6:.1f} MB.\n"
+            plain = {task: rows["text"] for task, rows in tasks.items()}
+            for task in ("add", "deduplicate"):
+                cells = []
+                for name, row in tasks[task].items():
+                    rate = median(row["cpu"]) / row["documents"]
+                    speed = [f"{1 / rate:,.0f}", f"{1e-6 / cost(row):.3g}"] if task == "add" else [f"{1e3 * rate:.3g}"]
+                    memory = [f"{median(row['working']) / 1e6:,.0f}", number(median(row["working"]) / median(plain[task]["working"]))]
+                    cells.append([name, *speed, ratio(row["cpu"], plain[task]["cpu"]), spread(row["cpu"]), *memory])
+                measures = ["added, documents/s", "MB/s"] if task == "add" else ["deduplicate, s per 1,000"]
+                yield table(["setting", *measures, "times text", "spread", "memory, MB", "times text"], cells)
+            cells = []
+            for name, row in tasks["look up"].items():
+                times = [x for key in ("p50", "p99") for x in (number(1e6 * median(row[key])), ratio(row[key], plain["look up"][key]))]
+                size = [f"{row['nbytes']:,.0f}", number(row["nbytes"] / plain["look up"]["nbytes"])]
+                cells.append([name, *times, spread(row["p50"]), f"{1e3 * row['first']:.3g}", *size])
+            head = ["setting", "look-up, median us", "times text", "99 in 100 within, us", "times text", "spread", "the first, ms"]
+            yield table([*head, "bytes a document", "times text"], cells)
+
+    def excerpts(self) -> Iterator[str]:
+        """Beside LSH Ensemble."""
+        measured = self.figures.excerpts()
+        sizes = self.figures.section("excerpts").get("sizes", {})
+        if not sizes:
+            return
+        about = [sizes[str(size)] for size in measured]
+        versions = [row["version"] for rows in measured.values() for name, row in rows.items() if name != "neardup"]
+        yield EXCERPTS.format(**about[0], version=versions[0] if versions else "not installed")
+        quality, costs = [], []
+        for size, rows in measured.items():
+            for name, row in rows.items():
+                kinds = ["own"] if name == "neardup" else ["own", "verified"]
+                for kind in kinds:
+                    shares = [f"{row[kind][what]:.4f}" for what in ("recall", "precision")]
+                    lengths = [f"{share:.2f}" for share in row[kind]["planted"]]
+                    quality.append(
+                        [f"{size:,}", name + ", then verified" * (kind == "verified"), *shares, *lengths, f"{row[kind]['answers']:,.1f}"]
+                    )
+                times = [number(1e6 * median(row[key])) if key in row else "-" for key in ("p50", "p99", "p50_verified", "p99_verified")]
+                times.append(
+                    ratio(row["p50_verified" if "p50_verified" in row else "p50"], rows["neardup"]["p50"]) if "neardup" in rows else "-"
+                )
+                room = [f"{row[key]:,.0f}" for key in ("grown", "kept")]
+                postings = row.get("postings", sizes[str(size)]["sampled"])
+                built = f"{row['build_cpu']:.3g}"
+                costs.append([f"{size:,}", name, built, *times, spread(row["p50"]), *room, f"{postings:,.0f}"])
+            yield absent(sizes[str(size)]["rows"].items())
+        pairs = ", ".join(f"{one['pairs']:,} among {one['documents']:,}" for one in about)
+        yield f"Pairs to find: {pairs}; by how many times as long the document is, the share of the planted pairs that is found.\n"
+        head = ["documents", "index", "recall", "precision", *(f"{times} x" for times in LONGER), "answers a look-up"]
+        yield table(head, quality)
+        head = ["documents", "index", "built, s", "look-up, median us", "99 in 100 within", "and verified, median", "99 in 100 within"]
+        yield table([*head, "times neardup's", "spread", "bytes a document", "and to verify", "postings a document"], costs)
+        both = [row["neardup"] for row in measured.values() if "neardup" in row]
+        if len(both) == 2:
+            middle, worst = (median(both[1][key]) / median(both[0][key]) for key in ("p50", "p99"))
+            few, many = (f"{one['documents']:,}" for one in about)
+            yield f"A look-up of neardup among {many} takes {number(middle)} x one among {few} in the median, {number(worst)} x at 99 in 100.\n"
 
     def length(self) -> Iterator[str]:
         """By length and by slots."""

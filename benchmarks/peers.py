@@ -10,15 +10,16 @@ Python, since that is what their users do; making them is part of the time where
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -37,6 +38,15 @@ def shingles(text: str) -> list[str]:
     return (
         list(map(" ".join, zip(words, words[1:], words[2:], words[3:], words[4:], strict=False))) if len(words) >= 5 else [" ".join(words)]
     )
+
+
+class Containing(NamedTuple):
+    """An index of texts: an excerpt to the places of texts that contain it, so far as it says, and those that do by what is kept."""
+
+    look_up: Callable[[str], list[int]]
+    #: What keeps the shingles of the texts and gives what verifies an answer; None where answers are verified.
+    keep: Callable[[], Callable[[str, list[int]], list[int]]] | None
+    about: dict[str, float]
 
 
 def earlier(answers: Any) -> Found:
@@ -73,6 +83,9 @@ class Library:
     #: Texts of an index of 16 bands of 8 rows, and texts to look up, to what looks up each one, signed ("signature") or not.
     look_up: Callable[[list[str], list[str], str], tuple[Callable[[Any], Any], list[Any]]] | None = None
 
+    #: The name of settings to what makes an index of texts for looking up excerpts of them.
+    containing: Callable[[str], Callable[[list[str]], Containing]] | None = None
+
 
 class NearDup(Library):
     package = module = "neardup"
@@ -104,6 +117,14 @@ class NearDup(Library):
             return index.query, asked
         signatures = index.minhash.sign_many(asked)
         return index.query_signatures, [signatures[i : i + 1] for i in range(len(asked))]
+
+    def containing(self, _: str) -> Callable[[list[str]], Containing]:
+        def build(texts: list[str]) -> Containing:
+            index = self.lib.Index(THRESHOLD, profile="excerpt")
+            index.add_many(range(len(texts)), texts, threads=1)
+            return Containing(lambda text: [match.id for match in index.query(text)], None, {"nbytes": index.stats().nbytes / len(texts)})
+
+        return build
 
     def jobs(self) -> dict[str, Job]:
         def pairs(bands: int | None = None, rows: int = 0) -> Job:
@@ -189,6 +210,36 @@ class DatasketchXxhash(Datasketch):
         flat = flat & 0xFFFFFFFF
         documents = [flat[a:b].tolist() for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
         return lambda: self.lib.MinHash.bulk(documents, num_perm=num_perm, hashfunc=lambda ready: ready)
+
+    def containing(self, weights: str) -> Callable[[list[str]], Containing]:
+        """LSH Ensemble (Zhu, Nargesian, Pu and Miller, VLDB 2016), 16 partitions as by default; the weight of what is missed in per cent."""
+        hashed = importlib.import_module("xxhash").xxh3_64_intdigest
+        missed = int(weights) / 100
+        index = self.lib.MinHashLSHEnsemble(threshold=THRESHOLD, num_perm=128, weights=(1 - missed, missed))  # works out its bands, once
+
+        def build(texts: list[str]) -> Containing:
+            sizes = [len(set(shingles(text))) for text in texts]
+            index.index(list(zip(range(len(texts)), self.sign(texts, 128), sizes, strict=True)))
+            about = {"postings": sum(lsh.b for lsh in index.indexes[0].values())}
+            return Containing(look_up, lambda: keep(texts), about)
+
+        def look_up(text: str) -> list[int]:
+            (signature,) = self.sign([text], 128)
+            return list(index.query(signature, len(set(shingles(text)))))
+
+        def hashes(text: str) -> set[int]:
+            return {hashed(shingle.encode()) for shingle in shingles(text)}
+
+        def keep(texts: list[str]) -> Callable[[str, list[int]], list[int]]:
+            kept = [hashes(text) for text in texts]
+
+            def verify(text: str, found: list[int]) -> list[int]:
+                own = hashes(text)
+                return [i for i in found if len(own & kept[i]) >= THRESHOLD * len(own)]
+
+            return verify
+
+        return build
 
     def jobs(self) -> dict[str, Job]:
         return {
@@ -404,6 +455,14 @@ def memory(field: str) -> int:
     return int(status.split(field + ":")[1].split()[0]) * 1024
 
 
+def reset_peak() -> None:
+    """Let the peak begin at what is used now, where the system can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        print("the peak cannot be reset; it is that of the whole process", file=sys.stderr)
+
+
 class WithoutPandas:
     """Keeps pandas from being imported: pyarrow does that where it is installed, and no work here needs it."""
 
@@ -425,12 +484,28 @@ def load(name: str) -> tuple[Library | None, dict[str, Any]]:
 
 
 class Work(NamedTuple):
-    """What a round does: so many documents, of so many bytes, so often."""
+    """What a round does: so many documents, of so many bytes, so often; and what was seen before the first."""
 
     run: Callable[[], Any]
     documents: int
     bytes: int
     repeat: int = 1
+    about: dict[str, float] | None = None
+
+
+def look_up_times(look_up: Callable[[Any], Any], asked: Sequence[Any]) -> list[float]:
+    """Wall seconds of each look-up."""
+    times = []
+    for one in asked:
+        start = time.perf_counter()
+        look_up(one)
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def middle_and_worst(times: list[float]) -> dict[str, float]:
+    """The median, and what one look-up in a hundred takes at least."""
+    return {"p50": median(times), "p99": quantiles(times, n=100)[-1]}
 
 
 def calibrate(work: Callable[[int], Work], documents: int, seconds: float) -> Work:
@@ -448,6 +523,10 @@ def calibrate(work: Callable[[int], Work], documents: int, seconds: float) -> Wo
 
 
 def prepare(library: Any, request: dict[str, Any]) -> Work:
+    if "excerpts" in request:
+        return prepare_excerpts(library, **request)
+    if "task" in request:
+        return prepare_settings(library, **request)
     num_perm, seconds = request["num_perm"], request["seconds"]
     if "texts" in request:
         texts = json.loads(Path(request["texts"]).read_text(encoding="utf-8"))
@@ -491,18 +570,75 @@ def prepare_index(library: Any, task: str, documents: int) -> Work:
     call, asked = library.look_up(stored, asked, task)
 
     def run() -> dict[str, float]:
-        times = []
-        for one in asked:
-            start = time.perf_counter()
-            call(one)
-            times.append(time.perf_counter() - start)
+        times = look_up_times(call, asked)
         return {"p50": median(times), "p50_of_stored": median(times[::2]), "p50_of_others": median(times[1::2])}
 
     return Work(run, len(asked), 0)
 
 
+def prepare_settings(library: Any, task: str, settings: dict[str, Any], texts: str) -> Work:
+    """With some settings of neardup: texts into an index, a whole job, or look-ups, half of them of stored texts with a word changed."""
+    documents: list[str] = json.loads(Path(texts).read_text(encoding="utf-8"))
+    shingling = library.lib.Shingling(**settings["shingling"]) if "shingling" in settings else None
+    options = {"profile": settings.get("profile", "text"), "shingling": shingling}
+
+    def add(some: list[str]) -> Any:
+        index = library.lib.Index(**options)
+        index.add_many(range(len(some)), some, threads=1)
+        return index
+
+    if task == "look up":
+        many = min(500, len(documents) // 4)
+        step = len(documents) // many
+        asked, stored = documents[::step][:many], [text for i, text in enumerate(documents) if i % step]
+        for text in stored[:: len(stored) // many][:many]:
+            words = text.split()
+            asked.append(" ".join([*words[: len(words) // 2], "changed", *words[len(words) // 2 + 1 :]]))
+        index = add(stored)
+        about = {"nbytes": index.stats().nbytes / len(stored), "first": look_up_times(index.query, asked[:1])[0]}
+        return Work(lambda: middle_and_worst(look_up_times(index.query, asked)), len(asked), 0, about=about)
+    work = add if task == "add" else lambda some: library.lib.deduplicate(some, threads=1, **options)
+    work(documents[:50])
+    gc.collect()
+    reset_peak()
+    before = memory("VmRSS")
+
+    def run() -> dict[str, float]:
+        work(documents)
+        return {"working": memory("VmHWM") - before}
+
+    return Work(run, len(documents), sum(len(text.encode()) for text in documents))
+
+
+def prepare_excerpts(library: Any, excerpts: str, settings: str, found: str) -> Work:
+    """An index of texts built, which is timed too, and excerpts looked up in it; what is found goes to a file."""
+    asked, stored = json.loads(Path(excerpts).read_text(encoding="utf-8"))
+    build = library.containing(settings)
+    gc.collect()
+    before = memory("VmRSS")
+    with Clock() as clock:
+        index = build(stored)
+    gc.collect()
+    grown = memory("VmRSS")
+    about = index.about | {"build_cpu": clock.cpu, "build_wall": clock.wall, "grown": (grown - before) / len(stored)}
+    verify = index.keep() if index.keep else None
+    about["kept"] = (memory("VmRSS") - before) / len(stored)
+    answers = [index.look_up(text) for text in asked]
+    verified = [verify(text, answer) for text, answer in zip(asked, answers, strict=True)] if verify else answers
+    Path(found).write_text(json.dumps({"own": answers, "verified": verified}), encoding="utf-8")
+
+    def run() -> dict[str, float]:
+        more = middle_and_worst(look_up_times(index.look_up, asked))
+        if verify:
+            both = middle_and_worst(look_up_times(lambda text: verify(text, index.look_up(text)), asked))
+            more |= {f"{key}_verified": value for key, value in both.items()}
+        return more
+
+    return Work(run, len(stored), sum(len(text.encode()) for text in stored), about=about)
+
+
 def serve(name: str) -> None:
-    """Answer requests: {"texts": file}, {"hashes": n} or {"index": task}, to prepare; {} for one round."""
+    """Answer requests: {"texts": file}, {"hashes": n}, {"index": task}, {"task": task} or {"excerpts": file}, to prepare; {} for one round."""
     answers = sys.stdout
     sys.stdout = sys.stderr  # what a library prints is no answer
     library, hello = load(name)
@@ -511,8 +647,9 @@ def serve(name: str) -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if request:
+            work = Work(print, 0, 0)  # what was prepared before is let go first
             work = prepare(library, request)
-            answer: dict[str, Any] = {"documents": work.documents, "bytes": work.bytes, "repeat": work.repeat}
+            answer: dict[str, Any] = {"documents": work.documents, "bytes": work.bytes, "repeat": work.repeat} | (work.about or {})
         else:
             with Clock() as clock:
                 for _ in range(work.repeat):

@@ -1,6 +1,7 @@
 """Measure: `just bench`, all sections or some of them.
 
     python benchmarks/run.py [--small] [--resume] [--peers PYTHON] [stages] [text] [hashes] [jobs] [memory] [threads] [index]
+        [profiles] [excerpts]
 
 --small     little text and few rounds, into .benchmarks/small.json: to see that all works
 --resume    leave out sections that were measured at this commit
@@ -24,6 +25,7 @@ from typing import Any
 import compare
 import fresh
 import indexing
+import profiles
 import results
 
 
@@ -50,6 +52,8 @@ SECTIONS = {
     "memory": fresh.column_memory,
     "jobs": fresh.jobs,
     "index": indexing.section,
+    "profiles": profiles.section,
+    "excerpts": profiles.excerpts,
 }
 
 
