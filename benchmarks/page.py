@@ -101,7 +101,7 @@ SETTINGS = """\
 What each costs beside "text" in the same rounds; a ratio above 1 is dearer than "text". The options are those of `Shingling`, with all
 else as in "text"; `stop` has 20 texts of 12 words. Memory is what the process had at its peak beyond texts and library. An index is
 looked up one text after another, half of them not there and half stored ones with a word changed; the first look-up of a process
-pays for what is prepared then. Wall time for look-ups. "excerpt" is no profile of `deduplicate`.
+pays for what is prepared then. "excerpt" is no profile of `deduplicate`.
 """
 
 EXCERPTS = """\
@@ -112,7 +112,7 @@ looked up among as many documents as the table says, at a containment of 0.8: `I
 Nargesian, Pu and Miller, VLDB 2016; datasketch {version}, 128 slots, 16 partitions, xxhash), with its weights as they are by default
 and with nine tenths on what is missed. Recall and precision are against all containments of word 5-shingles, worked out exactly.
 LSH Ensemble gives candidates: it is verified here by a set of shingle hashes that is kept of each document, and that verification
-is part of the second time. A look-up is from the text, wall time; building is from the texts, CPU seconds, once, without the
+is part of the second time. Look-ups and building are from the texts; built once, without the
 bands that LSH Ensemble works out beforehand. Bytes are the growth of the process, and those that are kept for verification included. Up to
 the stories that there are, documents are those; further ones are mosaics of passages of 20 words.
 """
@@ -140,6 +140,12 @@ def slug(words: str) -> str:
 def typical(measured: float | list[float]) -> float:
     """The median of rounds, or what was measured once."""
     return median(measured) if isinstance(measured, list) else measured
+
+
+def plain_first(item: tuple[str, Json]) -> tuple[bool, bool, str]:
+    """The order of settings: "text", other profiles, options."""
+    name = item[0]
+    return name != "text", name.startswith("text,"), name
 
 
 def absent(rows: Iterable[tuple[str, Json]]) -> str:
@@ -419,15 +425,15 @@ class Page:
             plain = {task: rows["text"] for task, rows in tasks.items()}
             for task in ("add", "deduplicate"):
                 cells = []
-                for name, row in tasks[task].items():
+                for name, row in sorted(tasks[task].items(), key=plain_first):
                     rate = median(row["cpu"]) / row["documents"]
                     speed = [f"{1 / rate:,.0f}", f"{1e-6 / cost(row):.3g}"] if task == "add" else [f"{1e3 * rate:.3g}"]
-                    memory = [f"{median(row['working']) / 1e6:,.0f}", number(median(row["working"]) / median(plain[task]["working"]))]
+                    memory = [number(median(row["working"]) / 1e6), number(median(row["working"]) / median(plain[task]["working"]))]
                     cells.append([name, *speed, ratio(row["cpu"], plain[task]["cpu"]), spread(row["cpu"]), *memory])
                 measures = ["added, documents/s", "MB/s"] if task == "add" else ["deduplicate, s per 1,000"]
                 yield table(["setting", *measures, "times text", "spread", "memory, MB", "times text"], cells)
             cells = []
-            for name, row in tasks["look up"].items():
+            for name, row in sorted(tasks["look up"].items(), key=plain_first):
                 times = [x for key in ("p50", "p99") for x in (number(1e6 * median(row[key])), ratio(row[key], plain["look up"][key]))]
                 size = [f"{row['nbytes']:,.0f}", number(row["nbytes"] / plain["look up"]["nbytes"])]
                 cells.append([name, *times, spread(row["p50"]), f"{1e3 * row['first']:.3g}", *size])

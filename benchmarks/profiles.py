@@ -61,9 +61,9 @@ def excerpts(peers_python: str, *, small: bool) -> None:
 
 def corpora(*, small: bool) -> dict[str, tuple[str, list[str]]]:
     """The same texts for all settings: real ones where there are some, and generated ones that are the same everywhere."""
-    made = plant(generate(400 if small else 4_000, 130)).texts
+    made = plant(generate(400 if small else 2_700, 130)).texts
     real = reuters()
-    there = {"stories": ("Reuters-21578, the first stories", real[: 500 if small else 5_000])} if real else {}
+    there = {"stories": ("Reuters-21578, the first stories", real[: 500 if small else 3_000])} if real else {}
     return there | {"generated": ("generated, a tenth of the documents edited copies", made)}
 
 
