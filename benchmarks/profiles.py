@@ -53,10 +53,11 @@ def section(_: str, *, small: bool) -> None:
 def excerpts(peers_python: str, *, small: bool) -> None:
     """How well and how quickly excerpts are found."""
     watch = Watch()
+    data: Json = {"sizes": {}}
     with tempfile.TemporaryDirectory() as folder:
-        sizes = (1_000, 2_000) if small else (10_000, 100_000)
-        data = {"sizes": {str(documents): sought(documents, peers_python, Path(folder), watch, small=small) for documents in sizes}}
-    save("excerpts", data, watch, small=small)
+        for documents in (1_000, 2_000) if small else (10_000, 100_000):
+            data["sizes"][str(documents)] = sought(documents, peers_python, Path(folder), watch, small=small)
+            save("excerpts", data, watch, small=small)
 
 
 def corpora(*, small: bool) -> dict[str, tuple[str, list[str]]]:
