@@ -111,10 +111,9 @@ EXCERPTS = """\
 looked up among as many documents as the table says, at a containment of 0.8: `Index(profile="excerpt")`, and LSH Ensemble (Zhu,
 Nargesian, Pu and Miller, VLDB 2016; datasketch {version}, 128 slots, 16 partitions, xxhash), with its weights as they are by default
 and with nine tenths on what is missed. Recall and precision are against all containments of word 5-shingles, worked out exactly.
-LSH Ensemble gives candidates: it is verified here by a set of shingle hashes that is kept of each document, and that verification
-is part of the second time. Look-ups and building are from the texts; built once, without the
-bands that LSH Ensemble works out beforehand. Bytes are the growth of the process, and those that are kept for verification included. Up to
-the stories that there are, documents are those; further ones are mosaics of passages of 20 words.
+LSH Ensemble gives candidates; here a set of shingle hashes of each document is kept to verify them, which is part of the times and bytes
+so called. Look-ups and building are from the texts; building is timed once, without the bands that LSH Ensemble works out beforehand.
+Bytes are the growth of the process. Documents are the stories that there are, and beyond those mosaics of passages of 20 words.
 """
 
 NOISE = """\
@@ -429,12 +428,16 @@ class Page:
                     rate = median(row["cpu"]) / row["documents"]
                     speed = [f"{1 / rate:,.0f}", f"{1e-6 / cost(row):.3g}"] if task == "add" else [f"{1e3 * rate:.3g}"]
                     memory = [number(median(row["working"]) / 1e6), number(median(row["working"]) / median(plain[task]["working"]))]
-                    cells.append([name, *speed, ratio(row["cpu"], plain[task]["cpu"]), spread(row["cpu"]), *memory])
+                    cells.append(
+                        [name, *speed, "-" if name == "text" else ratio(row["cpu"], plain[task]["cpu"]), spread(row["cpu"]), *memory]
+                    )
                 measures = ["added, documents/s", "MB/s"] if task == "add" else ["deduplicate, s per 1,000"]
                 yield table(["setting", *measures, "times text", "spread", "memory, MB", "times text"], cells)
             cells = []
             for name, row in sorted(tasks["look up"].items(), key=plain_first):
-                times = [x for key in ("p50", "p99") for x in (number(1e6 * median(row[key])), ratio(row[key], plain["look up"][key]))]
+                times = []
+                for key in ("p50", "p99"):
+                    times += [number(1e6 * median(row[key])), "-" if name == "text" else ratio(row[key], plain["look up"][key])]
                 size = [f"{row['nbytes']:,.0f}", number(row["nbytes"] / plain["look up"]["nbytes"])]
                 cells.append([name, *times, spread(row["p50"]), f"{1e3 * row['first']:.3g}", *size])
             head = ["setting", "look-up, median us", "times text", "99 in 100 within, us", "times text", "spread", "the first, ms"]
@@ -460,9 +463,7 @@ class Page:
                         [f"{size:,}", name + ", then verified" * (kind == "verified"), *shares, *lengths, f"{row[kind]['answers']:,.1f}"]
                     )
                 times = [number(1e6 * median(row[key])) if key in row else "-" for key in ("p50", "p99", "p50_verified", "p99_verified")]
-                times.append(
-                    ratio(row["p50_verified" if "p50_verified" in row else "p50"], rows["neardup"]["p50"]) if "neardup" in rows else "-"
-                )
+                times.append(ratio(row["p50_verified"], rows["neardup"]["p50"]) if name != "neardup" and "neardup" in rows else "-")
                 room = [f"{row[key]:,.0f}" for key in ("grown", "kept")]
                 postings = row.get("postings", sizes[str(size)]["sampled"])
                 built = f"{row['build_cpu']:.3g}"
