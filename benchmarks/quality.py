@@ -102,7 +102,7 @@ def lengths(a: str, b: str) -> tuple[int, int]:
 
 
 def guides() -> Json:
-    """Pages of one name in the guides of five architectures are duplicates, in 19 languages."""
+    """Sections of one title in the guides of five architectures are duplicates, in 19 languages."""
     from labelled_texts import guide_pages
 
     parts, languages = {}, {}
@@ -114,8 +114,8 @@ def guides() -> Json:
             if missed:
                 return "one page is more than half as long again as the other" if high > 1.5 * low else "pages of like length, rewritten"
             if pages[a][0] == pages[b][0]:
-                return "two chapters of one guide with almost the same words"
-            return "chapters of different names in two guides"
+                return "two sections of one guide"
+            return "sections of different titles in two guides"
 
         profiles = ["text", "short", *(["ocr"] if language in TRIED_IN else [])]
         part = evaluated(texts, {i: name for i, (_, name, _) in enumerate(pages)}, profiles, describe)
@@ -368,7 +368,7 @@ def code() -> Json:
             return (
                 "comments or a docstring are half of one of them"
                 if high > 1.5 * low
-                else "a short function in which one name is most of the shingles"
+                else "functions of like length: a name, quotes and brackets are others"
             )
         x, y = (modules[i % len(texts) if i >= len(texts) else i] for i in (a, b))
         return f"two functions of {'one module' if x == y else 'two modules'}, almost the same"

@@ -19,14 +19,15 @@ OPENING = """\
 # Quality
 
 What each [profile](reference/library.md#kinds-of-text-and-what-people-say) finds and misses, on real texts with labels that do not
-come from neardup: names of pages, licences that people told, copies whose source is known. `just quality` measures it again by
+come from neardup: titles of sections, licences that people told, copies whose source is known. `just quality` measures it again by
 `neardup.evaluate` and writes this page. The texts are those of others: they stay outside the project, and what goes wrong is described,
 not quoted.
 
 Measured {dates} at commit {commits} (+: with uncommitted changes), neardup {neardup}, Python {python}.
 
-Every match that neardup reports has the similarity that it says, so what is called wrong here is a pair of texts which are that similar
-and yet no duplicates by their label; what is missed is a pair that by its label is one and not that similar. Precision is the share of
+Every match that neardup reports has the similarity that it says (`ocr` estimates what it would be without misreadings), so what is called
+wrong here is a pair of texts which are that similar and yet no duplicates by their label; what is missed is a pair that by its label is
+one and not that similar. Precision is the share of
 the pairs found that are right, recall the share of the duplicates that is found, F1 their harmonic mean. *As it is* means at the
 profile's own threshold: {thresholds}. What the search
 itself misses is little: its recall is [measured apart](benchmarks.md).
@@ -49,8 +50,8 @@ SAYS = {
     "guides": (
         "Pages in 19 languages",
         (
-            "The installation guides of Debian 12 for five architectures: pages of one name are labelled as duplicates, whether or not an\n"
-            "architecture has rewritten its page. All languages are counted together, each a corpus of its own. The profile `ocr`, which is\n"
+            "The installation guides of Debian 12 for five architectures: sections of one title are labelled as duplicates, however much of them\n"
+            "an architecture has rewritten. All languages are counted together, each a corpus of its own. The profile `ocr`, which is\n"
             "slower, was tried in {tried_in} alone."
         ),
     ),
@@ -202,7 +203,8 @@ class Page:
         said = f"`{profile}` at {own[0]:g} finds {percent(own[2])} of the duplicates"
         said += f" and misses {duplicates - right:,}" if right < duplicates else ", all of them"
         wrong = round(own[4] - right)
-        said += f"; of {own[4]:,} pairs that it reports {wrong:,} are none." if own[4] else "; it reports nothing."
+        judged = f"{wrong:,} {'is' if wrong == 1 else 'are'} wrong" if wrong else "all are right"
+        said += f"; of {own[4]:,} pairs that it reports {judged}." if own[4] else "; it reports nothing."
         for missed, word in ((True, "Missed"), (False, "Wrong")):
             kinds = [(what, many) for what, is_missed, many in result["wrong"][profile] if is_missed == missed]
             if kinds:
@@ -248,7 +250,7 @@ class Page:
                 right = min(row[1] for row in rows)
                 said.append(
                     f"- Titles of 5 to 15 words with one word edited: `{profile}` finds {percent(low)} to {percent(high)} of them, by the kind of\n"
-                    f"  edit; of what it reports {percent(right)} or more is right.\n"
+                    f"  edit; of what it reports at least {percent(right)} is right.\n"
                 )
         if "templates" in self.sets:
             result = self.sets["templates"]

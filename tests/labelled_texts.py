@@ -22,8 +22,14 @@ def plain(page):
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
+def section(name, page):
+    """What a page of a guide is about, the same where sections are numbered otherwise: its chapter, and its title without the number."""
+    title = html.unescape(re.search(r"<title>(.*?)</title>", page, re.DOTALL)[1]).strip()
+    return f"{name[:4]} {re.sub(r'^[^.]+([.][0-9]+)+[.]?', '', title).strip()}" if len(name) > 4 else name
+
+
 def guide_pages():
-    """The pages of the Debian installation guide of five architectures: for each language (architecture, name, text)."""
+    """The pages of the Debian installation guide of five architectures: for each language (architecture, section, text)."""
     pages = {}
     with tempfile.TemporaryDirectory() as folder:
         for architecture in ARCHITECTURES:
@@ -31,7 +37,8 @@ def guide_pages():
             package = fetched(f"{name}_*.deb", "apt-get", "download", "-q", name)
             subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
             for path in sorted((Path(folder) / "usr/share/doc" / name).glob("*/*.html")):
-                pages.setdefault(path.parent.name, []).append((architecture, path.stem, plain(path.read_text(encoding="utf-8"))))
+                page = path.read_text(encoding="utf-8")
+                pages.setdefault(path.parent.name, []).append((architecture, section(path.stem, page), plain(page)))
     return pages
 
 

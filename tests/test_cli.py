@@ -479,7 +479,7 @@ def test_compare_folds_what_is_long():
     assert len(re.findall(r"\.\.\. \d+ tokens \.\.\.", " ".join(lines))) == 2
 
 
-@pytest.mark.parametrize("columns", [8, 40, 60, 79, 80, 81, 120, 200])
+@pytest.mark.parametrize("columns", [3, 8, 40, 60, 79, 80, 81, 120, 200])
 @pytest.mark.parametrize("colour", ["truecolor", None])
 @pytest.mark.parametrize("profile", ["text", "short", "code"])
 def test_two_texts_fit_the_terminal(columns, colour, profile):

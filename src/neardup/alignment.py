@@ -236,7 +236,7 @@ def _chain(a: HashArray, b: HashArray, *, every: bool) -> list[Block]:
 
 
 def _heaviest(ranks: Sequence[int], weights: Sequence[int]) -> list[int]:
-    """Of a permutation the places of an increasing subsequence of the greatest weight (Fredman 1975, by a tree of prefix maxima).
+    """Of a permutation the places of an increasing subsequence of the greatest weight by a tree of prefix maxima (Fenwick 1994).
 
     Examples
     --------

@@ -166,7 +166,7 @@ def show_beside(segments: Sequence[Segment], names: tuple[str, str], console: Co
     """Both texts from beginning to end, long passages folded: side by side, or a line of one above a line of the other."""
     colour = console.color_system is not None and not console.no_color
     wide = console.width >= WIDE
-    width = (console.width - 3) // 2 if wide else console.width - 2
+    width = max((console.width - 3) // 2 if wide else console.width - 2, 2)  # the widest character
     differing = [place for place, segment in enumerate(segments) if segment.kind == "differs"]
     more = len(differing) - DIFFERENCES
     if more > 0:
