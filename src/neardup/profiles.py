@@ -39,7 +39,7 @@ class Profile(NamedTuple):
     Examples
     --------
     >>> Profile.named("ocr").shingling, Profile.named("ocr").threshold
-    (Shingling(tokens='chars', size=6), 0.7)
+    (Shingling(tokens='chars', size=6), 0.65)
     """
 
     shingling: Shingling
@@ -69,7 +69,7 @@ class Profile(NamedTuple):
 #: By name, as :meth:`Profile.named` explains them.
 PROFILES: Mapping[str, Profile] = {
     "text": Profile(Shingling(), 0.8),
-    "ocr": Profile(Shingling("chars", 6), 0.7, "noisy", bucket_limit=64, whole_buckets=False),
+    "ocr": Profile(Shingling("chars", 6), 0.65, "noisy", bucket_limit=64, whole_buckets=False),
     "short": Profile(Shingling("chars", 4), 0.55),
     "code": Profile(Shingling("code", 5), 0.7),
     "excerpt": Profile(Shingling(), 0.8, "contained", whole_buckets=False),
