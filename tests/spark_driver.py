@@ -1,6 +1,6 @@
 """A driver of Spark in a process of its own: runs the job, kills executors at work where it is told to, and leaves what was decided.
 
-    python spark_driver.py CORPUS RESULT MASTER PARTITIONS [--work FOLDER] [--order COLUMN] [--kill STAGE=N ...] [--conf NAME=VALUE ...]
+    python spark_driver.py CORPUS RESULT MASTER PARTITIONS [--shuffle] [--work FOLDER] [--order COLUMN] [--kill STAGE=N ...] [--conf NAME=VALUE ...]
 
 ``--kill STAGE=N`` kills an executor that runs a task of the N-th Spark stage in that stage of the job. Lines of progress go to standard output.
 """
@@ -43,6 +43,24 @@ def executors():
     return {id: pid for id, pid in found.items() if below(pid)}
 
 
+def cpu_seconds():
+    """Seconds of processors that everything below this process has taken, and itself."""
+    total, parents, own = 0, {}, {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            parents[int(folder.name)], own[int(folder.name)] = int(fields[1]), sum(map(int, fields[11:15]))
+    for pid, ticks in own.items():
+        above = pid
+        while above > 1 and above != os.getpid():
+            above = parents.get(above, 0)
+        total += ticks * (above == os.getpid())
+    return total / os.sysconf("SC_CLK_TCK")
+
+
 def kill_one(spark, wanted, said):
     """Wait until a task of the wanted Spark stage of what comes runs, and kill the executor that runs it."""
     context = spark.sparkContext
@@ -75,6 +93,7 @@ def main():
     parser.add_argument("master")
     parser.add_argument("partitions", type=int)
     parser.add_argument("--work")
+    parser.add_argument("--shuffle", action="store_true")
     parser.add_argument("--order")
     parser.add_argument("--kill", action="append", default=[])
     parser.add_argument("--conf", action="append", default=[])
@@ -108,11 +127,17 @@ def main():
             begin(STAGES[STAGES.index(name) + 1])
 
     df = spark.read.parquet(given.corpus)
+    if given.shuffle:
+        df = df.repartition(7).orderBy("text")  # an order that is no order of ids
+    spark.range(1000).repartition(4).mapInArrow(lambda batches: batches, "id long").count()  # start-up: workers import what they need
+    start, cpu = time.monotonic(), cpu_seconds()
     begin("signing")
     job = engine.Job(df, order=given.order, partitions=given.partitions, work=given.work, progress=progress)
-    rows = job.removed.collect()
-    summary = job.summary()
-    Path(given.result).write_text(json.dumps({"removed": [list(row) for row in rows], "summary": summary}))
+    job.removed.write.mode("overwrite").parquet(given.result)
+    executors_after = spark.sparkContext._jsc.sc().statusStore().executorList(False)
+    written = sum(executors_after.apply(i).totalShuffleWrite() for i in range(executors_after.size()))
+    measured = {"seconds": time.monotonic() - start, "cpu": cpu_seconds() - cpu, "shuffled": written}
+    (Path(given.result) / "summary.json").write_text(json.dumps(job.summary() | measured))
     for killer in killers:
         killer.join()
     spark.stop()

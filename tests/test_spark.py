@@ -36,7 +36,9 @@ MISSING = [name for name, there in (("pyspark", importlib.util.find_spec("pyspar
 def spark():
     """A session on two processors."""
     if MISSING:
-        assert "CI" not in os.environ, f"the tests of Spark need {' and '.join(MISSING)}: pip install 'neardup[spark]', openjdk-17-jre-headless"
+        assert "CI" not in os.environ, (
+            f"the tests of Spark need {' and '.join(MISSING)}: pip install 'neardup[spark]', openjdk-17-jre-headless"
+        )
         pytest.skip(f"{' and '.join(MISSING)} is not installed")
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -78,9 +80,9 @@ def removed(job):
 @pytest.mark.parametrize("partitions", [2, 8])
 def test_real_stories(spark, stories, partitions, record_property):
     """Kept documents, witnesses and similarities are those of the local job, row by row, for shuffled input."""
-    from pyspark.sql import functions as F
+    from pyspark.sql.functions import rand
 
-    df = spark.read.parquet(str(stories)).repartition(3).orderBy(F.rand(partitions))
+    df = spark.read.parquet(str(stories)).repartition(3).orderBy(rand(partitions))
     lines = []
     job = engine.Job(df, order="when", partitions=partitions, progress=lines.append)
     local = neardup.deduplicate(stories, order="when")
@@ -159,28 +161,27 @@ def driver(*arguments, **given):
 def test_executors_that_are_killed(spark, stories, tmp_path, record_property):
     """One in the map stage, one in the shuffle, one while it is decided: the log says that work was lost; the result is the same."""
     kills = [word for stage in ("signing=0", "bucketing=2", "deciding=1") for word in ("--kill", stage)]
-    running = driver(stories, tmp_path / "result.json", "local-cluster[2,1,2048]", 4, "--order", "when", *kills)
+    running = driver(stories, tmp_path / "result", "local-cluster[2,1,2048]", 4, "--order", "when", *kills)
     out, log = running.communicate(timeout=900)
     assert running.returncode == 0, log[-3000:]
     assert out.count("killed executor") == 3, out
     assert log.count("exited with code 137") + log.count("Lost executor") >= 3
     assert "Lost task" in log
-    result = json.loads((tmp_path / "result.json").read_text())
     local = decided(neardup.deduplicate(stories, order="when"))
-    assert {id: (witness, similarity) for id, witness, similarity in result["removed"]} == local
+    assert {row["id"]: (row["witness"], row["similarity"]) for row in pq.read_table(tmp_path / "result").to_pylist()} == local
     record_property("tasks lost", log.count("Lost task"))
 
 
 def test_a_driver_that_is_killed_goes_on(spark, crowds, tmp_path):
     """Killed between stages, the same call takes up what was published, and decides the same; another job begins anew."""
     work = tmp_path / "work"
-    with driver(crowds, tmp_path / "never.json", "local[2]", 3, "--work", work, "--order", "when", start_new_session=True) as running:
+    with driver(crowds, tmp_path / "never", "local[2]", 3, "--work", work, "--order", "when", start_new_session=True) as running:
         for line in running.stdout:
             if line.startswith("pairing"):
                 break
         os.killpg(running.pid, signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL
-    assert not (tmp_path / "never.json").exists()
+    assert not (tmp_path / "never").exists()
     df, lines = spark.read.parquet(str(crowds)), []
     with pytest.warns(ResumeWarning, match=r"going on, done: .*'pairing'.*'signing'"):
         job = engine.Job(df, order="when", partitions=3, work=work, progress=lines.append)
@@ -198,11 +199,19 @@ def test_a_driver_that_is_killed_goes_on(spark, crowds, tmp_path):
 def test_what_is_refused(spark, tmp_path):
     """The fact and the remedy."""
     df = spark.createDataFrame([(1, "a b", 0.5), (2, "c d", 0.5)], "id long, text string, score double")
-    for given, error, match in (
+    for options, error, match in (
         ({"text": "body"}, InputError, r"there is no column 'body' among 'id', 'text', 'score'; name the columns: text="),
-        ({"id": "score"}, InputError, r"column 'score' is of type double; ids are integers of 64 bits or strings: name another, or cast it"),
+        (
+            {"id": "score"},
+            InputError,
+            r"column 'score' is of type double; ids are integers of 64 bits or strings: name another, or cast it",
+        ),
         ({"text": "id"}, InputError, r"column 'id' is of type bigint; texts are strings: name another, or cast it"),
-        ({"profile": "ocr"}, ParameterError, r"verify is 'noisy' \(profile 'ocr'\), which depends on a census .*run the others with neardup"),
+        (
+            {"profile": "ocr"},
+            ParameterError,
+            r"verify is 'noisy' \(profile 'ocr'\), which depends on a census .*run the others with neardup",
+        ),
         ({"profile": "excerpt"}, ParameterError, r"verify is 'contained' \(profile 'excerpt'\), which says nothing of copies"),
         ({"keep": lambda _id, _text: 0}, ParameterError, r"keep is the function .* make them a column and name that"),
         ({"clusters": "x"}, ParameterError, r"clusters is 'x'; it is one of 'witness', 'components'"),
@@ -210,7 +219,7 @@ def test_what_is_refused(spark, tmp_path):
         ({"work": tmp_path / "w"}, ParameterError, r"work is for a corpus in files, .*write df first, or leave work out"),
     ):
         with pytest.raises(error, match=match):
-            engine.Job(df, **given)
+            engine.Job(df, **options)
     with pytest.raises(TypeError, match=r"df is a builtins.list; it is a DataFrame of Spark: spark.read.parquet"):
         engine.deduplicate([])
     with pytest.raises(ParameterError, match=r"column 'kept' is there already, and would be there twice; rename it"):
@@ -310,7 +319,9 @@ def test_buckets_give_pairs_or_members(monkeypatch, most, held):
     """Of short buckets all pairs, of long ones all members, however little is held at a time."""
     monkeypatch.setattr(bucketing, "POSTINGS", held)
     rng = np.random.default_rng(most)
-    keys = np.unique(np.stack((rng.zipf(1.5, 3000).astype(np.uint64) << np.uint64(50), rng.integers(0, 700, 3000, np.uint64)), axis=1), axis=0)
+    keys = np.unique(
+        np.stack((rng.zipf(1.5, 3000).astype(np.uint64) << np.uint64(50), rng.integers(0, 700, 3000, np.uint64)), axis=1), axis=0
+    )
     rng.shuffle(keys)
     slices = packing.slices_of(keys[:, 0], 64)
     whole = packing.packed(slices, keys)
@@ -328,19 +339,26 @@ def test_buckets_give_pairs_or_members(monkeypatch, most, held):
     assert found[bucketing.MEMBER] == {(key, number) for key, members in buckets.items() if len(members) > most for number in members}
 
 
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)).filter(lambda edge: edge[0] != edge[1]), max_size=120), st.integers(1, 30))
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)).filter(lambda edge: edge[0] != edge[1]), max_size=120), st.integers(1, 30)
+)
 def test_one_pass_decides_as_the_whole_graph(edges, size):
     """Streamed a few edges at a time, in order of the later end, it keeps what the kernel keeps of the whole graph."""
     edges = sorted({(min(edge), max(edge)) for edge in edges}, key=lambda edge: (edge[1], edge[0]))
     a, b = (np.array([edge[i] for edge in edges], np.int64) for i in (0, 1))
     scores = np.linspace(0.5, 1, len(edges))
     names = ["earlier", "later", "similarity"]
-    batches = [pa.RecordBatch.from_arrays(list(map(pa.array, (a[i : i + size], b[i : i + size], scores[i : i + size]))), names) for i in range(0, len(a), size)]
+    batches = [
+        pa.RecordBatch.from_arrays(list(map(pa.array, (a[i : i + size], b[i : i + size], scores[i : i + size]))), names)
+        for i in range(0, len(a), size)
+    ]
     rows = [row for batch in batches for row in deciding.Packing()([batch])]
     found = [row for batch in deciding.Deciding(41)(rows) for row in zip(*batch.to_pydict().values(), strict=True)]
     kept = _kernels.first_independent_set(41, a.astype(np.uint32), b.astype(np.uint32))
     expected = {
-        ((y, x) if kept[x] else (x, y)) + (score,) for x, y, score in zip(a.tolist(), b.tolist(), scores.tolist(), strict=True) if kept[x] != kept[y]
+        ((y, x) if kept[x] else (x, y)) + (score,)
+        for x, y, score in zip(a.tolist(), b.tolist(), scores.tolist(), strict=True)
+        if kept[x] != kept[y]
     }
     assert set(found) == expected
     assert len(found) == len(expected)

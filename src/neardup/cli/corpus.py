@@ -77,9 +77,7 @@ FrequentOption = Annotated[
         metavar="SHARE", help="Leave out shingles that more than this share of documents have.", show_default=False, rich_help_panel=FINE
     ),
 ]
-EngineOption = Annotated[
-    Engines, typer.Option(help="Where it runs: local, on this machine, or spark (pip install 'neardup[spark]').")
-]
+EngineOption = Annotated[Engines, typer.Option(help="Where it runs: local, on this machine, or spark (pip install 'neardup[spark]').")]
 MasterOption = Annotated[
     str | None, typer.Option(metavar="URL", help="Of Spark: local[4], spark://HOST:7077, yarn; as it is configured.", show_default=False)
 ]
@@ -134,9 +132,9 @@ def dedup(
 
         local = {"--exact": exact, "--append": append, "--dry-run": dry_run}
         named = {"--against": against, "--drop-frequent": drop_frequent, "--memory-limit": memory_limit, "--evidence": evidence}
-        given = local | {name: value is not None for name, value in named.items()}
+        refused = local | {name: value is not None for name, value in named.items()}
         options = {"keep": preferred, "order": order, "clusters": clusters.value}
-        distributed.dedup(job, master, annotate=annotate, given=given, options=options)
+        distributed.dedup(job, master, annotate=annotate, given=refused, options=options)
         return
     if master is not None:
         raise ParameterError(f"--master is {master!r}, and the engine is local; add --engine spark, or leave it out")

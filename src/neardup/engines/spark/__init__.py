@@ -246,8 +246,8 @@ class Job:
         left, many = deciding.comparisons(members)
         for turn in range(ROUNDS):
             leaders, stars = deciding.ahead(members, edges, decided)
-            leaders = stages.run(f"leaders_{turn}", lambda leaders=leaders: leaders)
-            stars = stages.run(f"stars_{turn}", lambda stars=stars: stars)
+            leaders = stages.run(f"leaders_{turn}", _same(leaders))
+            stars = stages.run(f"stars_{turn}", _same(stars))
 
             def peeled(leaders: Any = leaders, stars: Any = stars, decided: Any = decided) -> Any:
                 met = matching.matches(stars, signed, threshold, self.partitions).select("rank")
@@ -263,7 +263,9 @@ class Job:
             if left >= 0.9 * before or left <= CROWDED * many:
                 break
         rest = self._heavy_edges("joining_rest", undecided)
-        gone = decided.where("not kept").select(F.col("rank").alias("earlier"), F.col("rank").alias("later"), F.lit(0.0).alias("similarity"))
+        gone = decided.where("not kept").select(
+            F.col("rank").alias("earlier"), F.col("rank").alias("later"), F.lit(0.0).alias("similarity")
+        )
         ordered = stages.run("sorting", lambda: deciding.in_order(edges.unionAll(rest).unionAll(gone)))
         documents = stages.counters["documents"]
         passed = stages.run("passing", lambda: deciding.deciding_edges(ordered, documents))
@@ -286,7 +288,9 @@ class Job:
         pairs = edges.select(F.col("earlier").alias("a"), F.col("later").alias("b"))
         found = deciding.components(pairs, lambda name, frame: self._stages.run(name.replace("-", "_"), lambda: frame))
         ranks = self._ranks
-        first, second = (ranks.select(F.col("number").alias(end), F.col("rank").alias(name)) for end, name in (("a", "keeper"), ("b", "removed")))
+        first, second = (
+            ranks.select(F.col("number").alias(end), F.col("rank").alias(name)) for end, name in (("a", "keeper"), ("b", "removed"))
+        )
         joined = found.where("id != cluster").select(F.col("id").alias("removed"), F.col("cluster").alias("keeper"))
         numbered = joined.join(first, "keeper").join(second, "removed")
         scored = matching.matches(numbered, signed, 0.0, self.partitions)
@@ -366,7 +370,9 @@ class Job:
         from pyspark.sql import functions as F  # noqa: N812
 
         ranks = self._ranks
-        first, second = (ranks.select(F.col("rank").alias(end), F.col("id").alias(name)) for end, name in (("earlier", "a"), ("later", "b")))
+        first, second = (
+            ranks.select(F.col("rank").alias(end), F.col("id").alias(name)) for end, name in (("earlier", "a"), ("later", "b"))
+        )
         return edges.join(first, "earlier").join(second, "later")
 
     def summary(self) -> dict[str, Any]:
@@ -397,6 +403,10 @@ class Job:
         self._stages.folder.remove()
 
 
+def _same(frame: Any) -> Callable[[], Any]:
+    return lambda: frame
+
+
 def _ordered(a: str, b: str) -> tuple[Any, Any]:
     from pyspark.sql import functions as F  # noqa: N812
 
@@ -404,7 +414,14 @@ def _ordered(a: str, b: str) -> tuple[Any, Any]:
 
 
 def deduplicate(
-    df: Any, text: str = "text", id: str = "id", order: str | None = None, threshold: float | None = None, *, annotate: bool = False, **given: Any
+    df: Any,
+    text: str = "text",
+    id: str = "id",
+    order: str | None = None,
+    threshold: float | None = None,
+    *,
+    annotate: bool = False,
+    **given: Any,
 ) -> Any:
     """Find the near-duplicates in a corpus on Spark, and keep one document for each.
 

@@ -73,7 +73,8 @@ class Deciding:
 
         def is_kept(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
             bits = kept[numbers >> np.uint64(3)] >> (numbers & np.uint64(7)).astype(np.uint8)
-            return (bits & 1).astype(bool)
+            there: npt.NDArray[np.bool_] = (bits & 1).astype(bool)
+            return there
 
         def decided(edges: tuple[npt.NDArray[Any], ...]) -> Any:
             earlier, later, scores = edges
@@ -140,7 +141,9 @@ def ahead(members: Any, edges: Any, decided: Any) -> tuple[Any, Any]:
     first = undecided.groupBy("key").agg(F.min(F.struct("rank", "number")).alias("first"))
     met = undecided.join(first, "key").select("key", "number", "rank", F.col("first.rank").alias("lead"), F.col("first.number").alias("a"))
     removed = decided.where("not kept").select(F.col("rank").alias("earlier"))
-    behind = met.where("rank > lead").select("rank").unionAll(edges.join(removed, "earlier", "left_anti").select(F.col("later").alias("rank")))
+    behind = (
+        met.where("rank > lead").select("rank").unionAll(edges.join(removed, "earlier", "left_anti").select(F.col("later").alias("rank")))
+    )
     leaders = undecided.select("rank").distinct().join(behind, "rank", "left_anti")
     stars = met.where("rank > lead").join(leaders.select(F.col("rank").alias("lead")), "lead", "left_semi")
     return leaders, stars.select("a", F.col("number").alias("b"), "rank", "lead").distinct()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class Grouping:
             columns = [batch.column(name).to_numpy() for name in ("key", "i", "j")]
             new = np.append(True, np.any([column[1:] != column[:-1] for column in columns], axis=0))
             starts = np.append(np.flatnonzero(new), batch.num_rows).tolist()
-            for start, stop in zip(starts[:-1], starts[1:], strict=True):
+            for start, stop in pairwise(starts):
                 group = tuple(int(column[start]) for column in columns)
                 if group != current and held:
                     yield self._joined(pa.Table.from_batches(held))
@@ -117,6 +118,12 @@ def group_matches(members: Any, signed: Any, threshold: float, partitions: int, 
         ``key``, ``number``, ``rank``, ``size`` and ``role``: on which side of the join a set is, or on both; in all buckets the same.
     signed
         The documents.
+    threshold
+        Least similarity of a match.
+    partitions
+        How many tasks join groups.
+    most
+        The most members of a salt.
 
     A long side is cut into salts, and each pair of salts is one group in one task.
     """

@@ -120,7 +120,9 @@ def identity(spark: Any, df: Any) -> dict[str, Any]:
     """
     files = sorted(df.inputFiles())
     if not files:
-        raise ParameterError("work is for a corpus in files, which can be compared with the interrupted one; write df first, or leave work out")
+        raise ParameterError(
+            "work is for a corpus in files, which can be compared with the interrupted one; write df first, or leave work out"
+        )
     jvm, configuration = spark.sparkContext._jvm, spark.sparkContext._jsc.hadoopConfiguration()
     states = hashlib.sha256()
     for name in files:
@@ -132,7 +134,7 @@ def identity(spark: Any, df: Any) -> dict[str, Any]:
 
 
 def format_of(name: str) -> tuple[str, str | None, dict[str, str]]:
-    """The format of a path by its name, its compression, and how Spark is told.
+    r"""The format of a path by its name, its compression, and how Spark is told.
 
     Raises
     ------
@@ -142,13 +144,15 @@ def format_of(name: str) -> tuple[str, str | None, dict[str, str]]:
     Examples
     --------
     >>> format_of("s3a://b/news.jsonl.gz"), format_of("a.tsv")[2]["sep"]
-    (('json', 'gzip', {}), '\\t')
+    (('json', 'gzip', {}), '\t')
     """
     path = PurePath(name.rstrip("/").lower())
     compression = COMPRESSIONS.get(path.suffix)
     suffix = path.with_suffix("").suffix if compression else path.suffix
     if suffix not in FORMATS or (compression and FORMATS[suffix] in ("parquet", "orc")):
-        raise ParameterError(f"{name}: Spark does not know the format by the name; it ends in {', '.join(FORMATS)}, the last four also .gz, .zst")
+        raise ParameterError(
+            f"{name}: Spark does not know the format by the name; it ends in {', '.join(FORMATS)}, the last four also .gz, .zst"
+        )
     options = {"header": "true", "multiLine": "true", "escape": '"'} if FORMATS[suffix] == "csv" else {}
     return FORMATS[suffix], compression, options | ({"sep": "\t"} if suffix == ".tsv" else {})
 
@@ -165,18 +169,17 @@ def read(spark: Any, paths: list[str]) -> Any:
     for path in paths:
         folder = Folder(spark, path)
         try:
-            if not folder.exists():
-                raise InputError(f"{path}: no such file or folder for Spark; check the path")
-        except InputError:
-            raise
+            there = folder.exists()
         except Exception as error:
             raise InputError(f"{path}: {str(error).splitlines()[0][:300]}; check the address, and the access to it") from error
+        if not there:
+            raise InputError(f"{path}: no such file or folder for Spark; check the path")
         name = path
         if not PurePath(path.rstrip("/")).suffix:
             inside = [name for name in folder.names() if not name.startswith(("_", "."))]
             name = next(iter(sorted(inside)), path)
         formats[path] = format_of(name)
-    (format, _, options), *others = formats.values()
+    format, _, options = formats[paths[0]]
     for path, (other, *_) in formats.items():
         if other != format:
             raise ParameterError(f"{paths[0]} is {format} and {path} is {other}; give files of one format")

@@ -62,16 +62,20 @@ class Folder:
     def write(self, name: str, value: Any) -> None:
         """Write a file of JSON, aside and then in its place."""
         part = self._paths(self.at(f".{name}.{secrets.token_hex(4)}"))
-        stream = self._system.create(part, True)
+        stream = self._system.create(part)
         stream.write(bytearray(json.dumps(value).encode()))
         stream.close()
         target = self._paths(self.at(name))
-        self._system.delete(target, False)
+        self._delete(target)
         self._system.rename(part, target)
 
     def remove(self, name: str = "") -> None:
         """Delete something in it, or all of it."""
-        self._system.delete(self._paths(self.at(name) if name else self.path), True)
+        self._delete(self._paths(self.at(name) if name else self.path))
+
+    def _delete(self, path: Any) -> None:
+        recursive = True
+        self._system.delete(path, recursive)
 
 
 @contextmanager
