@@ -137,7 +137,7 @@ def main():
     executors_after = spark.sparkContext._jsc.sc().statusStore().executorList(False)
     written = sum(executors_after.apply(i).totalShuffleWrite() for i in range(executors_after.size()))
     measured = {"seconds": time.monotonic() - start, "cpu": cpu_seconds() - cpu, "shuffled": written}
-    (Path(given.result) / "summary.json").write_text(json.dumps(job.summary() | measured))
+    Path(f"{given.result}.json").write_text(json.dumps(job.summary() | measured))
     for killer in killers:
         killer.join()
     spark.stop()

@@ -253,7 +253,7 @@ class Job:
                 met = matching.matches(stars, signed, threshold, self.partitions).select("rank")
                 kept = leaders.select(F.col("rank").alias("earlier"))
                 removed = met.unionAll(edges.join(kept, "earlier", "left_semi").select(F.col("later").alias("rank"))).distinct()
-                new = leaders.select("rank", F.lit(True).alias("kept")).unionAll(removed.select("rank", F.lit(False).alias("kept")))
+                new = leaders.select("rank", F.expr("true").alias("kept")).unionAll(removed.select("rank", F.expr("false").alias("kept")))
                 return new.join(decided.select("rank"), "rank", "left_anti")
 
             new = stages.run(f"peeling_{turn}", peeled, lambda new: {"peeled": new.count()})
