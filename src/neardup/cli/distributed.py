@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -57,6 +58,7 @@ def dedup(job: Job, master: str | None, *, annotate: bool, given: dict[str, Any]
         raise ParameterError("--engine spark writes a folder, and no output is named; name one: -o clean.parquet")
     if "-" in job.inputs:
         raise ParameterError("--engine spark reads paths, and '-' is standard input; write it to a file first")
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)  # which nothing here uses
     from neardup.engines import spark as engine
     from neardup.engines.spark import sessions
 

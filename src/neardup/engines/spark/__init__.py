@@ -277,7 +277,7 @@ class Job:
             met = matching.group_matches(marked, signed, threshold, self.partitions)
             return met.select(F.col("b").alias("removed"), F.col("a").alias("keeper"), "similarity")
 
-        crowds = stages.run("joining_heavy", sides, lambda found: {"heavy_matches": found.count()})
+        crowds = stages.run("joining_crowds", sides, lambda found: {"heavy_matches": found.count()})
         return stages.run("deciding", lambda: deciding.witnesses(passed.unionAll(crowds)))
 
     def _connected(self) -> Any:

@@ -53,7 +53,8 @@ def session(master: str | None = None) -> Any:
     require_pyspark()
     from pyspark.sql import SparkSession
 
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # on other machines too: another Python would lack neardup
+    if master is None or master.startswith("local"):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # another Python would lack neardup
     builder = SparkSession.builder.appName("neardup").config("spark.ui.showConsoleProgress", "false")
     if master is not None:
         builder = builder.master(master)
@@ -169,7 +170,7 @@ def read(spark: Any, paths: list[str]) -> Any:
     for path in paths:
         folder = Folder(spark, path)
         try:
-            there = folder.exists()
+            there = folder.matches()
         except Exception as error:
             raise InputError(f"{path}: {str(error).splitlines()[0][:300]}; check the address, and the access to it") from error
         if not there:

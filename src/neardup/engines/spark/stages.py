@@ -41,6 +41,10 @@ class Folder:
         """Whether it, or something in it, is there."""
         return bool(self._system.exists(self._paths(self.at(name) if name else self.path)))
 
+    def matches(self) -> bool:
+        """Whether its path, which may be a pattern, leads to something."""
+        return bool(self._system.globStatus(self._paths(self.path)))
+
     def names(self) -> list[str]:
         """What is in it."""
         return [status.getPath().getName() for status in self._system.listStatus(self._paths(self.path))]
