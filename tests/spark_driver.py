@@ -16,6 +16,8 @@ from pathlib import Path
 
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 
+#: For what lasts a minute: Java's second compiler would take longer than the work that it makes quicker.
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 #: The stages of a job, in order, where no sets crowd together.
 STAGES = ["signing", "ranking", "collapsing", "bucketing", "pairing", "verifying", "sorting", "deciding", "naming"]
 
@@ -105,6 +107,8 @@ def main():
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(given.master).config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
+    for whose in ("driver", "executor"):
+        builder = builder.config(f"spark.{whose}.extraJavaOptions", QUICK)
     for conf in given.conf:
         builder = builder.config(*conf.split("=", 1))
     spark = builder.getOrCreate()

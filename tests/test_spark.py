@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import spark_corpora
+import spark_driver
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,7 @@ def spark():
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.driver.memory", "1g")
+    builder = builder.config("spark.driver.extraJavaOptions", spark_driver.QUICK)
     session = builder.config("spark.sql.shuffle.partitions", "2").config("spark.ui.showConsoleProgress", "false").getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     yield session
@@ -98,7 +100,7 @@ def test_real_stories(spark, stories, partitions, record_property):
 def crowds(tmp_path_factory):
     """A small corpus of everything: empty ones, boilerplate, a template, near-copies."""
     path = tmp_path_factory.mktemp("crowds") / "corpus"
-    spark_corpora.write(path, 4000, skewed=True, length=30, seed=2)
+    spark_corpora.write(path, 2000, skewed=True, length=30, seed=2)
     return path
 
 
@@ -106,6 +108,7 @@ def crowds(tmp_path_factory):
 def test_crowds(spark, crowds, monkeypatch, given):
     """The same where sets crowd together, and where they are connected."""
     monkeypatch.setattr(engine, "CROWDED", 1)
+    monkeypatch.setattr(engine, "ROUNDS", 2)
     local = neardup.deduplicate(crowds, order="when", id="id", text="text", **given)
     job = engine.Job(spark.read.parquet(str(crowds)), order="when", partitions=3, **given)
     assert removed(job) == decided(local)
@@ -260,7 +263,10 @@ def test_what_is_not_installed(monkeypatch, tmp_path):
 
 def run(*arguments):
     """The command: its exit code, what it printed, what it said."""
-    env = os.environ | {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_SUBMIT_ARGS": "--conf spark.ui.enabled=false pyspark-shell"}
+    env = os.environ | {
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_SUBMIT_ARGS": f"--conf spark.ui.enabled=false --driver-java-options '{spark_driver.QUICK}' pyspark-shell",
+    }
     command = [sys.executable, "-m", "neardup", *map(str, arguments)]
     command[1:3] = ["-c", "from neardup.cli import main; main()"]
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
