@@ -29,15 +29,15 @@ def letters(rng, count, owns):
     return [" ".join([*shared[: 104 - n], *(f"own{k}" for k in rng.integers(0, 2**40, n))]) for n in many.tolist()]
 
 
-def write(path, documents, *, skewed, length=150, seed=1):
-    """Write a corpus into a folder of files of 50,000 rows; skewed ones have a tenth empty, a tenth of one text, a twentieth of a template."""
+def write(path, documents, *, skewed, length=150, seed=1, template=None):
+    """Write a corpus into a folder of files of 50,000 rows; skewed ones have a tenth empty, a tenth of one text, a twentieth of a template unless told otherwise."""
     rng = np.random.default_rng(seed)
     texts = []
     if skewed:
         tenth = documents // 10
         texts += [""] * (tenth // 2) + [" ... "] * (tenth - tenth // 2)
         texts += ["This page cannot be found, please try again later or write to us."] * tenth
-        texts += letters(rng, documents // 20, [4, 8, 12, 20, 24])
+        texts += letters(rng, template or documents // 20, [4, 8, 12, 20, 24])
     while len(texts) < documents:
         texts += ordinary(rng, min(50_000, documents - len(texts)), length)
     place = rng.permutation(documents)
