@@ -23,21 +23,31 @@ def ordinary(rng, count, length):
 
 
 def letters(rng, count, owns):
-    """Letters of one template of 104 words, of which each has some of its own at the end."""
-    shared = [f"dear{i}" for i in range(104)]
-    many = rng.choice(owns, count)
-    return [" ".join([*shared[: 104 - n], *(f"own{k}" for k in rng.integers(0, 2**40, n))]) for n in many.tolist()]
+    """Letters of one template of 104 words, of which each has some of its own at the end; one in twenty is a near-copy of one before it."""
+    shared, made = [f"dear{i}" for i in range(104)], []
+    for n, is_copy in zip(rng.choice(owns, count).tolist(), (rng.random(count) < 0.05).tolist(), strict=True):
+        own = (
+            made[rng.integers(len(made))].split()
+            if is_copy and made
+            else [*shared[: 104 - n], *(f"own{k}" for k in rng.integers(0, 2**40, n))]
+        )
+        own[-1] = f"own{rng.integers(2**40)}"
+        made.append(" ".join(own))
+    return made
 
 
-def write(path, documents, *, skewed, length=150, seed=1, template=None):
-    """Write a corpus into a folder of files of 50,000 rows; skewed ones have a tenth empty, a tenth of one text, a twentieth of a template unless told otherwise."""
+def write(path, documents, *, skewed, length=150, seed=1, template=None, owns=(20,)):
+    """Write a corpus into a folder of files of 50,000 rows.
+
+    A tenth of a skewed one is empty, a tenth one text, a twentieth letters of a template, unless another number is told.
+    """
     rng = np.random.default_rng(seed)
     texts = []
     if skewed:
         tenth = documents // 10
         texts += [""] * (tenth // 2) + [" ... "] * (tenth - tenth // 2)
         texts += ["This page cannot be found, please try again later or write to us."] * tenth
-        texts += letters(rng, template or documents // 20, [4, 8, 12, 20, 24])
+        texts += letters(rng, template or documents // 20, owns)
     while len(texts) < documents:
         texts += ordinary(rng, min(50_000, documents - len(texts)), length)
     place = rng.permutation(documents)

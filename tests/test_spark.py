@@ -100,7 +100,7 @@ def test_real_stories(spark, stories, partitions, record_property):
 def crowds(tmp_path_factory):
     """A small corpus of everything: empty ones, boilerplate, a template, near-copies."""
     path = tmp_path_factory.mktemp("crowds") / "corpus"
-    spark_corpora.write(path, 2000, skewed=True, length=30, seed=2, template=600)
+    spark_corpora.write(path, 2000, skewed=True, length=30, seed=2, template=600, owns=(4, 8, 12, 20))
     return path
 
 
