@@ -115,6 +115,7 @@ def test_crowds(spark, crowds, monkeypatch, given):
     assert job.summary()["heavy_buckets"] == local.summary()["heavy_buckets"] > 0
 
 
+@pytest.mark.filterwarnings("ignore::neardup.ResumeWarning")
 def test_frames_and_steps(spark, tmp_path):
     """What is kept, what is annotated, candidates, pairs and clusters are frames; pairs are all that are verified."""
     texts = ["one two three four five six", "One two three four five six!", "", "a b c d e f g h i j", "a b c d e f g h i k", "z y x"]
@@ -122,18 +123,19 @@ def test_frames_and_steps(spark, tmp_path):
     pq.write_table(table, tmp_path / "few.parquet")
     df = spark.read.parquet(str(tmp_path / "few.parquet"))
     local = neardup.deduplicate(table, 0.5, text="body", id="key", order="key", pairs="all")
-    kept = engine.deduplicate(df, "body", "key", threshold=0.5)
+    given = {"threshold": 0.5, "work": tmp_path / "work"}  # each goes on with the stages of those before
+    kept = engine.deduplicate(df, "body", "key", **given)
     assert kept.columns == ["key", "body", "other"]
     assert {row.key for row in kept.collect()} == set(local.kept)
-    annotated = engine.deduplicate(df, "body", "key", threshold=0.5, annotate=True).collect()
+    annotated = engine.deduplicate(df, "body", "key", annotate=True, **given).collect()
     expected = {row["id"]: row for row in local.annotations().to_pylist()}
     assert {row.key: (row.cluster, row.kept, row.witness, row.similarity) for row in annotated} == {
         id: (row["cluster"], row["kept"], row["witness"], row["similarity"]) for id, row in expected.items()
     }
-    pairs = engine.pairs(df, "body", "key", threshold=0.5)
+    pairs = engine.pairs(df, "body", "key", **given)
     found = {(frozenset((row.a, row.b)), row.similarity) for row in pairs.collect()}
     assert found == {(frozenset((row["a"], row["b"])), row["similarity"]) for row in local.pairs.to_pylist()}
-    assert {("b", "c")} <= {(row.a, row.b) for row in engine.candidates(df, "body", "key", threshold=0.5).collect()}
+    assert {("b", "c")} <= {(row.a, row.b) for row in engine.candidates(df, "body", "key", **given).collect()}
     assert {(row.id, row.cluster) for row in engine.clusters(pairs).collect()} == {("b", "b"), ("c", "b"), ("e", "e"), ("f", "e")}
 
 
