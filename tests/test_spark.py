@@ -46,7 +46,7 @@ def spark():
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.driver.memory", "1g")
-    builder = builder.config("spark.driver.extraJavaOptions", spark_driver.QUICK)
+    builder = builder.config("spark.driver.extraJavaOptions", spark_driver.QUICK).config("spark.sql.codegen.wholeStage", "false")
     session = builder.config("spark.sql.shuffle.partitions", "2").config("spark.ui.showConsoleProgress", "false").getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     yield session
