@@ -25,6 +25,7 @@ DATA = {
     "excerpts": {"SAMPLE", "SAMPLED", "Contained", "found_in_longer"},
     "rarity": {"SHARE", "Weighed", "rarity"},
     "profiles": {"Settings"},
+    "ranking": {"Keep", "Ranking", "WORDS"},
     "joins": {"Edges", "Heavy", "Join", "Judge", "Mask", "PlaceArray", "Sets"},
     "ids": {"Id", "PackedIds", "Repeats", "check_id", "check_ids", "first_repeat", "id_column", "id_order", "pack"},
     "clusters": {"Decisions", "choose_witnesses", "component_witnesses", "first_kept"},
@@ -92,15 +93,28 @@ MAY_IMPORT = {
     "cli": {"", "cli.corpus", "cli.judging", "cli.keeping", "cli.jobs", "cli.terminal"},  # the commands
     "cli.terminal": {"files", "ids"},  # what people see
     "cli.jobs": {"", "files", "writing", "cli.terminal"},  # options, and the files they name
-    "cli.corpus": {"", "dedup", "report", "writing", "cli.jobs", "cli.terminal"},
+    "cli.corpus": {"", "dedup", "report", "cli.distributed", "writing", "cli.jobs", "cli.terminal"},
     "cli.beside": {"alignment", "cli.terminal"},  # two texts on a terminal
     "cli.judging": {"", "documents", "alignment", "evaluation", "tuning", "verify", "cli.beside", "cli.jobs", "cli.terminal"},
+    "engines": set(),
+    "engines.spark": {
+        *("engines.spark.bucketing", "engines.spark.deciding", "engines.spark.matching", "engines.spark.packing", "engines.spark.sessions"),
+        *("engines.spark.signing", "engines.spark.stages", "shingling", "minhash", "banding", "profiles", "ranking"),
+    },  # the whole-corpus job, where Spark moves the data
+    "engines.spark.packing": set(),  # flat arrays as rows of Spark
+    "engines.spark.signing": {"engines.spark.packing", "minhash", "banding", "stores", "ranking"},  # texts become rows of a frame
+    "engines.spark.bucketing": {"engines.spark.packing"},
+    "engines.spark.matching": {"engines.spark.packing", "verify"},
+    "engines.spark.deciding": set(),  # flat arrays of edges
+    "engines.spark.stages": {"engines.spark.packing"},  # how many rows go to Python at a time
+    "engines.spark.sessions": {"engines.spark.stages"},
+    "cli.distributed": {"documents", "engines.spark", "engines.spark.sessions", "cli.jobs", "cli.terminal"},
     "cli.keeping": {"", "documents", "cli.jobs", "cli.terminal"},
     "": {"profiles", "evaluation", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
 }
 
-COMMANDS = {"cli", "cli.terminal", "cli.beside", "cli.jobs", "cli.corpus", "cli.judging", "cli.keeping"}
-ASSEMBLERS = {"index", "dedup", "tuning", "evaluation", "report", "report.facts", "report.marking", *COMMANDS, ""}
+COMMANDS = {"cli", "cli.terminal", "cli.beside", "cli.jobs", "cli.corpus", "cli.distributed", "cli.judging", "cli.keeping"}
+ASSEMBLERS = {"engines.spark", "index", "dedup", "tuning", "evaluation", "report", "report.facts", "report.marking", *COMMANDS, ""}
 EVERYWHERE = {"errors", "_kernels"}
 ONE_STAGE = {"documents", "files", "writing"}  # in two modules: columns, and the files they are read from
 

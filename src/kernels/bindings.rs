@@ -390,6 +390,7 @@ fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(joins::prefix_join, m)?)?;
     m.add_function(wrap_pyfunction!(joins::preceded, m)?)?;
     m.add_function(wrap_pyfunction!(joins::first_independent_set, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::keep_first, m)?)?;
     m.add_function(wrap_pyfunction!(joins::components, m)?)?;
     m.add_function(wrap_pyfunction!(joins::intersections, m)?)?;
     m.add_function(wrap_pyfunction!(joins::compare_readings, m)?)?;

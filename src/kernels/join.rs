@@ -441,6 +441,22 @@ pub fn first_independent_set(sets: usize, earlier: &[u32], later: &[u32]) -> Opt
     Some(kept)
 }
 
+/// Go on with the same over edges in order of their later ends, of which some come at a time: bit i of `kept` is set i.
+///
+/// An edge of a set with itself removes it. None when an edge names a set that there is not, or not the earlier first.
+pub fn keep_first(kept: &mut [u8], earlier: &[u64], later: &[u64]) -> Option<()> {
+    let sets = 8 * kept.len() as u64;
+    for (&a, &b) in earlier.iter().zip(later) {
+        if a > b || b >= sets {
+            return None;
+        }
+        if kept[a as usize / 8] >> (a % 8) & 1 == 1 {
+            kept[b as usize / 8] &= !(1 << (b % 8));
+        }
+    }
+    Some(())
+}
+
 /// The lowest number in the component of each set. None when an edge names a set that there is not.
 pub fn components(sets: usize, a: &[u32], b: &[u32]) -> Option<Vec<u32>> {
     let mut parents: Vec<u32> = (0..sets as u32).collect();

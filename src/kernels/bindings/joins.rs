@@ -4,7 +4,7 @@ use super::Array1;
 use crate::join::{self, Buckets, Edge, Sets};
 use crate::table::Measure;
 use crate::weigh::{self, Weights};
-use numpy::{IntoPyArray, PyReadonlyArray1, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 
@@ -189,6 +189,18 @@ pub(super) fn first_independent_set<'py>(
     let (earlier, later) = (earlier.as_slice()?, later.as_slice()?);
     let kept = py.detach(|| join::first_independent_set(sets, earlier, later));
     Ok(kept.ok_or_else(no_such_set)?.into_pyarray(py))
+}
+
+/// Go on with that over edges in order of their later ends, a bit for each set.
+#[pyfunction]
+pub(super) fn keep_first(
+    py: Python<'_>,
+    mut kept: PyReadwriteArray1<'_, u8>,
+    earlier: PyReadonlyArray1<'_, u64>,
+    later: PyReadonlyArray1<'_, u64>,
+) -> PyResult<()> {
+    let (kept, earlier, later) = (kept.as_slice_mut()?, earlier.as_slice()?, later.as_slice()?);
+    py.detach(|| join::keep_first(kept, earlier, later)).ok_or_else(no_such_set)
 }
 
 /// The first set in the component of each.

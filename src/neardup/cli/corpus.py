@@ -16,6 +16,7 @@ from neardup.cli.jobs import (
     FINE,
     MAX_PAIRS_HELP,
     Clusters,
+    Engines,
     Job,
     command,
 )
@@ -79,6 +80,10 @@ FrequentOption = Annotated[
         metavar="SHARE", help="Leave out shingles that more than this share of documents have.", show_default=False, rich_help_panel=FINE
     ),
 ]
+EngineOption = Annotated[Engines, typer.Option(help="Where it runs: local, on this machine, or spark (pip install 'neardup[spark]').")]
+MasterOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Of Spark: local[4], spark://HOST:7077, yarn; as it is configured.", show_default=False)
+]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Only say what it would take, from the first 20,000 documents.")]
 
 
@@ -105,6 +110,8 @@ def dedup(
     drop_frequent: FrequentOption = None,
     dry_run: DryOption = False,
     memory_limit: MemoryOption = None,
+    engine: EngineOption = Engines.local,
+    master: MasterOption = None,
 ) -> None:
     """Keep one document of each group of near-duplicates; say of every other which kept one it duplicates.
 
@@ -119,11 +126,23 @@ def dedup(
       neardup dedup news.jsonl -o clean.jsonl --report report.html
       neardup dedup feb.jsonl -o feb-clean.jsonl --against archive.neardup --append
       zcat pages.jsonl.gz | neardup dedup - --threshold 0.9 > removed.jsonl
+      neardup dedup hdfs:///crawl/*.parquet -o hdfs:///clean.parquet --engine spark --master yarn
     """
     from neardup import writing
     from neardup.dedup import estimate
 
     preferred = keeping(keep)
+    if engine is Engines.spark:
+        from neardup.cli import distributed
+
+        local = {"--exact": exact, "--append": append, "--dry-run": dry_run}
+        named = {"--against": against, "--drop-frequent": drop_frequent, "--memory-limit": memory_limit, "--evidence": evidence, "--report": report}
+        refused = local | {name: value is not None for name, value in named.items()}
+        options = {"keep": preferred, "order": order, "clusters": clusters.value}
+        distributed.dedup(job, master, annotate=annotate, given=refused, options=options)
+        return
+    if master is not None:
+        raise ParameterError(f"--master is {master!r}, and the engine is local; add --engine spark, or leave it out")
     if annotate and job.output is None:
         raise ParameterError("--annotate says what is written, and there is no output; name one: -o marked.jsonl")
     with progress(quiet=job.quiet) as tell:

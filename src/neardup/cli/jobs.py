@@ -30,6 +30,7 @@ OUTPUT_HELP = "Write the result here, in the format of its name: .jsonl, .csv, .
 MAX_PAIRS_HELP = "The most that may be listed; m copies of a text make m (m - 1) / 2 pairs."
 
 Clusters = Enum("Clusters", {"witness": "witness", "components": "components"}, type=str)
+Engines = Enum("Engines", {"local": "local", "spark": "spark"}, type=str)
 OnError = Enum("OnError", {"refuse": "raise", "skip": "skip"}, type=str)
 Tokens = Enum("Tokens", {"words": "words", "chars": "chars", "code": "code"}, type=str)
 Measures = Enum("Measures", {"similarity": "similarity", "containment": "containment"}, type=str)
