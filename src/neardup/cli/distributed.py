@@ -22,6 +22,8 @@ LOCAL = {
     "--memory-limit": "executors have the memory that Spark gives them",
     "--dry-run": "it samples what one machine reads",
     "--evidence": "use --annotate, which names each document's witness",
+    "--report": "pairs are looked at on one machine; a sample of the documents does for that",
+    "--verify": "similarities that depend on the whole corpus are judged on one machine",
     "--glob": "Spark takes patterns in paths: 'news/*.parquet'",
     "--whole-files": "Spark reads rows; make a column of the texts",
     "--on-error skip": "Spark reads lines its own way",
@@ -47,6 +49,7 @@ def dedup(job: Job, master: str | None, *, annotate: bool, given: dict[str, Any]
     """
     whole = given | {
         "--glob": job.glob is not None,
+        "--verify": job.verify is not None and job.verify.value != "exact",
         "--whole-files": job.whole_files,
         "--on-error skip": job.on_error is not OnError.refuse,
         "--threads": job.threads is not None,

@@ -71,7 +71,7 @@ class Job:
             profile, threshold, recall, shingling=shingling, minhash=minhash, banding=banding, verify=verify, bucket_limit=None
         )
         if self.settings.verify != "exact":
-            why = "depends on a census of all documents" if self.settings.verify == "noisy" else "says nothing of copies"
+            why = "depends on a census of all documents" if self.settings.by_corpus else "says nothing of copies"
             raise ParameterError(
                 f"verify is {self.settings.verify!r} (profile {self.settings.profile!r}), which {why}; on Spark it is 'exact', "
                 "with the profiles 'text', 'short' and 'code'; run the others with neardup.deduplicate"
