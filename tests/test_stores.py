@@ -4,6 +4,7 @@ A store is given band keys, set hashes and verification hashes; here they are ma
 test wants them. To test another kind of store, add it to STORES.
 """
 
+import secrets
 import time
 from collections import defaultdict
 from itertools import combinations, product
@@ -19,7 +20,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from neardup import Banding, DuplicateIdError, IncompatibleError, MinHash, UnknownDocumentError, _kernels, reference
 from neardup.stores import StoreBatch
 from neardup.stores.disk import DiskStore
+from neardup.stores.fetched import Place
 from neardup.stores.memory import MemoryStore
+from neardup.stores.postgres import PostgresStore
+from neardup.stores.redis import RedisStore
 
 BANDS = 3
 
@@ -34,8 +38,10 @@ class OftenFolded(DiskStore):
 
 #: The stores on disk, by name.
 ON_DISK = {"disk": DiskStore, "disk, often folded": OftenFolded}
+#: The stores on servers, by the fixture that runs one.
+ON_SERVERS = {"postgres": PostgresStore, "redis": RedisStore}
 #: The kinds of stores.
-STORES = ["memory", *ON_DISK]
+STORES = ["memory", *ON_DISK, *ON_SERVERS]
 
 
 @pytest.fixture(params=STORES)
@@ -43,15 +49,20 @@ def new_store(request, tmp_path_factory):
     """Makes empty stores of one kind, given a bucket limit."""
     opened = []
 
-    def build(bucket_limit=1000):
+    def build(bucket_limit=1000, place=None):
         if request.param == "memory":
             return MemoryStore(BANDS, bucket_limit)
-        folder = tmp_path_factory.mktemp("store")
-        opened.append(ON_DISK[request.param](folder, {"bands": BANDS, "id_seed": 7}, BANDS, bucket_limit))
+        if request.param in ON_DISK:
+            kind, place = ON_DISK[request.param], place or tmp_path_factory.mktemp("store")
+        else:
+            kind, server = ON_SERVERS[request.param], request.getfixturevalue(request.param)
+            place = place or Place(server.url(), secrets.token_hex(8))
+        opened.append(kind(place, {"bands": BANDS, "id_seed": 7}, BANDS, bucket_limit))
+        opened[-1].place = place
         return opened[-1]
 
     build.opened = opened
-    build.on_disk = request.param in ON_DISK
+    build.kind = request.param
     yield build
     for store in opened:
         store.close()
@@ -601,10 +612,9 @@ class Model(RuleBasedStateMachine):
         """What is on disk is all there is to it."""
         if compact:
             self.store.compact()
-        if self.build.on_disk:
+        if self.build.kind != "memory":
             self.store.close()
-            self.store = type(self.store)(self.store._folder, {"bands": BANDS, "id_seed": 7}, BANDS, self.limit)
-            self.build.opened.append(self.store)
+            self.store = self.build(self.limit, self.store.place)
 
     @precondition(lambda self: self.limit)
     @rule(id=IDS)
@@ -656,7 +666,7 @@ class Model(RuleBasedStateMachine):
 
 def test_a_store_behaves_as_the_model(new_store):
     """Any sequence of operations leaves what a dictionary would hold, and look-ups read what the specification says."""
-    few = settings(max_examples=20 if new_store.on_disk else 60, stateful_step_count=60, deadline=None)
+    few = settings(max_examples=60 if new_store.kind == "memory" else 20 if new_store.kind in ON_DISK else 10, stateful_step_count=60, deadline=None)
     run_state_machine_as_test(lambda: Model(new_store), settings=few)
 
 

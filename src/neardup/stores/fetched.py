@@ -41,6 +41,26 @@ def check_name(name: str | None, address: str) -> str:
     return name
 
 
+class Place(NamedTuple):
+    """Where an index is: the address of the server, and the index's name there."""
+
+    address: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name!r} at {shown(self.address)}"
+
+    def __repr__(self) -> str:
+        return f"Place({shown(self.address)!r}, {self.name!r})"
+
+
+def shown(address: str) -> str:
+    """An address for people: without password, and without options, which may hold one."""
+    rest = address.partition("?")[0].partition("://")
+    authority, slash, database = rest[2].rpartition("@")[2].partition("/")
+    return f"{rest[0]}://{authority}{slash}{database}"
+
+
 class Fetched(NamedTuple):
     """Entries, each a shingle set that one or more documents have, in order of the first of these.
 

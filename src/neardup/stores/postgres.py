@@ -5,23 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from neardup import _kernels
-from neardup.errors import CorruptIndexError, IncompatibleError, MissingDependencyError, ParameterError, ServerError
+from neardup.errors import IncompatibleError, MissingDependencyError, ParameterError, ServerError
 from neardup.stores import Hit, Id, StoreBatch, duplicate, unknown
 from neardup.stores import postgres_schema as sql
-from neardup.stores.fetched import FetchingStore, Fetched, bodies, damaged, decoded, packed, unpacked
+from neardup.stores.fetched import FetchingStore, Fetched, Place, bodies, damaged, decoded, packed, shown, unpacked
 
 if TYPE_CHECKING:
     import psycopg
@@ -45,26 +43,6 @@ DOCUMENT_ROW = struct.Struct(">hiqiqiiiiihi")
 POSTING_ROW = np.dtype(
     [("n", ">i2"), ("a", ">i4"), ("key", ">i8"), ("b", ">i4"), ("priority", ">i4"), ("c", ">i4"), ("name", ">i4")]
 )
-
-
-class Place(NamedTuple):
-    """Where an index is: the address of the server, and the index's name there."""
-
-    address: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.name!r} at {shown(self.address)}"
-
-    def __repr__(self) -> str:
-        return f"Place({shown(self.address)!r}, {self.name!r})"
-
-
-def shown(address: str) -> str:
-    """An address for people: without password, and without options, which may hold one."""
-    rest = address.partition("?")[0].partition("://")
-    authority, slash, database = rest[2].rpartition("@")[2].partition("/")
-    return f"{rest[0]}://{authority}{slash}{database}"
 
 
 def _driver() -> Any:
