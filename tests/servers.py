@@ -148,8 +148,10 @@ class Redis(Server):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", self.port)):
                 return False
+            probe.settimeout(5)
             probe.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
-            return b"PONG" in probe.recv(100) + probe.recv(100)
+            with probe.makefile("rb") as replies:
+                return [replies.readline() for _ in range(2)][1] == b"+PONG\r\n"
 
     def url(self, database=0, port=None):
         """The address of a database."""
