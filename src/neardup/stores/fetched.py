@@ -8,6 +8,7 @@ that the answers are the same to the last bit.
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import struct
 from abc import ABC, abstractmethod
@@ -46,6 +47,11 @@ class Place(NamedTuple):
 
     address: str
     name: str
+
+    @property
+    def scheme(self) -> str:
+        """What the address begins with."""
+        return self.address.partition("://")[0]
 
     def __str__(self) -> str:
         return f"{self.name!r} at {shown(self.address)}"
@@ -109,6 +115,23 @@ def packed(ids: Sequence[Id]) -> list[bytes]:
 def damaged(where: str, what: str) -> CorruptIndexError:
     """What is said of stored data that is not what was written."""
     return CorruptIndexError(f"the index {where} is damaged, or was not written by neardup: {what}; restore it from a copy")
+
+
+def parsed(text: str, where: str) -> dict[str, Any]:
+    """Stored parameters.
+
+    Raises
+    ------
+    CorruptIndexError
+        If they are no JSON object.
+    """
+    try:
+        parameters = json.loads(text)
+    except (ValueError, RecursionError):
+        parameters = None
+    if not isinstance(parameters, dict):
+        raise damaged(where, "parameters that are none")
+    return parameters
 
 
 def _sum(set_hash: bytes, rest: bytes) -> int:

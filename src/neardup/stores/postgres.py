@@ -19,7 +19,7 @@ import xxhash
 from neardup.errors import IncompatibleError, MissingDependencyError, ParameterError, ServerError
 from neardup.stores import Hit, Id, StoreBatch, duplicate, unknown
 from neardup.stores import postgres_schema as sql
-from neardup.stores.fetched import FetchingStore, Fetched, Place, bodies, damaged, decoded, packed, shown, unpacked
+from neardup.stores.fetched import FetchingStore, Fetched, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
 
 if TYPE_CHECKING:
     import psycopg
@@ -63,7 +63,7 @@ def _connected(place: Place) -> psycopg.Connection[Any]:
         driver.conninfo.conninfo_to_dict(place.address)
     except driver.Error:  # its words repeat parts of the address
         raise ParameterError(
-            f"the address {place.address.partition('://')[0]}://... cannot be read; "
+            f"the address {place.scheme}://... cannot be read; "
             "it is postgresql://user:password@host:port/database, with special characters as %XX"
         ) from None
     try:
@@ -157,7 +157,7 @@ def read_parameters(place: Place) -> dict[str, Any] | None:
             remedy = f"`neardup index migrate {shown(place.address)}` brings it up to date"
             raise IncompatibleError(f"{shown(place.address)} has schema version {version}, and {sql.VERSION} is needed; {remedy}")
         row = connection.execute(sql.FIND_INDEX, (place.name,)).fetchone()
-    return None if row is None else dict(json.loads(_parameters(place, row)[1]))
+    return None if row is None else parsed(_parameters(place, row)[1], str(place))
 
 
 def _parameters(place: Place, row: tuple[int, str, int]) -> tuple[int, str]:
@@ -200,6 +200,8 @@ class PostgresStore(FetchingStore):
         self._pid, self._inherited = os.getpid(), []  # type: ignore[var-annotated]
         text = json.dumps(parameters, sort_keys=True, ensure_ascii=True)
         with _connected(place) as connection, _explained(place, ", no index was made"):
+            if writes and _version(connection, place) == 0:
+                migrate(place.address)
             if writes and connection.execute(sql.FIND_INDEX, (place.name,)).fetchone() is None:
                 connection.execute(sql.NEW_INDEX, (place.name, text, _sum(text)))
             row = connection.execute(sql.FIND_INDEX, (place.name,)).fetchone()
@@ -207,7 +209,7 @@ class PostgresStore(FetchingStore):
             raise FileNotFoundError(f"no index {place}; name another, or add documents to make one")
         self._number, stored = _parameters(place, row)
         if stored != text:
-            raise IncompatibleError(f"the index {place} has the parameters {stored}, not {text}; open it anew")
+            raise IncompatibleError(f"the index {place} was made with other parameters meanwhile; open it anew")
 
     # ---- connections -----------------------------------------------------------------------------------------------
 

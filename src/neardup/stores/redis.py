@@ -22,7 +22,7 @@ import xxhash
 from neardup import _kernels
 from neardup.errors import IncompatibleError, MissingDependencyError, ParameterError, ServerError
 from neardup.stores import Hit, Id, StoreBatch, duplicate, unknown
-from neardup.stores.fetched import FetchingStore, Fetched, Place, bodies, damaged, decoded, packed, shown, unpacked
+from neardup.stores.fetched import FetchingStore, Fetched, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
 
 #: Seconds waited before each further attempt at what a lost connection interrupted.
 BACKOFF = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
@@ -53,7 +53,7 @@ def _client(place: Place) -> Any:
         client = driver.Redis.from_url(place.address, **given)
     except (ValueError, TypeError, driver.RedisError):  # its words repeat parts of the address
         raise ParameterError(
-            f"the address {place.address.partition('://')[0]}://... cannot be read; it is redis://user:password@host:port/number, "
+            f"the address {place.scheme}://... cannot be read; it is redis://user:password@host:port/number, "
             "rediss:// for TLS, with special characters as %XX"
         ) from None
     known = client.connection_pool.connection_kwargs
@@ -90,7 +90,7 @@ def read_parameters(place: Place) -> dict[str, Any] | None:
         text = _parameters(place, client)
     finally:
         client.close()
-    return None if text is None else dict(json.loads(text))
+    return None if text is None else parsed(text, str(place))
 
 
 def _parameters(place: Place, client: Any) -> str | None:
@@ -155,7 +155,7 @@ class RedisStore(FetchingStore):
             if stored is None:
                 raise FileNotFoundError(f"no index {place}; name another, or add documents to make one")
             if stored != text:
-                raise IncompatibleError(f"the index {place} has the parameters {stored}, not {text}; open it anew")
+                raise IncompatibleError(f"the index {place} was made with other parameters meanwhile; open it anew")
         except BaseException:
             self._client.close()
             raise
