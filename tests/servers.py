@@ -67,7 +67,9 @@ class Server:
     def start(self):
         """Start it, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **self.as_user())
+            self.process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **self.as_user()
+            )
         deadline = time.monotonic() + 60
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -110,7 +112,20 @@ class Postgres(Server):
             for path in (self.folder, secret):
                 os.chown(path, user.pw_uid, user.pw_gid)
         self.bin = Path(program("initdb", "/usr/lib/postgresql/*/bin/initdb")).parent
-        command = [self.bin / "initdb", "-D", self.folder / "data", "-U", "neardup", "--pwfile", secret, "-A", "scram-sha-256", "-E", "UTF8", "-N"]
+        command = [
+            self.bin / "initdb",
+            "-D",
+            self.folder / "data",
+            "-U",
+            "neardup",
+            "--pwfile",
+            secret,
+            "-A",
+            "scram-sha-256",
+            "-E",
+            "UTF8",
+            "-N",
+        ]
         subprocess.run([*command, "--locale=C"], check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **self.as_user())
 
     def command(self):

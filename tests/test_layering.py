@@ -45,6 +45,11 @@ MAY_IMPORT = {
     "stores.catalog": set(),  # rows of a database
     "stores.segments": {"stores", "stores.layout"},
     "stores.disk": {"stores", "stores.layout", "stores.catalog", "stores.segments"},
+    "stores.fetched": {"stores"},  # what comes from a server, as a batch
+    "stores.postgres_schema": set(),  # statements
+    "stores.postgres": {"stores", "stores.fetched", "stores.postgres_schema"},
+    "stores.redis": {"stores", "stores.fetched"},
+    "stores.places": {"stores", "stores.fetched", "stores.disk", "stores.postgres", "stores.redis"},  # which of them a path names
     "verify": {"shingling"},  # scores two texts, shows what they share
     "noise": set(),  # flat arrays of hashes, sizes and similarities
     "profiles": {"shingling", "minhash", "banding", "noise"},  # the parameters of all stages
@@ -56,7 +61,7 @@ MAY_IMPORT = {
     "ranking": set(),  # flat columns of what ranks documents
     "results": {"documents", "ids", "minhash", "banding", "shingling", "stores", "joins", "clusters", "profiles"},  # what people see
     "index": {
-        *("documents", "ids", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify"),
+        *("documents", "ids", "shingling", "minhash", "banding", "stores", "stores.places", "stores.memory", "verify"),
         *("noise", "profiles"),
     },
     "dedup": {
@@ -71,7 +76,7 @@ MAY_IMPORT = {
     "cli.jobs": {"", "files", "writing", "cli.terminal"},  # options, and the files they name
     "cli.corpus": {"", "dedup", "writing", "cli.jobs", "cli.terminal"},
     "cli.judging": {"", "documents", "evaluation", "tuning", "verify", "cli.jobs", "cli.terminal"},
-    "cli.keeping": {"", "documents", "cli.jobs", "cli.terminal"},
+    "cli.keeping": {"", "documents", "stores.places", "stores.postgres", "stores.fetched", "cli.jobs", "cli.terminal"},
     "": {"profiles", "evaluation", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
 }
 
@@ -174,7 +179,7 @@ def run(tmp_path_factory):
 
 #: Code that touches every public name, and code that says which heavy packages are loaded.
 NAMES = "import neardup; [getattr(neardup, name) for name in neardup.__all__]; "
-LOADED = "import sys; print(*sorted({'pyarrow', 'pandas', 'polars', 'datasets', 'typer', 'rich'} & set(sys.modules)))"
+LOADED = "import sys; print(*sorted({'pyarrow', 'pandas', 'polars', 'datasets', 'typer', 'rich', 'psycopg', 'redis'} & set(sys.modules)))"
 
 
 def test_importing_loads_no_heavy_package(run):

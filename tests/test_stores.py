@@ -666,7 +666,9 @@ class Model(RuleBasedStateMachine):
 
 def test_a_store_behaves_as_the_model(new_store):
     """Any sequence of operations leaves what a dictionary would hold, and look-ups read what the specification says."""
-    few = settings(max_examples=60 if new_store.kind == "memory" else 20 if new_store.kind in ON_DISK else 10, stateful_step_count=60, deadline=None)
+    few = settings(
+        max_examples=60 if new_store.kind == "memory" else 20 if new_store.kind in ON_DISK else 10, stateful_step_count=60, deadline=None
+    )
     run_state_machine_as_test(lambda: Model(new_store), settings=few)
 
 

@@ -49,7 +49,7 @@ _HOMES = {
         "ParameterError",
         "RecallWarning",
         "ResumeWarning",
-    "ServerError",
+        "ServerError",
         "ServerError",
         "UnknownDocumentError",
     ],

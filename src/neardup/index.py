@@ -287,9 +287,7 @@ class Index:
         """An empty index of stored parameters."""
         try:
             if stored["shingling_scheme"] != "words-v1":
-                raise IncompatibleError(
-                    f"{place} has shingles of {stored['shingling_scheme']!r}; use the version that wrote it"
-                )
+                raise IncompatibleError(f"{place} has shingles of {stored['shingling_scheme']!r}; use the version that wrote it")
             if stored["tokens"] == "callable":
                 if shingling is None:
                     raise IncompatibleError(f"the index in {place} has tokens of a callable; give shingling= with the same one")

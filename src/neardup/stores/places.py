@@ -46,6 +46,11 @@ def another(place: Folder | Place) -> str:
     return "name another folder" if isinstance(place, Folder) else "give another name"
 
 
+def label(path: str, name: str | None) -> str:
+    """What people are shown of a place: never a password."""
+    return str(Place(path, str(name))) if "://" in path else path
+
+
 def read_parameters(place: Folder | Place) -> dict[str, Any] | None:
     """The parameters of the index that is there; None where there is none."""
     if isinstance(place, Folder):

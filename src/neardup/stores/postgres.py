@@ -40,9 +40,7 @@ BATCH, FEW = 4096, 4096
 COPY_START, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 ENTRY_ROW = struct.Struct(">hiqiiihi")
 DOCUMENT_ROW = struct.Struct(">hiqiqiiiiihi")
-POSTING_ROW = np.dtype(
-    [("n", ">i2"), ("a", ">i4"), ("key", ">i8"), ("b", ">i4"), ("priority", ">i4"), ("c", ">i4"), ("name", ">i4")]
-)
+POSTING_ROW = np.dtype([("n", ">i2"), ("a", ">i4"), ("key", ">i8"), ("b", ">i4"), ("priority", ">i4"), ("c", ">i4"), ("name", ">i4")])
 
 
 def _driver() -> Any:
@@ -86,7 +84,9 @@ def _explained(place: Place, unchanged: str = "") -> Iterator[None]:
     except (driver.errors.UndefinedTable, driver.errors.InvalidSchemaName, driver.errors.UndefinedFunction):
         raise _no_schema(place) from None
     except (driver.errors.InsufficientPrivilege, driver.errors.ReadOnlySqlTransaction) as error:
-        raise PermissionError(f"{shown(place.address)}: {_words(error)}{unchanged}; docs/reference/servers.md lists what is needed") from None
+        raise PermissionError(
+            f"{shown(place.address)}: {_words(error)}{unchanged}; docs/reference/servers.md lists what is needed"
+        ) from None
     except driver.OperationalError as error:
         if error.sqlstate is None or error.sqlstate[:2] in ("08", "57") and error.sqlstate != "57014":
             raise
@@ -268,8 +268,11 @@ class PostgresStore(FetchingStore):
                 time.sleep(pause)
         raise AssertionError
 
-    def _change(self, work: Callable[[psycopg.Cursor[Any]], T]) -> T:
-        """Do something in one transaction: again where a connection is lost before it was committed, or another was quicker."""
+    def _change(self, work: Callable[[psycopg.Cursor[Any]], tuple[int, T]]) -> T:
+        """Do something in one transaction: again where a connection is lost before it was committed, or another was quicker.
+
+        What is done says how many documents more there are, and what it found.
+        """
         if not self._writes:
             raise ParameterError(f"the index {self._where} was opened with mode='r'; open it with mode='a' to write")
         driver = _driver()
@@ -279,8 +282,8 @@ class PostgresStore(FetchingStore):
                 with self._connection() as connection, _explained(self._place, ", nothing was changed"):
                     with connection.cursor(binary=True) as cursor:
                         cursor.execute("begin")
-                        (number,) = _row(cursor.execute(sql.BEGIN))
-                        result = work(cursor)
+                        more, result = work(cursor)
+                        (number,) = _row(cursor.execute(sql.COUNTED, (self._number, more)))
                         transaction = number
                         cursor.execute("commit")
                         return result
@@ -379,9 +382,9 @@ class PostgresStore(FetchingStore):
     def _numbers(self, cursor: psycopg.Cursor[Any], count: int) -> list[int]:
         """Numbers in order of insertion, a million from each of a batch's."""
         cursor.execute(sql.BATCHES, (-(-count >> 20) or 1,))
-        return [(batch << 20) + i for (batch,) in cursor.fetchall() for i in range(1 << 20)][:count] if count > 1 else [
-            _row(cursor)[0] << 20
-        ]
+        return (
+            [(batch << 20) + i for (batch,) in cursor.fetchall() for i in range(1 << 20)][:count] if count > 1 else [_row(cursor)[0] << 20]
+        )
 
     def _insert(self, cursor: psycopg.Cursor[Any], ids: list[bytes], batch: StoreBatch) -> None:
         """Write documents whose ids are not there."""
@@ -401,7 +404,6 @@ class PostgresStore(FetchingStore):
             _copy(cursor, sql.COPY_ENTRIES, (ENTRY_ROW.pack(4, 8, e[0], 4, e[1], 2, e[2], len(row)) + row for e, row in made))
             _copy(cursor, sql.COPY_POSTINGS, (postings[start : start + 65536].tobytes() for start in range(0, len(postings), 65536)))
             _copy(cursor, sql.COPY_DOCUMENTS, map(self._document_row, ids, numbers, entries))
-        cursor.execute(sql.COUNTED, (self._number, len(ids)))
 
     def _document_row(self, id: bytes, number: int, entry: tuple[int, int, int]) -> bytes:
         key, long = _key(id)
@@ -423,10 +425,11 @@ class PostgresStore(FetchingStore):
         keys = packed(names)
         tries = iter((len(names) > FEW,))
 
-        def work(cursor: psycopg.Cursor[Any]) -> None:
+        def work(cursor: psycopg.Cursor[Any]) -> tuple[int, None]:
             if not next(tries, False):  # many are found to be there by writing them
                 self._known(cursor, names, keys)
             self._insert(cursor, keys, batch)
+            return len(names), None
 
         if names:
             self._change(work)
@@ -434,13 +437,13 @@ class PostgresStore(FetchingStore):
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
         ids = packed([id])
 
-        def work(cursor: psycopg.Cursor[Any]) -> list[Hit]:
+        def work(cursor: psycopg.Cursor[Any]) -> tuple[int, list[Hit]]:
             cursor.execute(sql.LOCK, (LOCKS | (self._number << 10), self._stripes(batch)))
             self._known(cursor, [id], ids)
             ((hits, _),) = self._answers(self._fetched(cursor, batch, self._limit), batch, threshold, 1)
             if not hits:
                 self._insert(cursor, ids, batch)
-            return hits
+            return int(not hits), hits
 
         return self._change(work)
 
@@ -459,31 +462,36 @@ class PostgresStore(FetchingStore):
     def remove(self, id: Id) -> None:
         key, _ = _key(packed([id])[0])
 
-        def work(cursor: psycopg.Cursor[Any]) -> None:
+        def work(cursor: psycopg.Cursor[Any]) -> tuple[int, None]:
             entry = cursor.execute(sql.HAVE_DOCUMENT, (self._number, key)).fetchone()
             if entry is None:
                 raise unknown(id)
             cursor.execute(sql.DELETE_DOCUMENT, (self._number, key))
             self._release(cursor, entry)
-            cursor.execute(sql.COUNTED, (self._number, -1))
+            return -1, None
 
         self._change(work)
 
     def replace(self, id: Id, batch: StoreBatch) -> None:
         key, _ = _key(packed([id])[0])
 
-        def work(cursor: psycopg.Cursor[Any]) -> None:
+        def work(cursor: psycopg.Cursor[Any]) -> tuple[int, None]:
             old = cursor.execute(sql.HAVE_DOCUMENT, (self._number, key)).fetchone()
             if old is None:
                 raise unknown(id)
             (entry,), new = self._entries(cursor, batch)
             if new:
                 postings = self._postings(batch)
-                _copy(cursor, sql.COPY_ENTRIES, [ENTRY_ROW.pack(4, 8, entry[0], 4, entry[1], 2, entry[2], len(row)) + row for row in bodies(batch)])
+                _copy(
+                    cursor,
+                    sql.COPY_ENTRIES,
+                    [ENTRY_ROW.pack(4, 8, entry[0], 4, entry[1], 2, entry[2], len(row)) + row for row in bodies(batch)],
+                )
                 _copy(cursor, sql.COPY_POSTINGS, [postings.tobytes()])
             cursor.execute(sql.MOVE_DOCUMENT, (self._numbers(cursor, 1)[0], *entry, self._number, key))
             if old != entry:
                 self._release(cursor, old)
+            return 0, None
 
         self._change(work)
 
@@ -569,11 +577,11 @@ class PostgresStore(FetchingStore):
             for members in these.members:
                 for id in members:
                     unpacked(id, self._where)
-            mended += self._change(lambda cursor, these=these: self._mend(cursor, these))  # type: ignore[misc]
+            mended += self._change(lambda cursor, these=these: (0, self._mend(cursor, these)))  # type: ignore[misc]
         for _ in self.batches():
             pass
         bounds = (self._number << 44, (self._number + 1) << 44, self._number)
-        mended += self._change(lambda cursor: cursor.execute(sql.LONE_POSTINGS, bounds).rowcount)
+        mended += self._change(lambda cursor: (0, cursor.execute(sql.LONE_POSTINGS, bounds).rowcount))
         return [f"{mended} postings"] if mended else []
 
     def _mend(self, cursor: psycopg.Cursor[Any], these: Fetched) -> int:
@@ -591,7 +599,7 @@ class PostgresStore(FetchingStore):
     def compact(self, threads: int = 1) -> None:  # noqa: ARG002  the server has its own
         """Let the server take back what removed rows took, as it does by itself sooner or later."""
         if not self._writes:
-            self._change(lambda _: None)
+            self._change(lambda _: (0, None))
 
         def work(cursor: psycopg.Cursor[Any]) -> None:
             cursor.connection.add_notice_handler(_heard)

@@ -66,8 +66,8 @@ NEW_INDEX = "insert into neardup.indexes (name, parameters, sum) values (%s, %s,
 COUNT = "select coalesce(sum(documents), 0)::int8 from neardup.counts where index = %s"
 COUNTED = """
 insert into neardup.counts values (%s, pg_backend_pid() %% 64, %s)
-on conflict (index, shard) do update set documents = counts.documents + excluded.documents"""
-BEGIN = "select pg_current_xact_id()::text"
+on conflict (index, shard) do update set documents = counts.documents + excluded.documents
+returning pg_current_xact_id()::text"""
 STATUS = "select pg_xact_status(%s::xid8)"
 BATCHES = "select nextval('neardup.batches') from generate_series(1, %s)"
 LOCK = "select pg_advisory_xact_lock(%s::int8 + stripe) from unnest(%s::int4[]) as stripe"

@@ -98,9 +98,7 @@ def _parameters(place: Place, client: Any) -> str | None:
     try:
         version, raw, total = client.hmget(_key(place), "format", "parameters", "sum")
     except (driver.ConnectionError, driver.TimeoutError) as error:
-        raise ServerError(
-            f"{shown(place.address)} lets nobody in: {_words(error)}; check the address, and that the server runs"
-        ) from None
+        raise ServerError(f"{shown(place.address)} lets nobody in: {_words(error)}; check the address, and that the server runs") from None
     except driver.RedisError as error:
         raise _refused(place, error) from None
     if version is None and raw is None and total is None:
