@@ -51,14 +51,15 @@ def _client(place: Place) -> Any:
     given: dict[str, Any] = {"socket_timeout": 60.0, "socket_connect_timeout": 10.0, "retry": Retry(NoBackoff(), 0)}
     try:
         client = driver.Redis.from_url(place.address, **given)
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # which knows what it can be told
     except (ValueError, TypeError, driver.RedisError):  # its words repeat parts of the address
         raise ParameterError(
             f"the address {place.scheme}://... cannot be read; it is redis://user:password@host:port/number, "
             "rediss:// for TLS, with special characters as %XX"
         ) from None
-    known = client.connection_pool.connection_kwargs
-    if known.get("password") is None and "REDISCLI_AUTH" in os.environ:
-        known["password"] = os.environ["REDISCLI_AUTH"]
+    if pool.connection_kwargs.get("password") is None and "REDISCLI_AUTH" in os.environ:
+        pool.connection_kwargs["password"] = os.environ["REDISCLI_AUTH"]
     return client
 
 
