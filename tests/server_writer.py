@@ -34,7 +34,9 @@ def batches(index, number, seconds):
     end, n = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         n += 1
-        index.add_many([f"{number}-{n}-{i}" for i in range(20)], [f"text {number} {n // 2} {i // 2} " + "of some words " * 3 for i in range(20)])
+        index.add_many(
+            [f"{number}-{n}-{i}" for i in range(20)], [f"text {number} {n // 2} {i // 2} " + "of some words " * 3 for i in range(20)]
+        )
         print("added", n, flush=True)
         index.update(f"{number}-{n}-0", f"another text {n}")
         if n % 3 == 0:

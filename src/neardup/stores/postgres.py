@@ -23,13 +23,13 @@ from neardup.stores.fetched import FetchingStore, Fetched, Place, bodies, damage
 
 if TYPE_CHECKING:
     import psycopg
-    from psycopg_pool import ConnectionPool
 
 T = TypeVar("T")
 #: Seconds waited before each further attempt at what a lost connection interrupted.
-BACKOFF = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-#: Seconds waited for a connection from the pool, and connections of a process at most.
-WAIT, CONNECTIONS = 10.0, 16
+BACKOFF = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+#: Seconds waited while all connections of a process are busy, and how many there are; what each is opened with.
+WAIT, CONNECTIONS = 30.0, 16
+OPTIONS: dict[str, Any] = {"autocommit": True, "application_name": "neardup"}
 #: Stripes by which processes that decide on one bucket wait for each other; the first of their locks.
 STRIPES, LOCKS = 1024, 0x6E656172 << 32
 #: Ids longer than this are keyed by a digest.
@@ -46,7 +46,6 @@ POSTING_ROW = np.dtype([("n", ">i2"), ("a", ">i4"), ("key", ">i8"), ("b", ">i4")
 def _driver() -> Any:
     try:
         import psycopg
-        import psycopg_pool  # noqa: F401
     except ImportError:
         raise MissingDependencyError(
             "an index in PostgreSQL needs psycopg, which is not installed; pip install 'neardup[postgres]'"
@@ -65,7 +64,7 @@ def _connected(place: Place) -> psycopg.Connection[Any]:
             "it is postgresql://user:password@host:port/database, with special characters as %XX"
         ) from None
     try:
-        return driver.connect(place.address, autocommit=True, application_name="neardup")  # type: ignore[no-any-return]
+        return driver.connect(place.address, **OPTIONS)  # type: ignore[no-any-return]
     except driver.Error as error:
         raise ServerError(f"{shown(place.address)} lets nobody in: {_words(error)}; check the address, and that the server runs") from None
 
@@ -195,9 +194,9 @@ class PostgresStore(FetchingStore):
     ) -> None:
         super().__init__(str(place), bands, bucket_limit, slots)
         self._place, self._writes, self._closed = place, writes, False
-        self._opening = threading.Lock()
-        self._pool: ConnectionPool[Any] | None = None
-        self._pid, self._inherited = os.getpid(), []  # type: ignore[var-annotated]
+        self._idle: list[psycopg.Connection[Any]] = []
+        self._places = threading.BoundedSemaphore(CONNECTIONS)
+        self._pid, self._inherited = os.getpid(), [self._idle][:0]
         text = json.dumps(parameters, sort_keys=True, ensure_ascii=True)
         with _connected(place) as connection, _explained(place, ", no index was made"):
             if writes and _version(connection, place) == 0:
@@ -213,47 +212,31 @@ class PostgresStore(FetchingStore):
 
     # ---- connections -----------------------------------------------------------------------------------------------
 
-    def _connections(self) -> ConnectionPool[Any]:
-        """The pool of this process: a forked child has its own."""
-        if self._closed:
-            raise ValueError(f"the index {self._where} is closed; open it again")
-        with self._opening:
-            if self._pool is None or self._pid != os.getpid():
-                from psycopg_pool import ConnectionPool
-
-                if self._pool is not None:
-                    self._inherited.append(self._pool)  # the parent's: neither used nor closed here
-                self._pid = os.getpid()
-                self._pool = ConnectionPool(
-                    self._place.address,
-                    kwargs={"autocommit": True, "application_name": "neardup"},
-                    min_size=1,
-                    max_size=CONNECTIONS,
-                    timeout=WAIT,
-                    open=True,
-                    name="neardup",
-                )
-            return self._pool
-
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection of the pool, given back as it was taken, or thrown away."""
-        import psycopg_pool
-
-        pool = self._connections()
+        """A connection of this process, kept for the next one who asks unless it broke."""
+        if self._closed:
+            raise ValueError(f"the index {self._where} is closed; open it again")
+        if self._pid != os.getpid():  # a forked child leaves those of its parent alone
+            self._inherited.append(self._idle)
+            self._pid, self._idle, self._places = os.getpid(), [], threading.BoundedSemaphore(CONNECTIONS)
+        if not self._places.acquire(timeout=WAIT):
+            raise ServerError(f"{shown(self._place.address)}: all {CONNECTIONS} connections were busy for {WAIT:g} s; ask in fewer threads")
         try:
-            connection = pool.getconn()
-        except psycopg_pool.PoolTimeout:
-            raise ServerError(f"{shown(self._place.address)} cannot be reached in {WAIT:g} s; check that the server runs") from None
-        try:
-            yield connection
-        except BaseException:
-            if connection.pgconn.transaction_status:  # within a transaction, or broken
+            connection = self._idle.pop() if self._idle else _driver().connect(self._place.address, **OPTIONS)
+            try:
+                yield connection
+            except BaseException:
                 with suppress(Exception):
-                    connection.rollback() if not connection.closed else None
-            raise
+                    connection.rollback()
+                raise
+            finally:
+                if self._closed or connection.info.transaction_status:  # within a transaction, or broken
+                    connection.close()
+                else:
+                    self._idle.append(connection)
         finally:
-            pool.putconn(connection)
+            self._places.release()
 
     def _read(self, work: Callable[[psycopg.Cursor[Any]], T]) -> T:
         """Ask something, again where a connection is lost."""
@@ -317,9 +300,8 @@ class PostgresStore(FetchingStore):
 
     def close(self) -> None:
         self._closed = True
-        pool, self._pool = self._pool, None
-        if pool is not None and self._pid == os.getpid():
-            pool.close()
+        while self._idle and self._pid == os.getpid():
+            self._idle.pop().close()
 
     # ---- names -----------------------------------------------------------------------------------------------------
 

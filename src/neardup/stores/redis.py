@@ -25,7 +25,7 @@ from neardup.stores import Hit, Id, StoreBatch, duplicate, unknown
 from neardup.stores.fetched import FetchingStore, Fetched, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
 
 #: Seconds waited before each further attempt at what a lost connection interrupted.
-BACKOFF = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+BACKOFF = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 #: Documents, and bytes of them, that one script adds: it is the only one that runs meanwhile.
 TOGETHER, TOGETHER_BYTES = 1024, 1 << 24
 #: Documents read at a time, entries of a hash, bytes of a posting.
