@@ -5,7 +5,6 @@ PostgreSQL refuses to run as root: started by root, it runs as the user ``postgr
 """
 
 import argparse
-import glob
 import os
 import pwd
 import secrets
@@ -30,7 +29,7 @@ def free_port():
 
 def program(name, *places):
     """Where a program is: the newest of a pattern, or on the path."""
-    found = sorted((path for place in places for path in glob.glob(place)), reverse=True)
+    found = sorted((str(path) for place in places for path in Path("/").glob(place)), reverse=True)
     path = next(iter(found), None) or shutil.which(name)
     if path is None:
         raise FileNotFoundError(f"{name} is not installed. {REMEDY}")
@@ -41,11 +40,10 @@ def ordinary_user():
     """Whom to run as instead of root; None for oneself."""
     if os.getuid():
         return None
+    known = {user.pw_name: user for user in pwd.getpwall()}
     for name in ("postgres", "nobody"):
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
+        if name in known:
+            return known[name]
     raise LookupError("neither a user postgres nor nobody; run this as an ordinary user")
 
 
@@ -102,16 +100,18 @@ class Postgres(Server):
     name = "postgresql"
 
     def as_user(self):
+        """Arguments of Popen."""
         user = ordinary_user()
         return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
     def prepare(self):
+        """Make the data, with a password."""
         user, secret = ordinary_user(), self.folder / "secret"
         secret.write_text(self.password)
         if user is not None:
             for path in (self.folder, secret):
                 os.chown(path, user.pw_uid, user.pw_gid)
-        self.bin = Path(program("initdb", "/usr/lib/postgresql/*/bin/initdb")).parent
+        self.bin = Path(program("initdb", "usr/lib/postgresql/*/bin/initdb")).parent
         command = [
             self.bin / "initdb",
             "-D",
@@ -129,14 +129,17 @@ class Postgres(Server):
         subprocess.run([*command, "--locale=C"], check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **self.as_user())
 
     def command(self):
+        """What starts it."""
         settings = ["listen_addresses=127.0.0.1", f"port={self.port}", f"unix_socket_directories={self.folder}", *self.options]
         return [self.bin / "postgres", "-D", self.folder / "data", *(word for setting in settings for word in ("-c", setting))]
 
     def answers(self):
+        """Whether it takes connections."""
         command = [self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0
 
     def kill(self):
+        """Kill it; its lock goes too."""
         super().kill()
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
@@ -151,15 +154,18 @@ class Redis(Server):
     name = "redis"
 
     def prepare(self):
-        self.path = program("redis-server", "/usr/bin/redis-server")
+        """Find the program."""
+        self.path = program("redis-server", "usr/bin/redis-server")
 
     def command(self):
+        """What starts it."""
         settings = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "requirepass": self.password, "appendonly": "yes"}
         settings |= {"appendfsync": "always", "save": "", "enable-debug-command": "local"}
         words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
         return [self.path, *words, *self.options]
 
     def answers(self):
+        """Whether it takes connections."""
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", self.port)):
                 return False
@@ -184,8 +190,8 @@ def main():
         for kind in (Postgres, Redis):
             if kind.name in names:
                 servers.append(kind())
-                print(servers[-1].url(), flush=True)  # noqa: T201
-        print("Ctrl-C stops them and removes their data.", file=sys.stderr)  # noqa: T201
+                print(servers[-1].url(), flush=True)
+        print("Ctrl-C stops them and removes their data.", file=sys.stderr)
         signal.pause()
     except KeyboardInterrupt:
         pass

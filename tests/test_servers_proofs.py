@@ -73,7 +73,7 @@ def measured(server, name, record_property):
             rates.append(BATCH / (time.perf_counter() - begin))
             took += BATCH / rates[-1]
         after = processors(server)
-        record_property("load average", "%.0f" % os.getloadavg()[0])
+        record_property("load average", f"{os.getloadavg()[0]:.0f}")
         record_property("documents a second from signatures", f"{DOCUMENTS / took:,.0f} (batches {min(rates):,.0f} to {max(rates):,.0f})")
         record_property("processor us a document, server", f"{(after[0] - before[0]) / DOCUMENTS * 1e6:.1f}")
         record_property("processor us a document, client", f"{(after[1] - before[1] - own) / DOCUMENTS * 1e6:.1f}")

@@ -274,9 +274,9 @@ class Index:
             wanted = {"threshold": threshold, **named, "recall": recall if banding is None else None}
             own = {"threshold": index.threshold, **{name: getattr(index, name, None) for name in named}, "recall": stored["recall"]}
             own |= {"shingling": index.minhash.shingling}
-            for name, value in wanted.items():
-                if value is not None and value != own[name]:
-                    raise IncompatibleError(f"the index in {place} has {name} {own[name]!r}, not {value!r}; leave it out")
+            for option, value in wanted.items():
+                if value is not None and value != own[option]:
+                    raise IncompatibleError(f"the index in {place} has {option} {own[option]!r}, not {value!r}; leave it out")
         index._store = places.store(
             place, parameters, index.banding.bands, index.bucket_limit, index._verification.slots, writes=mode != "r"
         )

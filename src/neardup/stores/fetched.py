@@ -37,7 +37,7 @@ def check_name(name: str | None, address: str) -> str:
     """The name of an index on a server."""
     if name is None:
         raise ParameterError(f"an index on a server has a name, and {address} is given none; give name=, as name='news'")
-    if not isinstance(name, str) or not NAME.fullmatch(name):
+    if not NAME.fullmatch(str(name)):
         raise ParameterError(f"name is {name!r}; it is 1 to 100 of A-Z, a-z, 0-9, _, ., : and -")
     return name
 
@@ -250,8 +250,8 @@ class FetchingStore(ABC):
         answers: list[Hit | None] = []
         for part in self._parts(batch):
             fetched = self._candidates(part, WHOLE)
-            for hit in self._table(fetched, WHOLE, threads).nearest(part, threshold, threads):
-                answers.append(None if hit is None else (self._ids(fetched, hit[0])[0], *hit[1:]))
+            found = self._table(fetched, WHOLE, threads).nearest(part, threshold, threads)
+            answers += [None if hit is None else (self._ids(fetched, hit[0])[0], *hit[1:]) for hit in found]
         return answers
 
     def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
@@ -282,5 +282,5 @@ class FetchingStore(ABC):
             if documents <= 0:
                 return
 
-    def refresh(self) -> None:
+    def refresh(self) -> None:  # noqa: B027  there is nothing to do
         """Every call sees what is there."""

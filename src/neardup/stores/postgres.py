@@ -19,7 +19,7 @@ import xxhash
 from neardup.errors import IncompatibleError, MissingDependencyError, ParameterError, ServerError
 from neardup.stores import Hit, Id, StoreBatch, duplicate, unknown
 from neardup.stores import postgres_schema as sql
-from neardup.stores.fetched import FetchingStore, Fetched, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
+from neardup.stores.fetched import Fetched, FetchingStore, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
 
 if TYPE_CHECKING:
     import psycopg
@@ -87,7 +87,7 @@ def _explained(place: Place, unchanged: str = "") -> Iterator[None]:
             f"{shown(place.address)}: {_words(error)}{unchanged}; docs/reference/servers.md lists what is needed"
         ) from None
     except driver.OperationalError as error:
-        if error.sqlstate is None or error.sqlstate[:2] in ("08", "57") and error.sqlstate != "57014":
+        if error.sqlstate is None or (error.sqlstate[:2] in ("08", "57") and error.sqlstate != "57014"):
             raise
         raise ServerError(f"{shown(place.address)}: {_words(error)}{unchanged}") from None
     except driver.DatabaseError as error:
@@ -193,7 +193,7 @@ class PostgresStore(FetchingStore):
         self, place: Place, parameters: dict[str, Any], bands: int, bucket_limit: int, slots: int = 0, *, writes: bool = True
     ) -> None:
         super().__init__(str(place), bands, bucket_limit, slots)
-        self._place, self._writes, self._closed = place, writes, False
+        self._place, self._writes, self._closed = place, writes, threading.Event()
         self._idle: list[psycopg.Connection[Any]] = []
         self._places = threading.BoundedSemaphore(CONNECTIONS)
         self._pid, self._inherited = os.getpid(), [self._idle][:0]
@@ -215,7 +215,7 @@ class PostgresStore(FetchingStore):
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
         """A connection of this process, kept for the next one who asks unless it broke."""
-        if self._closed:
+        if self._closed.is_set():
             raise ValueError(f"the index {self._where} is closed; open it again")
         if self._pid != os.getpid():  # a forked child leaves those of its parent alone
             self._inherited.append(self._idle)
@@ -231,7 +231,7 @@ class PostgresStore(FetchingStore):
                     connection.rollback()
                 raise
             finally:
-                if self._closed or connection.info.transaction_status:  # within a transaction, or broken
+                if self._closed.is_set() or connection.info.transaction_status:  # within a transaction, or broken
                     connection.close()
                 else:
                     self._idle.append(connection)
@@ -245,7 +245,7 @@ class PostgresStore(FetchingStore):
             try:
                 with self._connection() as connection, _explained(self._place), connection.cursor(binary=True) as cursor:
                     return work(cursor)
-            except driver.OperationalError as error:
+            except driver.OperationalError as error:  # noqa: PERF203  it is tried again
                 if pause is None:
                     raise ServerError(f"{shown(self._place.address)} broke off {len(BACKOFF) + 1} times: {_words(error)}") from None
                 time.sleep(pause)
@@ -262,14 +262,14 @@ class PostgresStore(FetchingStore):
         for pause in (*BACKOFF, None):
             transaction, result = None, None
             try:
-                with self._connection() as connection, _explained(self._place, ", nothing was changed"):
-                    with connection.cursor(binary=True) as cursor:
-                        cursor.execute("begin")
-                        more, result = work(cursor)
-                        (number,) = _row(cursor.execute(sql.COUNTED, (self._number, more)))
-                        transaction = number
-                        cursor.execute("commit")
-                        return result
+                unchanged = _explained(self._place, ", nothing was changed")
+                with self._connection() as connection, unchanged, connection.cursor(binary=True) as cursor:
+                    cursor.execute("begin")
+                    more, result = work(cursor)
+                    (number,) = _row(cursor.execute(sql.COUNTED, (self._number, more)))
+                    transaction = number
+                    cursor.execute("commit")
+                    return result
             except (driver.errors.UniqueViolation, driver.errors.DeadlockDetected, driver.errors.SerializationFailure) as error:
                 reason, words = error, "others write the same documents all the time"
             except driver.OperationalError as error:
@@ -299,7 +299,7 @@ class PostgresStore(FetchingStore):
         ) from None
 
     def close(self) -> None:
-        self._closed = True
+        self._closed.set()
         while self._idle and self._pid == os.getpid():
             self._idle.pop().close()
 

@@ -5,7 +5,6 @@ What it does there is in ``redis.lua``; docs/reference/format.md shows the keys,
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import secrets
@@ -19,10 +18,9 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from neardup import _kernels
 from neardup.errors import IncompatibleError, MissingDependencyError, ParameterError, ServerError
 from neardup.stores import Hit, Id, StoreBatch, duplicate, unknown
-from neardup.stores.fetched import FetchingStore, Fetched, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
+from neardup.stores.fetched import Fetched, FetchingStore, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
 
 #: Seconds waited before each further attempt at what a lost connection interrupted.
 BACKOFF = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
@@ -151,13 +149,14 @@ class RedisStore(FetchingStore):
                 self._keeps_all()
                 self._create(text, bands)
                 stored = _parameters(place, self._client)
-            if stored is None:
-                raise FileNotFoundError(f"no index {place}; name another, or add documents to make one")
-            if stored != text:
-                raise IncompatibleError(f"the index {place} was made with other parameters meanwhile; open it anew")
         except BaseException:
             self._client.close()
             raise
+        if stored != text:
+            self._client.close()
+            if stored is None:
+                raise FileNotFoundError(f"no index {place}; name another, or add documents to make one")
+            raise IncompatibleError(f"the index {place} was made with other parameters meanwhile; open it anew")
 
     def _keeps_all(self) -> None:
         """Refuse a server that throws away keys when memory is short."""
@@ -181,7 +180,7 @@ class RedisStore(FetchingStore):
                         pipe.multi()
                         pipe.hset(self._home, mapping=values)
                         pipe.execute()
-                    return
+                    return  # noqa: TRY300  it is tried again
                 except driver.WatchError:
                     continue
                 except (driver.ConnectionError, driver.TimeoutError) as error:
@@ -252,7 +251,7 @@ class RedisStore(FetchingStore):
                 given = [value for pair in zip(keys[start:stop], contents[start:stop], strict=True) for value in pair]
                 place = self._change("add", *given)
                 if place >= 0:
-                    raise duplicate(names[start + place])
+                    raise duplicate(names[start + place])  # noqa: TRY301  what was added is taken back
                 done = stop
         except BaseException as error:
             if done:
@@ -264,7 +263,7 @@ class RedisStore(FetchingStore):
         try:
             for start in range(0, len(keys), TOGETHER):
                 self._change("remove", *keys[start : start + TOGETHER])
-        except Exception:
+        except Exception:  # noqa: BLE001  whatever it is, what is left must be said
             raise ServerError(
                 f"{shown(self._place.address)}: the first {len(keys):,} documents of a batch were added and could not be taken back, "
                 f"the rest was not added: {_words(error)}; remove them, or add the rest"
@@ -374,7 +373,7 @@ class RedisStore(FetchingStore):
         total, cursor = 0, 0
         while True:
             cursor, keys = self._asked(lambda cursor=cursor: self._client.scan(cursor, match=self._home + "*", count=BATCH))
-            total += sum(self._piped("memory_usage", keys))
+            total += sum(map(int, self._piped("memory_usage", keys)))
             if not cursor:
                 return total
 
