@@ -592,7 +592,7 @@ def sound(index):
 def test_a_killed_client_leaves_nothing_half(server, name):
     """Killed at any moment: each of its batches is there whole or not at all."""
     with Index.open(server.url(), 0.7, name=name) as index:
-        for number in range(4):
+        for number in range(3):
             with writing("batches", server.url(), name, [number], 60) as (writer,):
                 time.sleep(0.3 + 0.17 * number)
                 writer.send_signal(signal.SIGKILL)
@@ -742,7 +742,7 @@ def test_the_least_privileges(postgres, name):
                 raw.execute(f"drop owned by neardup_{role}; drop role neardup_{role}")
 
 
-def test_the_schema_is_made_once_and_by_name(postgres):
+def test_the_schema_is_made_once_and_by_name(postgres, monkeypatch):
     """Migrating again does nothing; a database without it says so to readers; one of a later version is refused."""
     with raw_postgres(postgres) as raw:
         raw.execute("create database other")
@@ -756,9 +756,8 @@ def test_the_schema_is_made_once_and_by_name(postgres):
         raw.execute("insert into neardup.migrations (version) values (9)")
     with pytest.raises(IncompatibleError, match="has schema version 9, this version of neardup reads 1; use a newer one"):
         Index.open(url, name="news")
-    with psycopg.connect(url, autocommit=True) as raw:
-        raw.execute("delete from neardup.migrations")
-    with pytest.raises(IncompatibleError, match=r"schema version 0.*and 1 is needed; `neardup index migrate|has no schema"):
+    monkeypatch.setattr(postgres_store.sql, "VERSION", 10)
+    with pytest.raises(IncompatibleError, match=r"has schema version 9, and 10 is needed; `neardup index migrate .*` brings it up to date"):
         Index.open(url, name="news", mode="r")
 
 
@@ -816,7 +815,7 @@ def test_a_full_server_says_so(redis, name):
         index.add("a", TEXTS[0])
         raw.config_set("maxmemory", 1_000_000)
         try:
-            with pytest.raises(ServerError, match=r"OOM.*nothing was changed"):
+            with pytest.raises(ServerError, match=r"used memory > 'maxmemory'.*nothing was changed"):
                 index.add_many(range(1000), [f"text number {i}" for i in range(1000)])
         finally:
             raw.config_set("maxmemory", 0)

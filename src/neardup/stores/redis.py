@@ -113,7 +113,7 @@ def _parameters(place: Place, client: Any) -> str | None:
 def _refused(place: Place, error: BaseException, unchanged: str = "") -> Exception:
     """What a server says of a command, in words."""
     words = _words(error)
-    if words.startswith("WRONGTYPE") or "WRONGTYPE" in words or "user_script" in words or "data string too short" in words:
+    if words.startswith(("WRONGTYPE", "user_script", "ERR user_script")):  # a command, or the script itself, met what it cannot read
         return damaged(str(place), "values of another kind than was written")
     if words.startswith("NOPERM"):
         return PermissionError(f"{shown(place.address)}: {words}{unchanged}; docs/reference/servers.md lists what is needed")
