@@ -48,6 +48,10 @@ docs:
 # all of it: what CI runs
 test: lint types docs test-rust instructions test-python
 
+# start a PostgreSQL and a Redis to try, on free ports, with their data in a temporary folder, until Ctrl-C
+servers *args:
+    {{ python }} tests/servers.py {{ args }}
+
 # time every stage, and whole jobs beside other libraries, like `just bench --resume`, `just bench stages` or `just bench profiles`
 bench *args:
     {{ python }} benchmarks/run.py {{ args }}

@@ -3,12 +3,44 @@
 import os
 from pathlib import Path
 
+import pytest
+import servers
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no defect; CI is to give one answer for one commit.
 settings.register_profile("default", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.register_profile("prove", deadline=None, max_examples=100_000, suppress_health_check=list(HealthCheck))
 settings.load_profile("default")
+
+
+def running(kind, *options):
+    """A server for as long as a fixture lasts; a test that has none is skipped, but on continuous integration it fails."""
+    try:
+        server = kind(*options)
+    except (FileNotFoundError, LookupError) as error:
+        if "CI" in os.environ:
+            raise
+        pytest.skip(str(error))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL that need not outlive a loss of power, with the schema made."""
+    from neardup.stores.postgres import migrate
+
+    for server in running(servers.Postgres, "fsync=off"):
+        migrate(server.url())
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis():
+    """A Redis."""
+    yield from running(servers.Redis)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -50,6 +50,11 @@ MAY_IMPORT = {
     "stores.catalog": set(),  # rows of a database
     "stores.segments": {"stores", "stores.layout"},
     "stores.disk": {"stores", "stores.layout", "stores.catalog", "stores.segments"},
+    "stores.fetched": {"stores"},  # what comes from a server, as a batch
+    "stores.postgres_schema": set(),  # statements
+    "stores.postgres": {"stores", "stores.fetched", "stores.postgres_schema"},
+    "stores.redis": {"stores", "stores.fetched"},
+    "stores.places": {"stores", "stores.fetched", "stores.disk", "stores.postgres", "stores.redis"},  # which of them a path names
     "alignment": {"shingling"},  # what two texts share, in order
     "verify": {"shingling"},  # scores two texts, shows what they share
     "census": set(),  # flat arrays of hashes, counts and weights
@@ -78,7 +83,7 @@ MAY_IMPORT = {
         "notebook",
     },  # what people see
     "index": {
-        *("documents", "ids", "shingling", "minhash", "banding", "stores", "stores.disk", "stores.memory", "verify"),
+        *("documents", "ids", "shingling", "minhash", "banding", "stores", "stores.places", "stores.memory", "verify"),
         *("judging", "excerpts", "notebook", "profiles"),
     },
     "dedup": {
@@ -109,7 +114,7 @@ MAY_IMPORT = {
     "engines.spark.stages": {"engines.spark.packing"},  # how many rows go to Python at a time
     "engines.spark.sessions": {"engines.spark.stages"},
     "cli.distributed": {"documents", "engines.spark", "engines.spark.sessions", "cli.jobs", "cli.terminal"},
-    "cli.keeping": {"", "documents", "cli.jobs", "cli.terminal"},
+    "cli.keeping": {"", "documents", "stores.places", "stores.postgres", "stores.fetched", "cli.jobs", "cli.terminal"},
     "": {"profiles", "evaluation", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
 }
 
@@ -212,7 +217,7 @@ def run(tmp_path_factory):
 
 #: Code that touches every public name, and code that says which heavy packages are loaded.
 NAMES = "import neardup; [getattr(neardup, name) for name in neardup.__all__]; "
-LOADED = "import sys; print(*sorted({'pyarrow', 'pandas', 'polars', 'datasets', 'typer', 'rich'} & set(sys.modules)))"
+LOADED = "import sys; print(*sorted({'pyarrow', 'pandas', 'polars', 'datasets', 'typer', 'rich', 'psycopg', 'redis'} & set(sys.modules)))"
 
 
 def test_importing_loads_no_heavy_package(run):

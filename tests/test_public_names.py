@@ -30,6 +30,7 @@ PUBLIC = [
     "Removed",
     "Result",
     "ResumeWarning",
+    "ServerError",
     "Shingling",
     "Signature",
     "Signatures",
@@ -56,6 +57,7 @@ BUILTIN = {
     "ParameterError": ValueError,
     "RecallWarning": UserWarning,
     "ResumeWarning": UserWarning,
+    "ServerError": ConnectionError,
     "UnknownDocumentError": KeyError,
 }
 

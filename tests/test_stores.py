@@ -4,6 +4,7 @@ A store is given band keys, set hashes and verification hashes; here they are ma
 test wants them. To test another kind of store, add it to STORES.
 """
 
+import secrets
 import time
 from collections import defaultdict
 from itertools import combinations, product
@@ -19,7 +20,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from neardup import Banding, DuplicateIdError, IncompatibleError, MinHash, UnknownDocumentError, _kernels, reference
 from neardup.stores import StoreBatch
 from neardup.stores.disk import DiskStore
+from neardup.stores.fetched import Place
 from neardup.stores.memory import MemoryStore
+from neardup.stores.postgres import PostgresStore
+from neardup.stores.redis import RedisStore
 
 BANDS = 3
 
@@ -34,8 +38,10 @@ class OftenFolded(DiskStore):
 
 #: The stores on disk, by name.
 ON_DISK = {"disk": DiskStore, "disk, often folded": OftenFolded}
+#: The stores on servers, by the fixture that runs one.
+ON_SERVERS = {"postgres": PostgresStore, "redis": RedisStore}
 #: The kinds of stores.
-STORES = ["memory", *ON_DISK]
+STORES = ["memory", *ON_DISK, *ON_SERVERS]
 
 
 @pytest.fixture(params=STORES)
@@ -43,15 +49,20 @@ def new_store(request, tmp_path_factory):
     """Makes empty stores of one kind, given a bucket limit."""
     opened = []
 
-    def build(bucket_limit=1000):
+    def build(bucket_limit=1000, place=None):
         if request.param == "memory":
             return MemoryStore(BANDS, bucket_limit)
-        folder = tmp_path_factory.mktemp("store")
-        opened.append(ON_DISK[request.param](folder, {"bands": BANDS, "id_seed": 7}, BANDS, bucket_limit))
+        if request.param in ON_DISK:
+            kind, place = ON_DISK[request.param], place or tmp_path_factory.mktemp("store")
+        else:
+            kind, server = ON_SERVERS[request.param], request.getfixturevalue(request.param)
+            place = place or Place(server.url(), secrets.token_hex(8))
+        opened.append(kind(place, {"bands": BANDS, "id_seed": 7}, BANDS, bucket_limit))
+        opened[-1].place = place
         return opened[-1]
 
     build.opened = opened
-    build.on_disk = request.param in ON_DISK
+    build.kind = request.param
     yield build
     for store in opened:
         store.close()
@@ -379,20 +390,21 @@ def test_an_interrupted_batch_is_there_whole_or_not_at_all(new_store, ids, at):
 
 
 def test_an_interrupt_is_quick(new_store):
-    """To give up a batch of 5,000, at whatever point, takes no longer because 100,000 documents are there."""
+    """To give up a batch of 5,000, at whatever point, takes no longer because 100,000 documents are there (on a server 10,000)."""
     store = new_store()
-    documents = [document([i, i + 1], [i, i, i]) for i in range(100_000)]
-    store.add(list(range(100_000)), batch(*documents))
+    many = 10_000 if new_store.kind in ON_SERVERS else 100_000
+    documents = [document([i, i + 1], [i, i, i]) for i in range(many)]
+    store.add(list(range(many)), batch(*documents))
     new = batch(*(document([i], [-1 - i + 2**64] * BANDS) for i in range(5000)))
     for at in (2500, 7500, 12_500):
         start = time.process_time()
         try:
-            store.add(Interrupted(range(100_000, 105_000), at), new)
+            store.add(Interrupted(range(many, many + 5000), at), new)
         except KeyboardInterrupt:
-            assert len(store) == 100_000
-            assert 100_000 not in store
+            assert len(store) == many
+            assert many not in store
         else:  # the ids were read fewer times than that
-            assert len(store) == 105_000
+            assert len(store) == many + 5000
             break
         assert time.process_time() - start < 1
 
@@ -491,6 +503,31 @@ def test_removal_admits_the_next(new_store):
         assert truncated == (len(left) > 6)
     store.add(list(range(20)), batch(*documents))
     assert sorted(ask(store, PROBE)[0]) == lowest(documents, 6)
+
+
+@pytest.mark.parametrize("limit", [7, 64, 150])
+def test_a_bucket_that_grows_and_shrinks(new_store, limit):
+    """200 look-alikes come in parts and go again: at each size the lowest are read, and the answer says whether that is all."""
+    store, documents, left = new_store(bucket_limit=limit), lookalikes(200), []
+    order = np.random.default_rng(2).permutation(200).tolist()
+    for part in (order[:60], order[60:70], order[70:]):
+        store.add(part, batch(*(documents[i] for i in part)))
+        left += part
+        hits, truncated = ask(store, PROBE)
+        assert sorted(hits) == sorted(left[i] for i in lowest([documents[i] for i in left], limit))
+        assert truncated == (len(left) > limit)
+    assert store.heavy(limit) == [(1, 200, store.heavy(limit)[0][2])]
+    assert [hit[0] for hit in store.nearest(batch(documents[3], documents[170]), 0.5, 1)] == [3, 170]
+    for gone in order[:190]:
+        store.remove(gone)
+        left.remove(gone)
+        if len(left) in (180, 149, 70, 64, 63, 20, 10):
+            hits, truncated = ask(store, PROBE)
+            assert sorted(hits) == sorted(left[i] for i in lowest([documents[i] for i in left], limit))
+            assert truncated == (len(left) > limit)
+    store.add([-1], batch(documents[0]))
+    assert -1 in ask(store, documents[0])[0]
+    assert store.check() == []
 
 
 def test_copies_are_found_whatever_a_full_bucket_leaves_out(new_store):
@@ -601,10 +638,9 @@ class Model(RuleBasedStateMachine):
         """What is on disk is all there is to it."""
         if compact:
             self.store.compact()
-        if self.build.on_disk:
+        if self.build.kind != "memory":
             self.store.close()
-            self.store = type(self.store)(self.store._folder, {"bands": BANDS, "id_seed": 7}, BANDS, self.limit)
-            self.build.opened.append(self.store)
+            self.store = self.build(self.limit, self.store.place)
 
     @precondition(lambda self: self.limit)
     @rule(id=IDS)
@@ -656,7 +692,9 @@ class Model(RuleBasedStateMachine):
 
 def test_a_store_behaves_as_the_model(new_store):
     """Any sequence of operations leaves what a dictionary would hold, and look-ups read what the specification says."""
-    few = settings(max_examples=20 if new_store.on_disk else 60, stateful_step_count=60, deadline=None)
+    few = settings(
+        max_examples=60 if new_store.kind == "memory" else 20 if new_store.kind in ON_DISK else 10, stateful_step_count=60, deadline=None
+    )
     run_state_machine_as_test(lambda: Model(new_store), settings=few)
 
 
@@ -676,10 +714,11 @@ def test_most_of_many_documents_come_and_go(new_store, bucket_limit):
         keys = [7 if number % 3 == band else number << 40 for band in range(BANDS)]
         return document([] if number == 0 else [number, number + 1, number + 2, number + 3], keys)
 
-    for step in range(6000):
+    steps = 1500 if new_store.kind in ON_SERVERS else 6000
+    for step in range(steps):
         name = names[int(rng.integers(len(names)))]
         if name not in model:
-            if rng.random() < (0.8 if step % 2000 < 1000 else 0.1):
+            if rng.random() < (0.8 if step % (steps // 3) < steps // 6 else 0.1):
                 doc = some()
                 store.add([name], batch(doc))
                 model[name] = doc

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ParameterError,
         RecallWarning,
         ResumeWarning,
+        ServerError,
         UnknownDocumentError,
     )
     from neardup.evaluation import Evaluation, evaluate
@@ -48,6 +49,8 @@ _HOMES = {
         "ParameterError",
         "RecallWarning",
         "ResumeWarning",
+        "ServerError",
+        "ServerError",
         "UnknownDocumentError",
     ],
     "evaluation": ["Evaluation", "evaluate"],
@@ -80,6 +83,7 @@ __all__ = [
     "Removed",
     "Result",
     "ResumeWarning",
+    "ServerError",
     "Shingling",
     "Signature",
     "Signatures",

@@ -9,6 +9,7 @@
     ├── DuplicateIdError(ValueError)           an id that is there already
     ├── CorruptIndexError(ValueError)          stored data that is damaged or not ours
     ├── InputError(ValueError)                 a file or table that cannot be read as documents
+    ├── ServerError(ConnectionError)           a server that cannot be reached, or does not do what was asked
     └── MissingDependencyError(ImportError)    an optional package that is not installed
     RecallWarning(UserWarning)                 fewer are found than the recall asked for says
 """
@@ -51,6 +52,10 @@ class CorruptIndexError(NearDupError, ValueError):
 
 class InputError(NearDupError, ValueError):
     """A file or table that cannot be read as documents."""
+
+
+class ServerError(NearDupError, ConnectionError):
+    """A server that holds an index cannot be reached, breaks off or refuses; the message says what was not done."""
 
 
 class MissingDependencyError(NearDupError, ImportError):

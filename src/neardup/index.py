@@ -15,6 +15,7 @@ from neardup import profiles
 from neardup.banding import Banding
 from neardup.documents import Utf8
 from neardup.errors import (
+    CorruptIndexError,
     DuplicateIdError,
     IncompatibleError,
     ParameterError,
@@ -208,25 +209,33 @@ class Index:
         verify: Verify | None = None,
         bucket_limit: int | None = None,
         mode: Literal["a", "r+", "r"] = "a",
+        name: str | None = None,
     ) -> Index:
-        """An index in a folder; made there when there is none.
+        """An index in a folder or on a server; made there when there is none.
 
-        Every change is on disk when the call that made it returns. One process writes; any number of others read what there
-        was when they opened it, or called :meth:`refresh`. Close it, or use it in a ``with`` statement.
+        Every change is on disk when the call that made it returns. In a folder one process writes; any number of others read what
+        there was when they opened it, or called :meth:`refresh`. On a server all processes write and see what the others wrote.
+        Close it, or use it in a ``with`` statement.
 
         Parameters
         ----------
         path
-            The folder.
+            The folder; or the address of a server, ``postgresql://user:password@host/database`` or ``redis://host``.
         threshold, profile, recall, shingling, minhash, banding, verify, bucket_limit
             As for :class:`Index`, when the index is new. One that is there knows its own: any that is given must agree.
         mode
             ``"a"`` reads and writes, and makes an index where there is none; ``"r+"`` does not make one; ``"r"`` only reads.
+        name
+            What the index is called on its server.
 
         Raises
         ------
         IncompatibleError
             If a parameter is not that of the index.
+        ServerError
+            If a server cannot be reached.
+        MissingDependencyError
+            If the package that speaks to it is not installed: ``neardup[postgres]`` or ``neardup[redis]``.
         FileNotFoundError
             If there is no index and ``mode`` is not ``"a"``.
         BlockingIOError
@@ -250,56 +259,55 @@ class Index:
         ...         index.query("the committee will meet on monday at TEN")
         [Match(id='monday', similarity=1.0, containment=1.0, exact=True)]
         """
-        from neardup.stores import disk
+        from neardup.stores import places
 
+        place = places.named(path, name)
         if verify == "contained" or (verify is None and profile == "excerpt"):
             raise ParameterError(
                 "verify is 'contained' and the index is to be on disk; indexes of excerpts live in memory: Index(profile='excerpt')"
             )
         if not one_of(mode, "a", "r+", "r"):
             raise ParameterError(f"mode is {mode!r}; it is 'a' to read and write, 'r+' where there is an index, or 'r' to read")
-        stored = disk.read_parameters(path)
+        stored = places.read_parameters(place)
         given: dict[str, Any] = dict(
             profile=profile, recall=recall, shingling=shingling, minhash=minhash, banding=banding, verify=verify, bucket_limit=bucket_limit
         )
         named = {name: value for name, value in given.items() if value is not None}
         if stored is None:
             if mode != "a":
-                raise FileNotFoundError(f"no index in {os.fspath(path)!r}; name another folder, or add documents to make one")
+                raise FileNotFoundError(f"no index in {place}; {places.another(place)}, or add documents to make one")
             import secrets
 
             index = cls(threshold, **named)
             parameters = {**profiles.stored(index._settings), "recall": index._settings.recall, "id_seed": secrets.randbits(63)}
         else:
             parameters = stored
-            index = cls._of(stored, shingling if minhash is None else minhash.shingling, path)
+            index = cls._of(stored, shingling if minhash is None else minhash.shingling, place)
             wanted = {"threshold": threshold, **named, "recall": recall if banding is None else None}
             own = {"threshold": index.threshold, **{name: getattr(index, name, None) for name in named}, "recall": stored["recall"]}
             own |= {"shingling": index.minhash.shingling}
-            for name, value in wanted.items():
-                if value is not None and value != own[name]:
-                    raise IncompatibleError(f"the index in {os.fspath(path)!r} has {name} {own[name]!r}, not {value!r}; leave it out")
-        index._store = disk.DiskStore(
-            path, parameters, index.banding.bands, index.bucket_limit, index._verification.slots, writes=mode != "r"
+            for option, value in wanted.items():
+                if value is not None and value != own[option]:
+                    raise IncompatibleError(f"the index in {place} has {option} {own[option]!r}, not {value!r}; leave it out")
+        index._store = places.store(
+            place, parameters, index.banding.bands, index.bucket_limit, index._verification.slots, writes=mode != "r"
         )
         return index
 
     @classmethod
-    def _of(cls, stored: dict[str, Any], shingling: Shingling | None, path: str | os.PathLike[str]) -> Index:
+    def _of(cls, stored: dict[str, Any], shingling: Shingling | None, place: Any) -> Index:
         """An empty index of stored parameters."""
         try:
             if stored["shingling_scheme"] != "words-v1":
-                raise IncompatibleError(
-                    f"{os.fspath(path)!r} has shingles of {stored['shingling_scheme']!r}; use the version that wrote it"
-                )
+                raise IncompatibleError(f"{place} has shingles of {stored['shingling_scheme']!r}; use the version that wrote it")
             if stored["tokens"] == "callable":
                 if shingling is None:
-                    raise IncompatibleError(f"the index in {os.fspath(path)!r} has tokens of a callable; give shingling= with the same one")
+                    raise IncompatibleError(f"the index in {place} has tokens of a callable; give shingling= with the same one")
                 for name, default in (("size", 5), ("secret", 0), ("strip_diacritics", False), ("fold_digits", False), ("stop", [])):
                     own, given = stored.get(name, default), getattr(shingling, name)
                     if (list(given) if name == "stop" else given) != own:
                         differs = name if name == "secret" else f"{name} {own!r}, not {given!r}"
-                        raise IncompatibleError(f"the index in {os.fspath(path)!r} has {differs}; give the shingling that made it")
+                        raise IncompatibleError(f"the index in {place} has {differs}; give the shingling that made it")
             else:
                 options = {name: stored[name] for name in ("strip_diacritics", "fold_digits", "stop") if name in stored}
                 shingling = Shingling(stored["tokens"], stored["size"], stored["secret"], **options)
@@ -308,10 +316,12 @@ class Index:
             given = {name: stored[name] for name in ("verify", "bucket_limit")}
             return cls(stored["threshold"], profile=stored.get("profile"), minhash=minhash, banding=banding, **given)
         except KeyError as error:
-            raise IncompatibleError(f"the index in {os.fspath(path)!r} has no parameter {error}; use the version that wrote it") from None
+            raise IncompatibleError(f"the index in {place} has no parameter {error}; use the version that wrote it") from None
+        except (TypeError, AttributeError, ParameterError) as error:
+            raise CorruptIndexError(f"the index in {place} has parameters that none can have: {error}; restore it from a copy") from None
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all documents to a new index on disk, which :meth:`open` and :meth:`load` read.
+    def save(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
+        """Write all documents to a new index, on disk or on a server, which :meth:`open` and :meth:`load` read.
 
         Raises
         ------
@@ -328,28 +338,29 @@ class Index:
         ...     Index.load(f"{folder}/saved").query("One two three four five six")
         [Match(id='a', similarity=1.0, containment=1.0, exact=True)]
         """
-        from neardup.stores import disk
+        from neardup.stores import places
 
         if self._contained:
             raise ParameterError(
                 "verify is 'contained' and the index is to be on disk; indexes of excerpts live in memory, add the texts again"
             )
-        if disk.read_parameters(path) is not None:
-            raise FileExistsError(f"there is an index in {os.fspath(path)!r} already; name another folder")
+        place = places.named(path, name)
+        if places.read_parameters(place) is not None:
+            raise FileExistsError(f"there is an index in {place} already; {places.another(place)}")
         given: dict[str, Any] = dict(
             profile=self.profile, minhash=self.minhash, banding=self.banding, verify=self.verify, bucket_limit=self.bucket_limit
         )
-        with Index.open(path, self.threshold, **given) as saved:
+        with Index.open(path, self.threshold, name=name, **given) as saved:
             saved.merge(self)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, shingling: Shingling | None = None) -> Index:
-        """The index in a folder, in memory: what is done to it afterwards stays there.
+    def load(cls, path: str | os.PathLike[str], *, shingling: Shingling | None = None, name: str | None = None) -> Index:
+        """The index in a folder or on a server, in memory: what is done to it afterwards stays there.
 
         Parameters
         ----------
-        path
-            The folder.
+        path, name
+            As for :meth:`open`.
         shingling
             Where its tokens are those of a callable, the same one.
 
@@ -364,7 +375,7 @@ class Index:
         --------
         See :meth:`save`.
         """
-        with cls.open(path, shingling=shingling, mode="r") as stored:
+        with cls.open(path, shingling=shingling, mode="r", name=name) as stored:
             given: dict[str, Any] = dict(profile=stored.profile, minhash=stored.minhash, banding=stored.banding, verify=stored.verify)
             index = cls(stored.threshold, bucket_limit=stored.bucket_limit, **given)
             index.merge(stored)
@@ -398,8 +409,9 @@ class Index:
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise IncompatibleError(f"{name} is {mine!r} here and {theirs!r} there; only indexes of equal parameters are merged")
+        known = set(self.ids())
         for id in other.ids():
-            if id in self:
+            if id in known:
                 raise DuplicateIdError(f"document {id!r} is in both, nothing was added; remove it from one of them")
         for ids, batch in other._store.batches():
             self._store.add(ids, batch)

@@ -136,7 +136,13 @@ def dedup(
         from neardup.cli import distributed
 
         local = {"--exact": exact, "--append": append, "--dry-run": dry_run}
-        named = {"--against": against, "--drop-frequent": drop_frequent, "--memory-limit": memory_limit, "--evidence": evidence, "--report": report}
+        named = {
+            "--against": against,
+            "--drop-frequent": drop_frequent,
+            "--memory-limit": memory_limit,
+            "--evidence": evidence,
+            "--report": report,
+        }
         refused = local | {name: value is not None for name, value in named.items()}
         options = {"keep": preferred, "order": order, "clusters": clusters.value}
         distributed.dedup(job, master, annotate=annotate, given=refused, options=options)

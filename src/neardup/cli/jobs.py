@@ -73,7 +73,10 @@ SizeOption = Annotated[
     int | None, typer.Option(help="Tokens in a shingle, 1 to 32; the profile's, 5 for text.", show_default=False, rich_help_panel=FINE)
 ]
 
-IndexArgument = Annotated[str, typer.Argument(metavar="INDEX", help="The folder of an index.")]
+IndexArgument = Annotated[str, typer.Argument(metavar="INDEX", help="The folder of an index, or postgresql:// or redis:// with --name.")]
+NameOption = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="What the index is called on its server.", show_default=False)
+]
 TextOption = Annotated[
     str | None, typer.Option("--text", metavar="NAME", help="Column of the texts; guessed when obvious.", show_default=False)
 ]

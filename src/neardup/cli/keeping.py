@@ -1,9 +1,9 @@
-"""The commands on an index on disk."""
+"""The commands on an index on disk or on a server."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ from neardup.cli.jobs import (
     InputsArgument,
     Job,
     Measures,
+    NameOption,
     Profiles,
     QuietOption,
     TextOption,
@@ -32,12 +33,11 @@ from neardup.cli.terminal import (
     progress,
 )
 from neardup.errors import DuplicateIdError
-
-if TYPE_CHECKING:
-    pass
+from neardup.stores.fetched import shown
+from neardup.stores.places import label
 
 index_app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
-app.add_typer(index_app, name="index", help="Keep an index on disk: add documents, look others up, mend it.")
+app.add_typer(index_app, name="index", help="Keep an index on disk or on a server: add documents, look others up, mend it.")
 
 
 def known_id(index: neardup.Index, name: str) -> str | int:
@@ -63,6 +63,7 @@ def index_add(
     skip_known: Annotated[
         bool, typer.Option("--skip-known", help="Leave out documents whose id is there: to go on after an interruption.")
     ] = False,
+    name: NameOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Add documents to an index, which is made when it is not there. Of each batch of 65,536 all are added or none.
@@ -70,13 +71,14 @@ def index_add(
     Examples:
       neardup index add news.neardup january.jsonl february.jsonl
       neardup index add essays.neardup essays/ --threshold 0.5
+      neardup index add postgresql://db.example/texts --name news january.jsonl
     """
     from neardup.documents import strings
 
     done = known = 0
     with progress(quiet=quiet) as tell:
         corpus = Job(inputs, text=text, id=id, glob=glob, quiet=quiet).read(inputs, tell)
-        with neardup.Index.open(path, threshold, profile=None if profile is None else profile.value) as index:
+        with neardup.Index.open(path, threshold, profile=None if profile is None else profile.value, name=name) as index:
             try:
                 for batch in corpus.batches(65_536):
                     ids, texts = batch.ids, batch.texts
@@ -87,27 +89,29 @@ def index_add(
                     done, known = done + len(ids), known + len(batch.ids) - len(ids)
                     tell("adding", done + known, corpus=corpus)
             except BaseException as error:
-                note(f"{count(done, 'document')} added to {path}, and then this:", quiet=quiet)
+                note(f"{count(done, 'document')} added to {label(path, name)}, and then this:", quiet=quiet)
                 if isinstance(error, DuplicateIdError):
                     note("--skip-known leaves out the documents that are there", quiet=quiet)
                 raise
-            said = f"{count(done, 'document')} added, {len(index):,} in {path}"
+            said = f"{count(done, 'document')} added, {len(index):,} in {label(path, name)}"
             if known:
                 said += f"; {count(known, 'document')} left out, being there already"
     note(said, quiet=quiet)
 
 
 @index_app.command("remove")
-def index_remove(path: IndexArgument, ids: Annotated[list[str], typer.Argument(metavar="ID")], quiet: QuietOption = False) -> None:
+def index_remove(
+    path: IndexArgument, ids: Annotated[list[str], typer.Argument(metavar="ID")], name: NameOption = None, quiet: QuietOption = False
+) -> None:
     """Remove documents from an index.
 
     Examples:
       neardup index remove news.neardup story-17 story-18
     """
-    with neardup.Index.open(path, mode="r+") as index:
-        for name in ids:
-            index.remove(known_id(index, name))
-        said = f"{count(len(ids), 'document')} removed, {len(index):,} in {path}"
+    with neardup.Index.open(path, mode="r+", name=name) as index:
+        for id in ids:
+            index.remove(known_id(index, id))
+        said = f"{count(len(ids), 'document')} removed, {len(index):,} in {label(path, name)}"
     note(said, quiet=quiet)
 
 
@@ -121,6 +125,7 @@ def index_query(
     text: TextOption = None,
     id: IdOption = None,
     glob: GlobOption = None,
+    name: NameOption = None,
     fail: FailOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -133,14 +138,14 @@ def index_query(
     job = Job(inputs, text=text, id=id, glob=glob, fail=fail, quiet=quiet)
     columns: dict[str, list[Any]] = {"query": [], "id": [], "similarity": [], "containment": []}
     done = truncated = 0
-    with progress(quiet=quiet) as tell, neardup.Index.open(path, mode="r") as index:
+    with progress(quiet=quiet) as tell, neardup.Index.open(path, mode="r", name=name) as index:
         queries = job.read(inputs, tell)
         for batch in queries.batches():
             found = index.query_many(batch.texts, top=top, threshold=threshold, measure=measure.value)
-            for name, matches in zip(batch.ids, found, strict=True):
+            for query, matches in zip(batch.ids, found, strict=True):
                 truncated += matches.truncated
                 for match in matches:
-                    for column, value in zip(columns.values(), (name, match.id, match.similarity, match.containment), strict=True):
+                    for column, value in zip(columns.values(), (query, match.id, match.similarity, match.containment), strict=True):
                         column.append(value)
             done += len(batch.ids)
             tell("looking up", done, corpus=queries)
@@ -151,13 +156,13 @@ def index_query(
 
 
 @index_app.command("stats")
-def index_stats(path: IndexArgument) -> None:
+def index_stats(path: IndexArgument, name: NameOption = None) -> None:
     """Say what an index holds, with which parameters, and which of its buckets everyone falls into.
 
     Examples:
       neardup index stats news.neardup
     """
-    with neardup.Index.open(path, mode="r") as index:
+    with neardup.Index.open(path, mode="r", name=name) as index:
         stats = index.stats()
         row: dict[str, Any] = {
             "documents": stats.documents,
@@ -175,33 +180,51 @@ def index_stats(path: IndexArgument) -> None:
         return
     heavy = row.pop("heavy_buckets")
     console = Console(highlight=False)
-    for name, value in row.items():
-        console.print(Text.assemble((f"{name}  ", "dim"), f"{value:,}" if isinstance(value, int) else str(value)))
+    for title, value in row.items():
+        console.print(Text.assemble((f"{title}  ", "dim"), f"{value:,}" if isinstance(value, int) else str(value)))
     for bucket in heavy[:ROWS]:
         console.print(Text(f"{bucket['members']:,} distinct texts agree in band {bucket['band']}, as {printable(bucket['example'])} does"))
 
 
 @index_app.command("check")
-def index_check(path: IndexArgument, quiet: QuietOption = False) -> None:
+def index_check(path: IndexArgument, name: NameOption = None, quiet: QuietOption = False) -> None:
     """Read every byte of an index, verify checksums, and make again what is derived from its documents.
 
     Examples:
       neardup index check news.neardup
     """
-    with neardup.Index.open(path, mode="r+") as index:
+    with neardup.Index.open(path, mode="r+", name=name) as index:
         mended = index.check()
-        said = f"{count(len(index), 'document')} in {path}, all is well" + (f"; made again: {', '.join(mended)}" if mended else "")
+        said = f"{count(len(index), 'document')} in {label(path, name)}, all is well" + (
+            f"; made again: {', '.join(mended)}" if mended else ""
+        )
     note(said, quiet=quiet)
 
 
 @index_app.command("compact")
-def index_compact(path: IndexArgument, quiet: QuietOption = False) -> None:
+def index_compact(path: IndexArgument, name: NameOption = None, quiet: QuietOption = False) -> None:
     """Rewrite an index as one segment, without what was removed: it is smaller then, and looking up is quickest.
 
     Examples:
       neardup index compact news.neardup
     """
-    with neardup.Index.open(path, mode="r+") as index:
+    with neardup.Index.open(path, mode="r+", name=name) as index:
         index.compact()
-        said = f"{count(len(index), 'document')} in {path}, {index.stats().nbytes:,} bytes"
+        said = f"{count(len(index), 'document')} in {label(path, name)}, {index.stats().nbytes:,} bytes"
     note(said, quiet=quiet)
+
+
+@index_app.command("migrate")
+def index_migrate(address: Annotated[str, typer.Argument(metavar="ADDRESS", help="postgresql://...")], quiet: QuietOption = False) -> None:
+    """Make the tables of neardup in a PostgreSQL database, or bring those of an older version up to date.
+
+    Examples:
+      neardup index migrate postgresql://owner@db.example/texts
+    """
+    from neardup.errors import ParameterError
+    from neardup.stores import postgres
+
+    if address.partition("://")[0] not in ("postgresql", "postgres"):
+        raise ParameterError(f"{shown(address)} is no PostgreSQL database; other indexes need no migration")
+    made = postgres.migrate(address)
+    note(f"schema version {made[-1]} made" if made else "the schema is up to date", quiet=quiet)

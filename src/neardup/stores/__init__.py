@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -104,11 +104,17 @@ Hit: TypeAlias = tuple[Id, int, int]
 Answer: TypeAlias = tuple[list[Hit], bool]
 
 
-def first_sets(batches: Sequence[StoreBatch]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """The verification hashes of the shingle sets of batches, each set once, and how many each has."""
-    if not batches:
+def first_sets(batches: Iterable[StoreBatch], hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """The verification hashes of the first shingle sets of batches, about so many, each set once, and how many each has."""
+    taken: list[StoreBatch] = []
+    for batch in batches:
+        taken.append(batch)
+        hashes -= int(batch.offsets[-1] - batch.offsets[0])
+        if hashes <= 0:
+            break
+    if not taken:
         return np.empty(0, np.uint32), np.empty(0, np.uint32)
-    every = StoreBatch.concatenate(batches)
+    every = StoreBatch.concatenate(taken)
     _, places = np.unique(every.set_hashes, return_index=True)
     places.sort()
     some = every.take(places[every.sizes[places] > 0])

@@ -527,13 +527,7 @@ class DiskStore:
             return list(self._table.heavy(limit))
 
     def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-        taken: list[StoreBatch] = []
-        for _, batch in self.batches():
-            taken.append(batch)
-            hashes -= int(batch.offsets[-1] - batch.offsets[0])
-            if hashes <= 0:
-                break
-        return first_sets(taken)
+        return first_sets((batch for _, batch in self.batches()), hashes)
 
     def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
         with self._writing:  # a merge would move the places

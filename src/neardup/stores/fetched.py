@@ -1,0 +1,283 @@
+"""What the stores on servers have in common: entries are fetched, checked, and looked up here as an index in memory is.
+
+A server says which entries share a bucket with the documents that are asked for; their contents come in the same answer. A
+table in memory of just these entries then ranks, bounds, verifies and scores them by the kernels that every store uses, so
+that the answers are the same to the last bit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from neardup import _kernels
+from neardup.errors import CorruptIndexError, ParameterError
+from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, Readings, StoreBatch, first_sets
+
+#: Of a stored entry: its checksum, and its distinct shingles. Fingerprints and evidence follow.
+HEAD = struct.Struct("<QI")
+#: Documents looked up in one round trip.
+TOGETHER = 1024
+#: Longer than any bucket.
+WHOLE = 2**31 - 1
+#: What an index on a server may be called: it becomes part of keys, and people type it.
+NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+
+
+def check_name(name: str | None, address: str) -> str:
+    """The name of an index on a server."""
+    if name is None:
+        raise ParameterError(f"an index on a server has a name, and {address} is given none; give name=, as name='news'")
+    if not NAME.fullmatch(str(name)):
+        raise ParameterError(f"name is {name!r}; it is 1 to 100 of A-Z, a-z, 0-9, _, ., : and -")
+    return name
+
+
+class Place(NamedTuple):
+    """Where an index is: the address of the server, and the index's name there."""
+
+    address: str
+    name: str
+
+    @property
+    def scheme(self) -> str:
+        """What the address begins with."""
+        return self.address.partition("://")[0]
+
+    def __str__(self) -> str:
+        return f"{self.name!r} at {shown(self.address)}"
+
+    def __repr__(self) -> str:
+        return f"Place({shown(self.address)!r}, {self.name!r})"
+
+
+def shown(address: str) -> str:
+    """An address for people: without password, and without options, which may hold one."""
+    rest = address.partition("?")[0].partition("://")
+    authority, slash, database = rest[2].rpartition("@")[2].partition("/")
+    return f"{rest[0]}://{authority}{slash}{database}"
+
+
+class Fetched(NamedTuple):
+    """Entries, each a shingle set that one or more documents have, in order of the first of these.
+
+    Attributes
+    ----------
+    keys
+        What the store knows each by; they have an order.
+    batch
+        Their contents.
+    members
+        The packed ids of the documents of each, in order of insertion.
+    """
+
+    keys: list[Any]
+    batch: StoreBatch
+    members: list[list[bytes]]
+
+
+def unpacked(id: bytes, where: str) -> Id:
+    """An id from its packed form, which is that of :func:`neardup._kernels.pack_ids`.
+
+    Raises
+    ------
+    CorruptIndexError
+        If it is no such form.
+    """
+    if id[:1] == b"\xff":
+        folded = int.from_bytes(id[1:], "little")
+        if len(id) <= 9 and id[-1:] != b"\0":
+            return folded >> 1 ^ -(folded & 1)
+    else:
+        try:
+            return id.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            pass
+    raise damaged(where, "an id that is none")
+
+
+def packed(ids: Sequence[Id]) -> list[bytes]:
+    """Ids as bytes."""
+    data, ends = _kernels.pack_ids(list(ids))
+    raw = data.tobytes()
+    return [raw[start:stop] for start, stop in itertools.pairwise([0, *ends.tolist()])]
+
+
+def damaged(where: str, what: str) -> CorruptIndexError:
+    """What is said of stored data that is not what was written."""
+    return CorruptIndexError(f"the index {where} is damaged, or was not written by neardup: {what}; restore it from a copy")
+
+
+def parsed(text: str, where: str) -> dict[str, Any]:
+    """Stored parameters.
+
+    Raises
+    ------
+    CorruptIndexError
+        If they are no JSON object.
+    """
+    try:
+        parameters = json.loads(text)
+    except (ValueError, RecursionError):
+        parameters = None
+    if not isinstance(parameters, dict):
+        raise damaged(where, "parameters that are none")
+    return parameters
+
+
+def _sum(set_hash: bytes, rest: bytes) -> int:
+    return int(xxhash.xxh3_64_intdigest(set_hash + rest))
+
+
+def bodies(batch: StoreBatch) -> list[bytes]:
+    """The entries of a batch as they are stored: checksum, size, fingerprints, evidence."""
+    set_hashes, fingerprints, evidence = batch.set_hashes.tobytes(), batch.fingerprints.tobytes(), batch.evidence.tobytes()
+    width, bounds, rows = 4 * batch.fingerprints.shape[1], batch.offsets.tolist(), []
+    for i, size in enumerate(batch.sizes.tolist()):
+        rest = b"%b%b%b" % (
+            size.to_bytes(4, "little"),
+            fingerprints[width * i : width * (i + 1)],
+            evidence[4 * bounds[i] : 4 * bounds[i + 1]],
+        )
+        rows.append(_sum(set_hashes[8 * i : 8 * i + 8], rest).to_bytes(8, "little") + rest)
+    return rows
+
+
+def decoded(set_hashes: Sequence[bytes], rows: Sequence[bytes], bands: int, slots: int, where: str) -> StoreBatch:
+    """Stored entries as a batch, each of them found to be what was written.
+
+    Raises
+    ------
+    CorruptIndexError
+        If one is not.
+    """
+    start, words = HEAD.size + 4 * bands, -(-slots // 4)
+    sizes, lengths = [], []
+    for set_hash, row in zip(set_hashes, rows, strict=True):
+        length, left = divmod(len(row) - start, 4)
+        if length < 0 or left or len(set_hash) != 8:
+            raise damaged(where, f"an entry of {len(row)} bytes")
+        total, size = HEAD.unpack_from(row)
+        if _sum(set_hash, row[8:]) != total:
+            raise damaged(where, "the checksum of an entry")
+        if length != (words if slots else size):
+            raise damaged(where, f"an entry of {size} shingles with {length} words")
+        sizes.append(size)
+        lengths.append(length)
+    offsets = np.concatenate((np.zeros(1, np.uint64), np.cumsum(lengths, dtype=np.uint64)))
+    evidence = np.frombuffer(b"".join([row[start:] for row in rows]), np.uint32)
+    if not slots and len(evidence):
+        ascending = evidence[1:] > evidence[:-1]
+        ends = offsets[1:-1].astype(np.int64)
+        ascending[ends[(ends > 0) & (ends < len(evidence))] - 1] = True
+        if not ascending.all():
+            raise damaged(where, "hashes that are not sorted")
+    return StoreBatch(
+        np.frombuffer(b"".join([row[HEAD.size : start] for row in rows]), np.uint32).reshape(len(rows), bands),
+        np.frombuffer(b"".join(set_hashes), np.uint64),
+        np.array(sizes, np.uint32),
+        evidence,
+        offsets,
+    )
+
+
+class FetchingStore(ABC):
+    """The reading half of a :class:`~neardup.stores.Store` on a server, by what its subclass fetches.
+
+    Parameters
+    ----------
+    where
+        What errors call the index: never with a password.
+    bands, bucket_limit, slots
+        As for :class:`~neardup.stores.memory.MemoryStore`.
+    """
+
+    def __init__(self, where: str, bands: int, bucket_limit: int, slots: int) -> None:
+        self._where, self._bands, self._limit, self._slots = where, bands, bucket_limit, slots
+
+    @abstractmethod
+    def _candidates(self, batch: StoreBatch, limit: int) -> Fetched:
+        """The entries that share a bucket with some documents, and their own: of a longer bucket the first ``limit`` + 1."""
+
+    @abstractmethod
+    def _slices(self) -> Iterator[Fetched]:
+        """All entries, some at a time, each once."""
+
+    @abstractmethod
+    def stored(self, id: Id) -> StoreBatch: ...
+
+    @abstractmethod
+    def batches(self) -> Iterator[tuple[list[Id], StoreBatch]]: ...
+
+    def _table(self, fetched: Fetched, limit: int, threads: int) -> _kernels.DocumentTable:
+        """Entries in a table in memory, whose ids are their places."""
+        table = _kernels.DocumentTable(self._bands, limit, self._slots)
+        table.add(list(range(len(fetched.keys))), fetched.batch, threads)
+        return table
+
+    def _ids(self, fetched: Fetched, place: Any) -> list[Id]:
+        return [unpacked(id, self._where) for id in fetched.members[place]]
+
+    def _parts(self, batch: StoreBatch) -> Iterator[StoreBatch]:
+        for start in range(0, batch.documents, TOGETHER):
+            yield batch.part(start, min(start + TOGETHER, batch.documents))
+
+    def _answers(self, fetched: Fetched, batch: StoreBatch, threshold: float, threads: int) -> list[Answer]:
+        if not fetched.keys:
+            return [([], False)] * batch.documents
+        found = self._table(fetched, self._limit, threads).query(batch, threshold, threads)
+        return [([(id, both, size) for place, both, size in hits for id in self._ids(fetched, place)], more) for hits, more in found]
+
+    def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:  # noqa: ARG002
+        answers: list[Answer] = []
+        for part in self._parts(batch):
+            answers += self._answers(self._candidates(part, self._limit), part, threshold, threads)
+        return answers
+
+    def look_up(self, document: Prepared, threshold: float) -> Answer:
+        return self.query(StoreBatch(*document.arrays()), threshold, 1)[0]
+
+    def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
+        answers: list[Hit | None] = []
+        for part in self._parts(batch):
+            fetched = self._candidates(part, WHOLE)
+            found = self._table(fetched, WHOLE, threads).nearest(part, threshold, threads)
+            answers += [None if hit is None else (self._ids(fetched, hit[0])[0], *hit[1:]) for hit in found]
+        return answers
+
+    def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
+        most = WHOLE if limit is None else limit
+        for these in self._slices():
+            others = self._candidates(these.batch, most)
+            answers = self._table(others, most, threads).query(these.batch, threshold, threads)
+            for i, (hits, _) in enumerate(answers):
+                size, names = int(these.batch.sizes[i]), self._ids(these, i)
+                for place, both, other in hits:
+                    if not isinstance(place, int) or others.keys[place] > these.keys[i]:
+                        continue
+                    if others.keys[place] < these.keys[i]:
+                        yield PairBatch(names, self._ids(others, place), both, size, other)
+                    elif len(names) > 1:
+                        yield PairBatch(names, names, both, size, size)
+
+    def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
+        row = self.stored(id)
+        return row.evidence if row.sizes[0] else row.evidence[:0]
+
+    def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        return first_sets((batch for _, batch in self.batches()), hashes)
+
+    def read_by(self, known: _kernels.Weights, clearest: float, least: float) -> None:  # noqa: B027
+        """What is fetched is verified by its Jaccard similarity alone."""
+
+    def refresh(self) -> None:  # noqa: B027  there is nothing to do
+        """Every call sees what is there."""

@@ -1,0 +1,82 @@
+"""What a path or an address names: the kind of store, chosen in one place."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from neardup.errors import ParameterError
+from neardup.stores import Store
+from neardup.stores.fetched import Place, check_name
+
+#: The kind of server, by what its addresses begin with.
+SERVERS = {"postgresql": "postgres", "postgres": "postgres", "redis": "redis", "rediss": "redis", "unix": "redis"}
+
+
+class Folder(NamedTuple):
+    """A folder, as it was named."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return repr(self.path)
+
+
+def named(path: str | os.PathLike[str], name: str | None) -> Folder | Place:
+    """The folder, or the place on a server.
+
+    Raises
+    ------
+    ParameterError
+        If an index on a server has no name or none that it may have, a folder has one, or nobody knows such addresses.
+    """
+    text = os.fspath(path)
+    scheme, colon, _ = text.partition("://")
+    if not colon:
+        if name is not None:
+            raise ParameterError(f"name is {name!r} and {text!r} is a folder; only indexes on servers have names, leave it out")
+        return Folder(text)
+    if scheme not in SERVERS:
+        raise ParameterError(f"an index cannot live at {scheme}://; it lives in a folder, at postgresql:// or at redis://")
+    return Place(text, check_name(name, f"{scheme}://..."))
+
+
+def another(place: Folder | Place) -> str:
+    """What a user would give instead, for messages."""
+    return "name another folder" if isinstance(place, Folder) else "give another name"
+
+
+def label(path: str, name: str | None) -> str:
+    """What people are shown of a place: never a password."""
+    return str(Place(path, str(name))) if "://" in path else path
+
+
+def read_parameters(place: Folder | Place) -> dict[str, Any] | None:
+    """The parameters of the index that is there; None where there is none."""
+    if isinstance(place, Folder):
+        from neardup.stores import disk
+
+        return disk.read_parameters(place.path)
+    if SERVERS[place.scheme] == "postgres":
+        from neardup.stores import postgres
+
+        return postgres.read_parameters(place)
+    from neardup.stores import redis
+
+    return redis.read_parameters(place)
+
+
+def store(place: Folder | Place, parameters: dict[str, Any], bands: int, bucket_limit: int, slots: int, *, writes: bool) -> Store:
+    """The store that is there, made where there is none."""
+    if isinstance(place, Folder):
+        from neardup.stores.disk import DiskStore
+
+        return DiskStore(place.path, parameters, bands, bucket_limit, slots, writes=writes)
+    own = {name: value for name, value in parameters.items() if name != "id_seed"}  # what files find ids by
+    if SERVERS[place.scheme] == "postgres":
+        from neardup.stores.postgres import PostgresStore
+
+        return PostgresStore(place, own, bands, bucket_limit, slots, writes=writes)
+    from neardup.stores.redis import RedisStore
+
+    return RedisStore(place, own, bands, bucket_limit, slots, writes=writes)
