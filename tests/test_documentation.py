@@ -2,7 +2,7 @@
 
 The blocks of a page run in its order, in one folder that is empty at first. Those of ```python and ```pycon share a
 namespace. In ```console blocks the commands of PROGRAMS run, on a terminal a hundred columns wide; what the page shows below
-a command must be what it prints, and the notes for people after that if the page shows them; ``...`` stands for anything. A
+a command must be what it prints, with or without the notes for people before and after it; ``...`` stands for anything. A
 block below a line ``<!-- varies: reason -->`` runs and its output is not compared; one below ``<!-- not run: reason -->`` is
 left alone.
 """
@@ -122,8 +122,10 @@ def run_commands(page, block, folder):
         code, printed, complaint = terminal(ours, folder)
         assert code == 0, f"{page.name}, line {block.line}: {ours}\n{printed}{complaint}"
         if shown and not block.varies:
-            same = (doctest.OutputChecker().check_output(shown + "\n", text, LOOSELY) for text in (printed, printed + complaint))
-            assert any(same), f"{page.name}, line {block.line}: {ours}\n{printed}{complaint}"
+            notes = complaint.splitlines(keepends=True)
+            seen = [printed, *("".join([*notes[:n], printed, *notes[n:]]) for n in range(len(notes) + 1))]
+            same = any(doctest.OutputChecker().check_output(shown + "\n", text, LOOSELY) for text in seen)
+            assert same, f"{page.name}, line {block.line}: {ours}\n{printed}{complaint}"
 
 
 @pages
