@@ -19,7 +19,10 @@ from typing import NamedTuple
 
 import pytest
 
+import neardup
+
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *(p for p in ROOT.glob("docs/**/*.md") if "_build" not in p.parts)])
 
 #: Commands of the pages that are run; others are for the reader.
@@ -148,7 +151,7 @@ def anchor(heading):
 
 @pages
 def test_links_lead_somewhere(page):
-    """A link to a file finds it, and a link to a heading finds that."""
+    """A link to a file finds it, a link to a heading finds that, and those of the site stay on it."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:", target):
@@ -156,9 +159,33 @@ def test_links_lead_somewhere(page):
         path, _, heading = target.partition("#")
         file = page.parent / path if path else page
         assert file.exists(), f"{page.name} links to {target}"
+        if page.is_relative_to(DOCS):
+            assert file.resolve().is_relative_to(DOCS), f"{page.name} links to {target}, which is not on the site"
         if heading and file.suffix == ".md":
             headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
             assert heading in map(anchor, headings), f"{page.name} links to {target}"
+
+
+def test_the_reference_has_every_public_name():
+    """docs/reference/library.md describes every public name."""
+    page = (DOCS / "reference" / "library.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"neardup\.(\w+)(?=\(\)$|$|`)", page, re.MULTILINE))
+    assert set(neardup.__all__) <= shown, set(neardup.__all__) - shown
+
+
+def test_pictures_are_drawn_the_same_again(tmp_path):
+    """The script of the pictures draws all that are committed, and twice the same; each is on a page, which says what is to be seen."""
+    script, folder = DOCS / "explanation" / "pictures.py", DOCS / "explanation" / "pictures"
+    drawn = [tmp_path / name for name in ("once", "again")]
+    for out in drawn:
+        subprocess.run([sys.executable, script, out], check=True)
+    names = sorted(path.name for path in folder.iterdir())
+    for out in drawn:
+        assert sorted(path.name for path in out.iterdir()) == names
+    for name in names:
+        assert (drawn[0] / name).read_bytes() == (drawn[1] / name).read_bytes()
+        text = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("explanation/*.md"))
+        assert re.search(rf"!\[[^\]]{{40,}}\]\(pictures/{re.escape(name)}\)", text), name
 
 
 README_COMMANDS = [command for block in blocks(ROOT / "README.md", "console", all=True) for command, _ in commands(block)]
