@@ -18,7 +18,8 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 
 # What other projects document is not looked up, that would need their pages; what neardup documents is.
-nitpick_ignore_regex = [("py:.*", r"(?!neardup\.).*")]
+# The census is the type of an argument of a formula that is shown, and no more than that.
+nitpick_ignore_regex = [("py:.*", r"(?!neardup\.).*"), ("py:class", r"neardup\.census\..*")]
 
 html_theme = "furo"
 html_title = f"neardup {version}"
