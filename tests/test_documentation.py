@@ -20,6 +20,8 @@ from typing import NamedTuple
 import pytest
 
 import neardup
+from neardup.cli.jobs import app
+from neardup.cli.keeping import index_app
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -171,6 +173,16 @@ def test_the_reference_has_every_public_name():
     page = (DOCS / "reference" / "library.md").read_text(encoding="utf-8")
     shown = set(re.findall(r"neardup\.(\w+)(?=\(\)$|$|`)", page, re.MULTILINE))
     assert set(neardup.__all__) <= shown, set(neardup.__all__) - shown
+
+
+def test_the_reference_has_every_command():
+    """docs/reference/command-line.md lists the commands, no more and no fewer, each below its heading."""
+    page = (DOCS / "reference" / "command-line.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^## neardup (.+)\n\n```\{command-help\} \1\n```$", page, re.MULTILINE)
+    own = [name.name or name.callback.__name__ for name in app.registered_commands if name.callback]
+    kept = [f"index {name.name or name.callback.__name__}" for name in index_app.registered_commands if name.callback]
+    assert sorted(shown) == sorted(own + kept)
+    assert len(shown) == page.count("\n## ")
 
 
 def test_pictures_are_drawn_the_same_again(tmp_path):
