@@ -149,18 +149,8 @@ def dedup(
         return
     if master is not None:
         raise ParameterError(f"--master is {master!r}, and the engine is local; add --engine spark, or leave it out")
-    if annotate and job.output is None:
-        raise ParameterError("--annotate says what is written, and there is no output; name one: -o marked.jsonl")
     with progress(quiet=job.quiet) as tell:
-        job.check_output(folder=not annotate)
-        if report is not None:
-            from neardup.report import check_report
-
-            check_report(report)
-        if evidence is not None:
-            writing.check_output(evidence)
-            if job.output is not None and Path(evidence).absolute() == Path(job.output).absolute():
-                raise ParameterError(f"--evidence and the output are both {evidence}; name two files")
+        check_outputs(job, evidence, report, annotate=annotate)
         parameters, corpus = job.parameters(), job.read(job.inputs, tell)
         for path in (evidence, report):
             if path is not None:
@@ -210,6 +200,23 @@ def dedup(
         emit(rows)
     said = [*account(result.summary()), *([f"report in {report}"] if report is not None else [])]
     job.conclude(said, found=result.counters["removed"] > 0)
+
+
+def check_outputs(job: Job, evidence: str | None, report: str | None, *, annotate: bool) -> None:
+    """Refuse what could not be written: before the work, not after it."""
+    from neardup import writing
+
+    if annotate and job.output is None:
+        raise ParameterError("--annotate says what is written, and there is no output; name one: -o marked.jsonl")
+    job.check_output(folder=not annotate)
+    if report is not None:
+        from neardup.report import check_report
+
+        check_report(report)
+    if evidence is not None:
+        writing.check_output(evidence)
+        if job.output is not None and Path(evidence).absolute() == Path(job.output).absolute():
+            raise ParameterError(f"--evidence and the output are both {evidence}; name two files")
 
 
 def foretell(estimate: Any) -> None:
