@@ -4,6 +4,7 @@
 //! `bindings` alone does, behind the feature `python`.
 
 pub mod band;
+pub mod datasketch;
 pub mod hash;
 pub mod ids;
 pub mod join;
