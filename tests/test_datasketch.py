@@ -311,7 +311,7 @@ def test_a_signed_corpus_is_taken_over(ask: Any, version: str, scheme: Any, toke
     theirs = {(i, j): value for i, row in enumerate(answers["jaccard"]) for j, value in enumerate(row) if i != j}
     assert all(theirs[pair] >= 0.65 for pair in found)
     sure = {pair for pair, value in theirs.items() if value >= 0.75 and texts[pair[0]]}
-    assert len(sure) > 50
+    assert len(sure) > 40
     assert sure <= found
     datasketch_counts, counts = answers["counts"]
     assert counts[-1] == 0
