@@ -65,6 +65,11 @@ MAY_IMPORT = {
     },
     "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
     "evaluation": {"documents", "ids", "index", "profiles"},  # what is found beside what people say
+    "streaming": {"index", "minhash", "shingling"},  # a stream beside an index
+    "interop": set(),
+    "interop.datasketch": {"banding", "ids", "index", "minhash", "shingling"},  # its sketches are signatures, its index one of ours
+    "interop.frames": {"dedup", "results"},  # decisions as columns
+    "interop.huggingface": {"dedup"},  # decisions as a function
     "report": {"documents", "index", "dedup", "verify", "banding", "clusters"},
     "cli": {"", "cli.corpus", "cli.judging", "cli.keeping", "cli.jobs", "cli.terminal"},  # the commands
     "cli.terminal": {"files", "ids"},  # what people see
@@ -72,11 +77,12 @@ MAY_IMPORT = {
     "cli.corpus": {"", "dedup", "writing", "cli.jobs", "cli.terminal"},
     "cli.judging": {"", "documents", "evaluation", "tuning", "verify", "cli.jobs", "cli.terminal"},
     "cli.keeping": {"", "documents", "cli.jobs", "cli.terminal"},
-    "": {"profiles", "evaluation", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
+    "": {"streaming", "profiles", "evaluation", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
 }
 
 COMMANDS = {"cli", "cli.terminal", "cli.jobs", "cli.corpus", "cli.judging", "cli.keeping"}
-ASSEMBLERS = {"index", "dedup", "tuning", "evaluation", "report", *COMMANDS, ""}
+OTHERS = {"streaming", "interop.datasketch", "interop.frames", "interop.huggingface"}  # stand on the assemblers
+ASSEMBLERS = {"index", "dedup", "tuning", "evaluation", "report", *OTHERS, *COMMANDS, ""}
 EVERYWHERE = {"errors", "_kernels"}
 ONE_STAGE = {"documents", "files", "writing"}  # in two modules: columns, and the files they are read from
 
@@ -174,7 +180,7 @@ def run(tmp_path_factory):
 
 #: Code that touches every public name, and code that says which heavy packages are loaded.
 NAMES = "import neardup; [getattr(neardup, name) for name in neardup.__all__]; "
-LOADED = "import sys; print(*sorted({'pyarrow', 'pandas', 'polars', 'datasets', 'typer', 'rich'} & set(sys.modules)))"
+LOADED = "import sys; print(*sorted({'pyarrow', 'pandas', 'polars', 'datasets', 'datasketch', 'narwhals', 'torch', 'typer', 'rich'} & set(sys.modules)))"
 
 
 def test_importing_loads_no_heavy_package(run):

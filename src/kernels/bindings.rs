@@ -355,55 +355,70 @@ fn sign_token_lists<'py>(
     recipe: RecipeArgs,
     threads: usize,
 ) -> PyResult<SignedArrays<'py>> {
-    let mut ready = Vec::with_capacity(lists.len());
-    for list in &lists {
-        ready.push(token_bytes(list)?);
-    }
+    let between = if recipe.chars { "" } else { " " };
+    let ready = lists.iter().map(|list| token_bytes(list, between)).collect::<PyResult<Vec<_>>>()?;
     let documents: Vec<_> = ready.iter().map(|(bytes, edges)| datasketch::Document::Tokens { bytes, edges }).collect();
     signed_as_datasketch(py, &documents, recipe, threads)
 }
 
-/// The bytes of tokens one after another, and where each begins and ends.
-fn token_bytes(tokens: &Bound<'_, PyList>) -> PyResult<(Vec<u8>, Vec<usize>)> {
+/// The bytes of tokens joined, with padding, and where each begins and ends.
+fn token_bytes(tokens: &Bound<'_, PyList>, between: &str) -> PyResult<(Vec<u8>, Vec<u32>)> {
     let py = tokens.py();
-    let mut edges = Vec::with_capacity(tokens.len() + 1);
-    edges.push(0);
-    // Joined by one call, where all are strings or all bytes: a call for each takes as long as its hash.
-    let first = tokens.iter().next();
-    if first.as_ref().is_some_and(|token| token.is_instance_of::<PyString>()) {
-        if let Ok(joined) = intern!(py, "").call_method1(intern!(py, "join"), (tokens,)) {
-            let joined = Utf8::new(joined.cast()?)?;
-            let bytes = joined.bytes()?.to_vec();
-            let mut at = 0;
-            for token in tokens.iter() {
-                at = match joined {
-                    Utf8::Ascii(_) => at + token.len()?,
-                    // Characters are counted by the bytes with which they begin.
-                    Utf8::Encoded(_) => (0..token.len()?).fold(at, |at, _| {
-                        let rest = &bytes[at + 1..];
-                        at + 1 + rest.iter().position(|byte| byte & 0xC0 != 0x80).unwrap_or(rest.len())
-                    }),
-                };
-                edges.push(at);
-            }
-            return Ok((bytes, edges));
-        }
-    }
+    // Strings by one call: one for each takes as long as its hash.
+    let strings = tokens.iter().next().is_some_and(|token| token.is_instance_of::<PyString>());
+    let whole = strings.then(|| PyString::new(py, between).call_method1(intern!(py, "join"), (tokens,)));
+    let joined = match whole {
+        Some(Ok(whole)) => Some(Utf8::new(whole.cast()?)?),
+        _ => None,
+    };
+    let mut edges = Vec::with_capacity(2 * tokens.len());
     let mut bytes = Vec::new();
-    for (i, token) in tokens.iter().enumerate() {
-        if let Ok(token) = token.cast::<PyBytes>() {
-            bytes.extend_from_slice(token.as_bytes());
-        } else if let Ok(token) = token.cast::<PyString>() {
-            bytes.extend_from_slice(Utf8::new(token)?.bytes()?);
-        } else {
-            let kind = token.get_type().name()?;
-            return Err(PyTypeError::new_err(format!(
-                "token {i} is of type {kind}; datasketch hashes bytes, so a token is a string or bytes"
-            )));
+    if let Some(joined) = joined {
+        let data = joined.bytes()?;
+        bytes.reserve(data.len() + datasketch::PADDING);
+        bytes.extend_from_slice(data);
+        // Characters that are not ASCII are counted by the bytes with which they begin.
+        let (plain, mut at) = (matches!(joined, Utf8::Ascii(_)), 0);
+        for token in tokens.iter() {
+            edges.push(at as u32);
+            let n = token.len()?;
+            at += if plain { n } else { width(&bytes[at..], n) };
+            edges.push(at as u32);
+            at += between.len();
         }
-        edges.push(bytes.len());
+    } else {
+        for (i, token) in tokens.iter().enumerate() {
+            if i > 0 {
+                bytes.extend_from_slice(between.as_bytes());
+            }
+            edges.push(bytes.len() as u32);
+            if let Ok(token) = token.cast::<PyBytes>() {
+                bytes.extend_from_slice(token.as_bytes());
+            } else if let Ok(token) = token.cast::<PyString>() {
+                bytes.extend_from_slice(Utf8::new(token)?.bytes()?);
+            } else {
+                let kind = token.get_type().name()?;
+                return Err(PyTypeError::new_err(format!(
+                    "token {i} is of type {kind}; datasketch hashes bytes, so a token is a string or bytes"
+                )));
+            }
+            edges.push(bytes.len() as u32);
+        }
     }
+    if u32::try_from(bytes.len() + datasketch::PADDING).is_err() {
+        return Err(PyOverflowError::new_err(format!(
+            "a document of tokens has {} bytes, more than 4 GiB; split the document",
+            bytes.len()
+        )));
+    }
+    bytes.resize(bytes.len() + datasketch::PADDING, 0);
     Ok((bytes, edges))
+}
+
+/// How many bytes the first characters of a text take.
+fn width(text: &[u8], characters: usize) -> usize {
+    let begins = text.iter().enumerate().filter(|(_, &byte)| byte & 0xC0 != 0x80);
+    begins.map(|(place, _)| place).nth(characters).unwrap_or(text.len())
 }
 
 /// Sign the documents whose token hashes are `hashes[offsets[i]:offsets[i + 1]]`, in order.

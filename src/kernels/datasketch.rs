@@ -3,15 +3,15 @@
 //! The way of a document is that of `sign`, but that a shingle is hashed as the bytes of its tokens, by a hash of datasketch's
 //! choice, and that every slot meets every shingle. Counts and verification hashes are those of `words-v1`.
 
-use crate::hash::{mix32, mix64, text_token_hash, whole, windows};
+use crate::hash::{mix32, mix64, token_hashes, whole, windows};
 use crate::minhash::{self, DistinctCounter};
 #[cfg(target_arch = "x86_64")]
 use crate::path::{Avx2, Avx512};
 use crate::path::{Instructions, Path, Portable};
+use crate::sha1;
 use crate::sign::{on_threads, shares, Counting, Signed, Tally, TOKENS};
 use crate::text::{Block, Reader, BLOCK};
 use crate::verify::SortScratch;
-use sha1::block_api::compress;
 use std::cmp::Reverse;
 use xxhash_rust::{xxh32::xxh32, xxh64::xxh64};
 
@@ -21,6 +21,8 @@ const LANES: usize = 32;
 const CHUNK: usize = 512;
 /// The prime of `datasketch-legacy`.
 const PRIME: u64 = (1 << 61) - 1;
+/// Readable bytes that must follow the last token of a buffer.
+pub const PADDING: usize = sha1::BLOCK;
 /// Bytes of one token that are taken whole.
 pub const LONGEST: usize = 1 << 30;
 
@@ -41,34 +43,6 @@ impl TokenHash {
             _ => return None,
         })
     }
-
-    /// 64 bits; of SHA-1 the first eight bytes of the digest, a scheme of 32 bits takes the first four.
-    #[inline(always)]
-    fn of(self, bytes: &[u8]) -> u64 {
-        match self {
-            TokenHash::Sha1 => sha1_64(bytes),
-            TokenHash::Xxh32 => xxh32(bytes, 0) as u64,
-            TokenHash::Xxh64 => xxh64(bytes, 0),
-        }
-    }
-}
-
-/// The first eight bytes of the SHA-1 of a message, as a little-endian number. Most shingles fit into one block.
-#[inline(always)]
-fn sha1_64(message: &[u8]) -> u64 {
-    const BLOCK: usize = 64;
-    let mut state = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0];
-    let (blocks, rest) = message.as_chunks::<BLOCK>();
-    if !blocks.is_empty() {
-        compress(&mut state, blocks);
-    }
-    let mut last = [[0; BLOCK]; 2];
-    last.as_flattened_mut()[..rest.len()].copy_from_slice(rest);
-    last.as_flattened_mut()[rest.len()] = 0x80;
-    let used = if rest.len() < BLOCK - 8 { 1 } else { 2 };
-    last[used - 1][BLOCK - 8..].copy_from_slice(&(8 * message.len() as u64).to_be_bytes());
-    compress(&mut state, &last[..used]);
-    state[0].swap_bytes() as u64 | (state[1].swap_bytes() as u64) << 32
 }
 
 /// The formula of a slot.
@@ -115,15 +89,22 @@ impl Recipe {
         self.num_perm
     }
 
-    /// The hash that the slots take of a shingle's bytes.
+    /// The hashes that the slots take of shingles: of `size` tokens each, or of all where there are fewer. Of SHA-1 the scheme of
+    /// 64 bits takes the first eight bytes of the digest, a scheme of 32 bits the first four.
     #[inline(always)]
-    fn hash(&self, shingle: &[u8]) -> u64 {
-        let hash = self.token_hash.of(shingle);
+    fn hash_all(&self, bytes: &[u8], starts: &[[u32; 2]], ends: &[[u32; 2]], hashes: &mut Vec<u64>) {
+        hashes.clear();
+        let places = starts.iter().zip(ends).map(|(&[start, _], &[_, end])| (start as usize, end as usize));
+        match self.token_hash {
+            TokenHash::Sha1 => sha1::hash_all(bytes, places, hashes),
+            TokenHash::Xxh32 => hashes.extend(places.map(|(start, end)| xxh32(&bytes[start..end], 0) as u64)),
+            TokenHash::Xxh64 => hashes.extend(places.map(|(start, end)| xxh64(&bytes[start..end], 0))),
+        }
         match self.scheme {
-            Scheme::Affine32 => mix32(hash as u32) as u64,
-            Scheme::Affine64 => mix64(hash),
-            Scheme::Legacy if self.token_hash == TokenHash::Sha1 => hash & u32::MAX as u64,
-            Scheme::Legacy => hash,
+            Scheme::Affine32 => hashes.iter_mut().for_each(|hash| *hash = mix32(*hash as u32) as u64),
+            Scheme::Affine64 => hashes.iter_mut().for_each(|hash| *hash = mix64(*hash)),
+            Scheme::Legacy if self.token_hash == TokenHash::Sha1 => hashes.iter_mut().for_each(|hash| *hash &= u32::MAX as u64),
+            Scheme::Legacy => {}
         }
     }
 }
@@ -188,25 +169,26 @@ impl Value for u64 {
     }
 }
 
-/// One document: text, or ready tokens, of which j is `bytes[edges[j]..edges[j + 1]]`.
+/// One document: text, or ready tokens as shingles have them, those of words with a space between two. Token j is
+/// `bytes[edges[2 j]..edges[2 j + 1]]`, and `PADDING` bytes follow the last.
 #[derive(Clone, Copy)]
 pub enum Document<'a> {
     Text(&'a [u8]),
-    Tokens { bytes: &'a [u8], edges: &'a [usize] },
+    Tokens { bytes: &'a [u8], edges: &'a [u32] },
 }
 
 impl Document<'_> {
     fn weight(&self) -> usize {
         match self {
             Document::Text(text) => text.len(),
-            Document::Tokens { bytes, edges } => bytes.len() + 8 * edges.len(),
+            Document::Tokens { bytes, edges } => bytes.len() + 4 * edges.len(),
         }
     }
 
     fn counting(&self, counter: &mut DistinctCounter) -> Counting {
         match self {
             Document::Text(text) if text.len() <= BLOCK => Counting::Once,
-            Document::Tokens { edges, .. } if edges.len() <= TOKENS => Counting::Once,
+            Document::Tokens { edges, .. } if edges.len() <= 2 * TOKENS => Counting::Once,
             _ => {
                 counter.clear();
                 Counting::Blocks
@@ -219,37 +201,35 @@ impl Document<'_> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooLong;
 
-/// Tokens one after another, those of words with a space between two, as shingles have them.
+/// Tokens of a text one after another, as `Document::Tokens` has them but for the padding.
 #[derive(Default)]
 struct Joined {
     bytes: Vec<u8>,
-    /// Where each token begins and ends.
-    places: Vec<(usize, usize)>,
+    edges: Vec<u32>,
 }
 
 impl Joined {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.places.clear();
-    }
-
+    /// Append the tokens of a block.
     #[inline(always)]
-    fn push(&mut self, token: &[u8], chars: bool) {
-        if !chars && !self.places.is_empty() {
-            self.bytes.push(b' ');
+    fn extend(&mut self, block: &Block, chars: bool) {
+        for edge in block.edges.as_chunks().0 {
+            let [start, end] = edge.map(|edge: u32| edge as usize);
+            if !chars && !self.edges.is_empty() {
+                self.bytes.push(b' ');
+            }
+            self.edges.push(self.bytes.len() as u32);
+            self.bytes.extend_from_slice(&block.bytes[start..end]);
+            self.edges.push(self.bytes.len() as u32);
         }
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(token);
-        self.places.push((start, self.bytes.len()));
     }
 
     /// Keep the last tokens only.
     #[inline(always)]
     fn keep_last(&mut self, tokens: usize) {
-        self.places.drain(..self.places.len() - tokens);
-        let Some(&(first, _)) = self.places.first() else { return self.bytes.clear() };
-        self.bytes.drain(..first);
-        self.places.iter_mut().for_each(|(start, end)| (*start, *end) = (*start - first, *end - first));
+        self.edges.drain(..self.edges.len() - 2 * tokens);
+        let Some(&first) = self.edges.first() else { return self.bytes.clear() };
+        self.bytes.drain(..first as usize);
+        self.edges.iter_mut().for_each(|edge| *edge -= first);
     }
 }
 
@@ -260,32 +240,53 @@ struct Signer {
     tokens: Vec<u64>,
     shingles: Vec<u64>,
     joined: Joined,
-    hashes: Vec<u64>,
     sort: SortScratch,
     counter: DistinctCounter,
 }
 
-impl Signer {
-    /// Take the next tokens of a text; false at its end.
-    ///
-    /// # Safety
-    /// The processor has the instructions of path `P`.
+/// A document being signed.
+struct Signing<'a, V, const KEEP: bool> {
+    recipe: &'a Recipe,
+    values: &'a mut [V],
+    tally: Tally<'a, KEEP>,
+    shingles: &'a mut Vec<u64>,
+    hashes: Vec<u64>,
+    any: bool,
+}
+
+impl<V: Value, const KEEP: bool> Signing<'_, V, KEEP> {
+    /// Take the shingles of some tokens, of which those are left that shingles to come begin with.
     #[inline(always)]
-    unsafe fn read<P: Instructions>(&mut self, recipe: &Recipe, reader: &mut Reader) -> Result<bool, TooLong> {
-        // SAFETY: as the caller promised.
-        if !unsafe { reader.fill::<P>(&mut self.block) } {
-            return Ok(false);
+    fn take(&mut self, tokens: &mut Vec<u64>, bytes: &[u8], edges: &[[u32; 2]]) {
+        let size = self.recipe.size;
+        if tokens.len() < size {
+            return;
         }
-        if self.block.bytes.len() > LONGEST {
-            return Err(TooLong);
+        self.any = true;
+        self.shingles.clear();
+        windows(tokens, size, self.shingles);
+        self.tally.note(self.shingles);
+        let n = tokens.len() + 1 - size;
+        for (starts, ends) in edges[..n].chunks(CHUNK).zip(edges[size - 1..tokens.len()].chunks(CHUNK)) {
+            self.recipe.hash_all(bytes, starts, ends, &mut self.hashes);
+            V::lower(self.recipe, self.values, &self.hashes);
         }
-        self.block.token_hashes(recipe.secret, &mut self.tokens);
-        for edge in self.block.edges.chunks_exact(2) {
-            self.joined.push(&self.block.bytes[edge[0] as usize..edge[1] as usize], recipe.chars);
-        }
-        Ok(true)
+        tokens.drain(..n);
     }
 
+    /// Take all tokens as one shingle where they were fewer than shingles have. The count of distinct shingles.
+    #[inline(always)]
+    fn finish(mut self, tokens: &[u64], bytes: &[u8], edges: &[[u32; 2]]) -> u64 {
+        if !self.any && !tokens.is_empty() {
+            self.tally.note(&[whole(tokens)]);
+            self.recipe.hash_all(bytes, &edges[..1], &edges[tokens.len() - 1..], &mut self.hashes);
+            V::lower(self.recipe, self.values, &self.hashes);
+        }
+        self.tally.finish()
+    }
+}
+
+impl Signer {
     /// Sign one document. The count of distinct shingles.
     ///
     /// # Safety
@@ -299,52 +300,42 @@ impl Signer {
         out: &mut Vec<u32>,
     ) -> Result<u64, TooLong> {
         values.fill(V::MAX);
-        self.tokens.clear();
-        self.joined.clear();
-        let (mut counter, mut sort) = (std::mem::take(&mut self.counter), std::mem::take(&mut self.sort));
-        let mut tally = Tally::<KEEP>::new(document.counting(&mut counter), &mut counter, out, &mut sort);
-        let (text, mut ready, bytes) = match document {
-            Document::Text(text) => (text, [].windows(2), &[][..]),
-            Document::Tokens { bytes, edges } => (&[][..], edges.windows(2), bytes),
-        };
-        let mut reader = Reader::of_whole_tokens(text, recipe.chars, recipe.secret);
-        let (size, mut any) = (recipe.size, false);
-        loop {
-            // SAFETY: as the caller promised.
-            if !unsafe { self.read::<P>(recipe, &mut reader)? } {
-                let before = self.tokens.len();
-                for edge in ready.by_ref().take(TOKENS) {
-                    let token = &bytes[edge[0]..edge[1]];
-                    self.tokens.push(text_token_hash(token, recipe.secret));
-                    self.joined.push(token, recipe.chars);
+        let Signer { block, tokens, shingles, joined, sort, counter } = self;
+        tokens.clear();
+        let tally = Tally::new(document.counting(counter), counter, out, sort);
+        let mut signing = Signing::<V, KEEP> { recipe, values, tally, shingles, hashes: Vec::new(), any: false };
+        match document {
+            Document::Text(text) => {
+                joined.bytes.clear();
+                joined.edges.clear();
+                let mut reader = Reader::of_whole_tokens(text, recipe.chars, recipe.secret);
+                // SAFETY: as the caller promised.
+                while unsafe { reader.fill::<P>(block) } {
+                    if block.bytes.len() > LONGEST {
+                        return Err(TooLong);
+                    }
+                    block.token_hashes(recipe.secret, tokens);
+                    joined.extend(block, recipe.chars);
+                    let n = joined.bytes.len();
+                    joined.bytes.resize(n + PADDING, 0);
+                    signing.take(tokens, &joined.bytes, joined.edges.as_chunks().0);
+                    joined.bytes.truncate(n);
+                    joined.keep_last(tokens.len());
                 }
-                if self.tokens.len() == before {
-                    break;
-                }
+                joined.bytes.resize(joined.bytes.len() + PADDING, 0);
+                Ok(signing.finish(tokens, &joined.bytes, joined.edges.as_chunks().0))
             }
-            if self.tokens.len() >= size {
-                any = true;
-                self.shingles.clear();
-                windows(&self.tokens, size, &mut self.shingles);
-                tally.note(&self.shingles);
-                let Joined { bytes, places } = &self.joined;
-                for shingles in places[..=places.len() - size].chunks(CHUNK).zip(places[size - 1..].chunks(CHUNK)) {
-                    self.hashes.clear();
-                    let ends = shingles.0.iter().zip(shingles.1);
-                    self.hashes.extend(ends.map(|(&(start, _), &(_, end))| recipe.hash(&bytes[start..end])));
-                    V::lower(recipe, values, &self.hashes);
+            Document::Tokens { bytes, edges } => {
+                let mut rest = edges.as_chunks().0;
+                for chunk in edges.chunks(2 * TOKENS) {
+                    token_hashes(bytes, chunk, recipe.secret, tokens);
+                    let before = tokens.len();
+                    signing.take(tokens, bytes, rest);
+                    rest = &rest[before - tokens.len()..];
                 }
-                self.tokens.drain(..self.tokens.len() + 1 - size);
-                self.joined.keep_last(size - 1);
+                Ok(signing.finish(tokens, bytes, rest))
             }
         }
-        if !any && !self.tokens.is_empty() {
-            tally.note(&[whole(&self.tokens)]);
-            V::lower(recipe, values, &[recipe.hash(&self.joined.bytes)]);
-        }
-        let count = tally.finish();
-        (self.counter, self.sort) = (counter, sort);
-        Ok(count)
     }
 }
 

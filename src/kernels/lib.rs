@@ -14,6 +14,7 @@ pub mod normalize;
 pub mod path;
 pub mod segment;
 pub mod segments;
+pub mod sha1;
 pub mod sign;
 pub mod store;
 pub mod table;

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from neardup.profiles import Profile
     from neardup.results import Removed, Result
     from neardup.shingling import Shingling
+    from neardup.streaming import unique
     from neardup.tuning import Tuning, tune
     from neardup.verify import Match, containment, jaccard
 
@@ -56,6 +57,7 @@ _HOMES = {
     "profiles": ["Profile"],
     "results": ["Removed", "Result"],
     "shingling": ["Shingling"],
+    "streaming": ["unique"],
     "tuning": ["Tuning", "tune"],
     "verify": ["Match", "containment", "jaccard"],
 }
@@ -91,6 +93,7 @@ __all__ = [
     "evaluate",
     "jaccard",
     "tune",
+    "unique",
 ]
 
 
