@@ -92,6 +92,11 @@ MAY_IMPORT = {
     },
     "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
     "evaluation": {"documents", "ids", "index", "profiles"},  # what is found beside what people say
+    "streaming": {"index", "minhash", "shingling"},  # a stream beside an index
+    "interop": set(),
+    "interop.datasketch": {"banding", "ids", "index", "minhash", "shingling"},  # its sketches are signatures, its index one of ours
+    "interop.frames": {"dedup", "results"},  # decisions as columns
+    "interop.huggingface": {"dedup"},  # decisions as a function
     "report": {"report.facts", "writing"},
     "report.facts": {"", "documents", "excerpts", "joins", "report.marking"},  # what is shown of a result
     "report.marking": {"alignment", "shingling"},  # two texts side by side
@@ -115,11 +120,24 @@ MAY_IMPORT = {
     "engines.spark.sessions": {"engines.spark.stages"},
     "cli.distributed": {"documents", "engines.spark", "engines.spark.sessions", "cli.jobs", "cli.terminal"},
     "cli.keeping": {"", "documents", "stores.places", "stores.postgres", "stores.fetched", "cli.jobs", "cli.terminal"},
-    "": {"profiles", "evaluation", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify"},  # the public names
+    "": {
+        "streaming",
+        "profiles",
+        "evaluation",
+        "tuning",
+        "banding",
+        "results",
+        "dedup",
+        "index",
+        "minhash",
+        "shingling",
+        "verify",
+    },  # the public names
 }
 
 COMMANDS = {"cli", "cli.terminal", "cli.beside", "cli.jobs", "cli.corpus", "cli.distributed", "cli.judging", "cli.keeping"}
-ASSEMBLERS = {"engines.spark", "index", "dedup", "tuning", "evaluation", "report", "report.facts", "report.marking", *COMMANDS, ""}
+OTHERS = {"streaming", "interop.datasketch", "interop.frames", "interop.huggingface"}  # stand on the assemblers
+ASSEMBLERS = {"engines.spark", *OTHERS, "index", "dedup", "tuning", "evaluation", "report", "report.facts", "report.marking", *COMMANDS, ""}
 EVERYWHERE = {"errors", "_kernels"}
 ONE_STAGE = {"documents", "files", "writing"}  # in two modules: columns, and the files they are read from
 
@@ -217,7 +235,8 @@ def run(tmp_path_factory):
 
 #: Code that touches every public name, and code that says which heavy packages are loaded.
 NAMES = "import neardup; [getattr(neardup, name) for name in neardup.__all__]; "
-LOADED = "import sys; print(*sorted({'pyarrow', 'pandas', 'polars', 'datasets', 'typer', 'rich', 'psycopg', 'redis'} & set(sys.modules)))"
+HEAVY = "pyarrow pandas polars datasets datasketch narwhals torch typer rich psycopg redis pyspark jinja2"
+LOADED = f"import sys; print(*sorted(set({HEAVY!r}.split()) & set(sys.modules)))"
 
 
 def test_importing_loads_no_heavy_package(run):

@@ -42,6 +42,7 @@ PUBLIC = [
     "evaluate",
     "jaccard",
     "tune",
+    "unique",
 ]
 
 OBJECTS = [name for name in PUBLIC if name != "__version__"]

@@ -1,7 +1,8 @@
 //! What Python sees: flat arrays in, flat arrays out, the GIL released in between.
 
+use crate::datasketch::{self, Scheme, TokenHash};
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
-use crate::minhash::{band_keys as keys_of, lean_masks, lean_signature, row_order, Lattice};
+use crate::minhash::{band_keys as keys_of, lean_masks, lean_signature, row_order, Lattice, Value};
 use crate::path::Path;
 use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe, Stage};
 use crate::table::fingerprint;
@@ -106,10 +107,34 @@ fn window_hashes<'py>(py: Python<'py>, tokens: PyReadonlyArray1<'py, u64>, size:
     Ok(out.into_pyarray(py))
 }
 
-type SignedArrays<'py> = (Array2<'py, u32>, Array1<'py, u64>, Array1<'py, u64>, Array1<'py, u32>);
+type SignedArrays<'py> = (Bound<'py, PyAny>, Array1<'py, u64>, Array1<'py, u64>, Array1<'py, u32>);
+
+/// Slots, 32 bits each or 64.
+#[derive(FromPyObject)]
+enum Values<'py> {
+    Narrow(PyReadonlyArray2<'py, u32>),
+    Wide(PyReadonlyArray2<'py, u64>),
+}
+
+impl Values<'_> {
+    fn shape(&self) -> [usize; 2] {
+        let shape = match self {
+            Values::Narrow(values) => values.shape(),
+            Values::Wide(values) => values.shape(),
+        };
+        [shape[0], shape[1]]
+    }
+}
 
 /// Sign documents straight into the arrays that Python gets.
 fn signed<'py>(py: Python<'py>, documents: &[Document], recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
+    if recipe.slots.is_some() {
+        let texts = documents.iter().map(|document| match *document {
+            Document::Text(text) => Ok(datasketch::Document::Text(text)),
+            _ => Err(PyValueError::new_err("datasketch's schemes sign the bytes of shingles, not the hashes of words-v1")),
+        });
+        return signed_as_datasketch(py, &texts.collect::<PyResult<Vec<_>>>()?, recipe, threads);
+    }
     let (recipe, path) = recipe.recipe()?;
     // SAFETY: integers of memory that is numpy's, not seen by the compiler; signing writes each row before it reads it.
     // Not zeroed, large arrays get large pages.
@@ -117,12 +142,41 @@ fn signed<'py>(py: Python<'py>, documents: &[Document], recipe: RecipeArgs, thre
     let mut rows = values.readwrite();
     let rows = rows.as_slice_mut()?;
     let signed = py.detach(|| sign_many(&recipe, documents, threads, path, rows));
-    Ok((values, signed.counts.into_pyarray(py), signed.offsets.into_pyarray(py), signed.hashes.into_pyarray(py)))
+    Ok((values.into_any(), signed.counts.into_pyarray(py), signed.offsets.into_pyarray(py), signed.hashes.into_pyarray(py)))
 }
 
-/// How documents are signed; see `sign.Recipe`.
+fn signed_as_datasketch<'py>(
+    py: Python<'py>,
+    documents: &[datasketch::Document],
+    recipe: RecipeArgs,
+    threads: usize,
+) -> PyResult<SignedArrays<'py>> {
+    fn sign<'py, V: datasketch::Value + numpy::Element>(
+        py: Python<'py>,
+        documents: &[datasketch::Document],
+        (recipe, path): &(datasketch::Recipe, Path),
+        threads: usize,
+    ) -> PyResult<SignedArrays<'py>> {
+        // SAFETY: as in `signed`.
+        let values = unsafe { PyArray2::<V>::new(py, [documents.len(), recipe.num_perm()], false) };
+        let mut rows = values.readwrite();
+        let rows = rows.as_slice_mut()?;
+        let signed = py.detach(|| datasketch::sign_many(recipe, documents, threads, *path, rows)).map_err(|place| {
+            PyOverflowError::new_err(format!("document {place} has a token of more than 1 GiB, which is hashed whole; split the document"))
+        })?;
+        Ok((values.into_any(), signed.counts.into_pyarray(py), signed.offsets.into_pyarray(py), signed.hashes.into_pyarray(py)))
+    }
+    let recipe = recipe.datasketch()?;
+    if recipe.0.scheme == Scheme::Affine64 {
+        sign::<u64>(py, documents, &recipe, threads)
+    } else {
+        sign::<u32>(py, documents, &recipe, threads)
+    }
+}
+
+/// How documents are signed; see `sign.Recipe`, and where there are `slots`, `datasketch.Recipe`.
 #[derive(FromPyObject)]
-struct RecipeArgs {
+struct RecipeArgs<'py> {
     #[pyo3(item)]
     chars: bool,
     #[pyo3(item)]
@@ -140,13 +194,31 @@ struct RecipeArgs {
     floor: Option<String>,
     #[pyo3(item, default)]
     path: Option<String>,
+    #[pyo3(item, default)]
+    scheme: Option<String>,
+    #[pyo3(item, default)]
+    token_hash: Option<String>,
+    /// The factor and the summand of each slot.
+    #[pyo3(item, default)]
+    slots: Option<(PyReadonlyArray1<'py, u64>, PyReadonlyArray1<'py, u64>)>,
 }
 
-impl RecipeArgs {
-    fn recipe(&self) -> PyResult<(Recipe, Path)> {
+impl RecipeArgs<'_> {
+    fn check(&self) -> PyResult<Path> {
         if !(1..=32).contains(&self.size) || !(2..=4096).contains(&self.num_perm) {
             return Err(PyValueError::new_err(format!("size {} or num_perm {} out of range", self.size, self.num_perm)));
         }
+        match &self.path {
+            None => Ok(Path::detect()),
+            Some(name) => Path::available().into_iter().find(|p| p.name() == name).ok_or_else(|| {
+                let names: Vec<_> = Path::available().into_iter().map(Path::name).collect();
+                PyValueError::new_err(format!("path is '{name}'; this processor has {}", names.join(", ")))
+            }),
+        }
+    }
+
+    fn recipe(&self) -> PyResult<(Recipe, Path)> {
+        let path = self.check()?;
         let lattice = Lattice::new(self.num_perm, self.seed);
         let product = match (self.floor.as_deref(), self.verification) {
             (None, true) => Product::SignatureAndHashes,
@@ -156,14 +228,31 @@ impl RecipeArgs {
             (Some("shingles"), _) => Product::Floor(Stage::Shingles),
             (Some(other), _) => return Err(PyValueError::new_err(format!("floor is '{other}'; it is boundaries, tokens or shingles"))),
         };
-        let path = match &self.path {
-            None => Path::detect(),
-            Some(name) => Path::available().into_iter().find(|p| p.name() == name).ok_or_else(|| {
-                let names: Vec<_> = Path::available().into_iter().map(Path::name).collect();
-                PyValueError::new_err(format!("path is '{name}'; this processor has {}", names.join(", ")))
-            })?,
-        };
         Ok((Recipe { chars: self.chars, size: self.size, secret: self.secret, lattice, product }, path))
+    }
+
+    fn datasketch(&self) -> PyResult<(datasketch::Recipe, Path)> {
+        let path = self.check()?;
+        let (scheme, hash) = (self.scheme.as_deref().unwrap_or(""), self.token_hash.as_deref().unwrap_or(""));
+        let scheme = match scheme {
+            "datasketch-affine32" => Scheme::Affine32,
+            "datasketch-affine64" => Scheme::Affine64,
+            "datasketch-legacy" => Scheme::Legacy,
+            _ => return Err(PyValueError::new_err(format!("no scheme '{scheme}'"))),
+        };
+        let hash = TokenHash::named(hash).ok_or_else(|| PyValueError::new_err(format!("no token hash '{hash}'")))?;
+        let Some((factors, summands)) = &self.slots else { return Err(PyValueError::new_err("no slots")) };
+        let (factors, summands) = (factors.as_slice()?, summands.as_slice()?);
+        if [factors.len(), summands.len()] != [self.num_perm; 2] {
+            return Err(PyValueError::new_err(format!(
+                "{} factors and {} summands of {} slots",
+                factors.len(),
+                summands.len(),
+                self.num_perm
+            )));
+        }
+        let words = (self.chars, self.size, self.secret);
+        Ok((datasketch::Recipe::new(words, scheme, hash, (factors, summands), self.verification), path))
     }
 }
 
@@ -258,6 +347,80 @@ fn sign_flat<'py>(
     signed(py, &documents, recipe, threads)
 }
 
+/// Sign documents given as lists of ready tokens, strings or bytes, by the bytes of their shingles.
+#[pyfunction]
+fn sign_token_lists<'py>(
+    py: Python<'py>,
+    lists: Vec<Bound<'py, PyList>>,
+    recipe: RecipeArgs,
+    threads: usize,
+) -> PyResult<SignedArrays<'py>> {
+    let between = if recipe.chars { "" } else { " " };
+    let ready = lists.iter().map(|list| token_bytes(list, between)).collect::<PyResult<Vec<_>>>()?;
+    let documents: Vec<_> = ready.iter().map(|(bytes, edges)| datasketch::Document::Tokens { bytes, edges }).collect();
+    signed_as_datasketch(py, &documents, recipe, threads)
+}
+
+/// The bytes of tokens joined, with padding, and where each begins and ends.
+fn token_bytes(tokens: &Bound<'_, PyList>, between: &str) -> PyResult<(Vec<u8>, Vec<u32>)> {
+    let py = tokens.py();
+    // Strings by one call: one for each takes as long as its hash.
+    let strings = tokens.iter().next().is_some_and(|token| token.is_instance_of::<PyString>());
+    let whole = strings.then(|| PyString::new(py, between).call_method1(intern!(py, "join"), (tokens,)));
+    let joined = match whole {
+        Some(Ok(whole)) => Some(Utf8::new(whole.cast()?)?),
+        _ => None,
+    };
+    let mut edges = Vec::with_capacity(2 * tokens.len());
+    let mut bytes = Vec::new();
+    if let Some(joined) = joined {
+        let data = joined.bytes()?;
+        bytes.reserve(data.len() + datasketch::PADDING);
+        bytes.extend_from_slice(data);
+        // Characters that are not ASCII are counted by the bytes with which they begin.
+        let (plain, mut at) = (matches!(joined, Utf8::Ascii(_)), 0);
+        for token in tokens.iter() {
+            edges.push(at as u32);
+            let n = token.len()?;
+            at += if plain { n } else { width(&bytes[at..], n) };
+            edges.push(at as u32);
+            at += between.len();
+        }
+    } else {
+        for (i, token) in tokens.iter().enumerate() {
+            if i > 0 {
+                bytes.extend_from_slice(between.as_bytes());
+            }
+            edges.push(bytes.len() as u32);
+            if let Ok(token) = token.cast::<PyBytes>() {
+                bytes.extend_from_slice(token.as_bytes());
+            } else if let Ok(token) = token.cast::<PyString>() {
+                bytes.extend_from_slice(Utf8::new(token)?.bytes()?);
+            } else {
+                let kind = token.get_type().name()?;
+                return Err(PyTypeError::new_err(format!(
+                    "token {i} is of type {kind}; datasketch hashes bytes, so a token is a string or bytes"
+                )));
+            }
+            edges.push(bytes.len() as u32);
+        }
+    }
+    if u32::try_from(bytes.len() + datasketch::PADDING).is_err() {
+        return Err(PyOverflowError::new_err(format!(
+            "a document of tokens has {} bytes, more than 4 GiB; split the document",
+            bytes.len()
+        )));
+    }
+    bytes.resize(bytes.len() + datasketch::PADDING, 0);
+    Ok((bytes, edges))
+}
+
+/// How many bytes the first characters of a text take.
+fn width(text: &[u8], characters: usize) -> usize {
+    let begins = text.iter().enumerate().filter(|(_, &byte)| byte & 0xC0 != 0x80);
+    begins.map(|(place, _)| place).nth(characters).unwrap_or(text.len())
+}
+
 /// Sign the documents whose token hashes are `hashes[offsets[i]:offsets[i + 1]]`, in order.
 #[pyfunction]
 fn sign_token_hashes<'py>(
@@ -284,26 +447,29 @@ fn sign_shingle_hashes<'py>(
 
 /// The band keys of signatures, row by row.
 #[pyfunction]
-fn band_keys<'py>(
-    py: Python<'py>,
-    values: PyReadonlyArray2<'py, u32>,
-    bands: usize,
-    rows: usize,
-    threads: usize,
-) -> PyResult<Array2<'py, u64>> {
-    let [n, num_perm] = [values.shape()[0], values.shape()[1]];
+fn band_keys<'py>(py: Python<'py>, values: Values<'py>, bands: usize, rows: usize, threads: usize) -> PyResult<Array2<'py, u64>> {
+    fn all<V: Value + Sync>(values: &[V], num_perm: usize, bands: usize, rows: usize, threads: usize, keys: &mut [u64]) {
+        let order = row_order(num_perm);
+        let jobs = values.chunks(1024 * num_perm).zip(keys.chunks_mut(1024 * bands)).collect();
+        on_threads(jobs, threads, |(values, keys): (&[V], &mut [u64])| {
+            keys_of(values, &order, bands, rows, keys);
+        });
+    }
+    let [n, num_perm] = values.shape();
     if bands * rows > num_perm {
         return Err(PyValueError::new_err(format!("{bands} bands of {rows} rows need {} slots, there are {num_perm}", bands * rows)));
     }
-    let values = values.as_slice()?;
     let mut keys = vec![0; n * bands];
-    py.detach(|| {
-        let order = row_order(num_perm);
-        let jobs = values.chunks(1024 * num_perm).zip(keys.chunks_mut(1024 * bands)).collect();
-        on_threads(jobs, threads, |(values, keys): (&[u32], &mut [u64])| {
-            keys_of(values, &order, bands, rows, keys);
-        });
-    });
+    match &values {
+        Values::Narrow(values) => {
+            let values = values.as_slice()?;
+            py.detach(|| all(values, num_perm, bands, rows, threads, &mut keys));
+        }
+        Values::Wide(values) => {
+            let values = values.as_slice()?;
+            py.detach(|| all(values, num_perm, bands, rows, threads, &mut keys));
+        }
+    }
     keys.into_pyarray(py).reshape([n, bands])
 }
 
@@ -316,18 +482,27 @@ fn fingerprints<'py>(py: Python<'py>, keys: PyReadonlyArray2<'py, u64>) -> PyRes
 
 /// The lean signature of each row: 8 mixed bits a slot, four slots a word.
 #[pyfunction]
-fn lean_signatures<'py>(py: Python<'py>, values: PyReadonlyArray2<'py, u32>, threads: usize) -> PyResult<Array2<'py, u32>> {
-    let [n, num_perm] = [values.shape()[0], values.shape()[1]];
-    let width = num_perm.div_ceil(4);
-    let values = values.as_slice()?;
-    let mut words = vec![0; n * width];
-    py.detach(|| {
-        let masks = lean_masks(num_perm);
+fn lean_signatures<'py>(py: Python<'py>, values: Values<'py>, threads: usize) -> PyResult<Array2<'py, u32>> {
+    fn all<V: Value + Sync>(values: &[V], num_perm: usize, threads: usize, words: &mut [u32]) {
+        let (masks, width) = (lean_masks(num_perm), num_perm.div_ceil(4));
         let jobs = values.chunks(1024 * num_perm).zip(words.chunks_mut(1024 * width)).collect();
-        on_threads(jobs, threads, |(values, words): (&[u32], &mut [u32])| {
+        on_threads(jobs, threads, |(values, words): (&[V], &mut [u32])| {
             values.chunks_exact(num_perm).zip(words.chunks_exact_mut(width)).for_each(|(v, w)| lean_signature(v, &masks, w))
         });
-    });
+    }
+    let [n, num_perm] = values.shape();
+    let width = num_perm.div_ceil(4);
+    let mut words = vec![0; n * width];
+    match &values {
+        Values::Narrow(values) => {
+            let values = values.as_slice()?;
+            py.detach(|| all(values, num_perm, threads, &mut words));
+        }
+        Values::Wide(values) => {
+            let values = values.as_slice()?;
+            py.detach(|| all(values, num_perm, threads, &mut words));
+        }
+    }
     words.into_pyarray(py).reshape([n, width])
 }
 
@@ -368,6 +543,7 @@ fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(sign_texts, m)?)?;
     m.add_function(wrap_pyfunction!(sign_spans, m)?)?;
     m.add_function(wrap_pyfunction!(span_lengths, m)?)?;
+    m.add_function(wrap_pyfunction!(sign_token_lists, m)?)?;
     m.add_function(wrap_pyfunction!(sign_token_hashes, m)?)?;
     m.add_function(wrap_pyfunction!(sign_shingle_hashes, m)?)?;
     m.add_function(wrap_pyfunction!(band_keys, m)?)?;

@@ -4,6 +4,7 @@
 //! `bindings` alone does, behind the feature `python`.
 
 pub mod band;
+pub mod datasketch;
 pub mod hash;
 pub mod ids;
 pub mod join;
@@ -13,6 +14,7 @@ pub mod normalize;
 pub mod path;
 pub mod segment;
 pub mod segments;
+pub mod sha1;
 pub mod sign;
 pub mod store;
 pub mod table;

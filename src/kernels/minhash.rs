@@ -351,9 +351,45 @@ pub fn row_order(num_perm: usize) -> Vec<usize> {
     order
 }
 
+/// What a slot of a signature holds: 32 bits, or 64 where the scheme says so.
+pub trait Value: Copy + bytemuck::Pod {
+    const MAX: Self;
+    fn to_le(self) -> Self;
+    /// Eight bits of the value, mixed with those of its slot: all slots of one shingle share low bits.
+    fn shortened(self, mask: u64) -> u8;
+}
+
+impl Value for u32 {
+    const MAX: Self = u32::MAX;
+
+    #[inline(always)]
+    fn to_le(self) -> Self {
+        self.to_le()
+    }
+
+    #[inline(always)]
+    fn shortened(self, mask: u64) -> u8 {
+        (mix32(self ^ mask as u32) >> 24) as u8
+    }
+}
+
+impl Value for u64 {
+    const MAX: Self = u64::MAX;
+
+    #[inline(always)]
+    fn to_le(self) -> Self {
+        self.to_le()
+    }
+
+    #[inline(always)]
+    fn shortened(self, mask: u64) -> u8 {
+        (mix64(self ^ mask) >> 56) as u8
+    }
+}
+
 /// One key a band of each of some signatures: XXH3-64 of its rows' little-endian bytes, seeded with the band's number.
-pub fn band_keys(values: &[u32], order: &[usize], bands: usize, rows: usize, keys: &mut [u64]) {
-    let mut ordered = vec![0u32; bands * rows];
+pub fn band_keys<V: Value>(values: &[V], order: &[usize], bands: usize, rows: usize, keys: &mut [u64]) {
+    let mut ordered = vec![V::MAX; bands * rows];
     for (values, keys) in values.chunks_exact(order.len()).zip(keys.chunks_exact_mut(bands)) {
         for (place, &k) in ordered.iter_mut().zip(order) {
             *place = values[k].to_le();
@@ -365,16 +401,16 @@ pub fn band_keys(values: &[u32], order: &[usize], bands: usize, rows: usize, key
 }
 
 /// What each slot of a lean signature is mixed with.
-pub fn lean_masks(num_perm: usize) -> Vec<u32> {
-    (0..num_perm).map(|slot| mix64(slot as u64) as u32).collect()
+pub fn lean_masks(num_perm: usize) -> Vec<u64> {
+    (0..num_perm).map(|slot| mix64(slot as u64)).collect()
 }
 
-/// `lean_signature` of reference.py, four slots a word. Shortened through a mix: all slots of one shingle share low bits.
-pub fn lean_signature(values: &[u32], masks: &[u32], words: &mut [u32]) {
+/// `lean_signature` of reference.py, four slots a word.
+pub fn lean_signature<V: Value>(values: &[V], masks: &[u64], words: &mut [u32]) {
     let mut bytes = [0; 64];
     for ((values, masks), words) in values.chunks(64).zip(masks.chunks(64)).zip(words.chunks_mut(16)) {
         for ((byte, value), mask) in bytes.iter_mut().zip(values).zip(masks) {
-            *byte = (mix32(value ^ mask) >> 24) as u8;
+            *byte = value.shortened(*mask);
         }
         bytes[values.len()..].fill(0);
         for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {

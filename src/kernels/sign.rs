@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 /// Tokens of a ready document taken at a time.
-const TOKENS: usize = 1 << 12;
+pub(crate) const TOKENS: usize = 1 << 12;
 /// A thread takes documents until they come to this many bytes (or tokens).
 const SHARE: usize = 1 << 18;
 
@@ -199,18 +199,67 @@ fn ascend(hashes: &[u64]) -> bool {
     hashes.iter().zip(hashes.iter().skip(1)).fold(true, |ascend, (a, b)| ascend & (a < b))
 }
 
-/// A document being signed. Its verification hashes are appended to those of the documents before it where `KEEP`.
-struct Signing<'a, const KEEP: bool> {
-    recipe: &'a Recipe,
+/// What is noted of the shingle hashes of a document, whatever its signature: how many are distinct, and where `KEEP` its
+/// verification hashes, appended to those of the documents before it.
+pub(crate) struct Tally<'a, const KEEP: bool> {
     counter: &'a mut DistinctCounter,
     counting: Counting,
-    values: &'a mut [u32],
     verification: Verification<'a>,
     sort: &'a mut SortScratch,
 }
 
+impl<'a, const KEEP: bool> Tally<'a, KEEP> {
+    #[inline(always)]
+    pub(crate) fn new(counting: Counting, counter: &'a mut DistinctCounter, out: &'a mut Vec<u32>, sort: &'a mut SortScratch) -> Self {
+        Tally { counter, counting, verification: Verification::new(out), sort }
+    }
+
+    /// Note some more hashes.
+    #[inline(always)]
+    pub(crate) fn note(&mut self, shingles: &[u64]) {
+        if let Counting::Once = self.counting {
+            self.counting = match self.counter.count_once(shingles) {
+                Some(count) => Counting::Known(count),
+                None => {
+                    self.counter.clear();
+                    Counting::Blocks
+                }
+            };
+        }
+        if let Counting::Blocks = self.counting {
+            self.counter.insert_all(shingles);
+        }
+        if KEEP {
+            self.verification.out.extend(shingles.iter().map(|y| (y >> 32) as u32));
+        }
+        if self.verification.is_due() {
+            self.verification.settle(self.sort);
+        }
+    }
+
+    /// The count of distinct shingles.
+    #[inline(always)]
+    pub(crate) fn finish(mut self) -> u64 {
+        if KEEP {
+            self.verification.settle(self.sort);
+        }
+        match self.counting {
+            Counting::Known(count) => count,
+            Counting::Once => 0,
+            Counting::Blocks => self.counter.count(),
+        }
+    }
+}
+
+/// A document being signed.
+struct Signing<'a, const KEEP: bool> {
+    recipe: &'a Recipe,
+    values: &'a mut [u32],
+    tally: Tally<'a, KEEP>,
+}
+
 /// How the distinct shingles of a document are counted.
-enum Counting {
+pub(crate) enum Counting {
     /// They are known to be distinct.
     Known(u64),
     /// All come at once.
@@ -236,24 +285,7 @@ impl Counting {
 impl<const KEEP: bool> Sink for Signing<'_, KEEP> {
     #[inline(always)]
     unsafe fn take<P: Instructions>(&mut self, shingles: &mut [u64]) {
-        if let Counting::Once = self.counting {
-            self.counting = match self.counter.count_once(shingles) {
-                Some(count) => Counting::Known(count),
-                None => {
-                    self.counter.clear();
-                    Counting::Blocks
-                }
-            };
-        }
-        if let Counting::Blocks = self.counting {
-            self.counter.insert_all(shingles);
-        }
-        if KEEP {
-            self.verification.out.extend(shingles.iter().map(|y| (y >> 32) as u32));
-        }
-        if self.verification.is_due() {
-            self.verification.settle(self.sort);
-        }
+        self.tally.note(shingles);
         // SAFETY: as the caller promised.
         unsafe { self.recipe.lattice.update::<P>(self.values, shingles) };
     }
@@ -275,17 +307,10 @@ unsafe fn sign_document<P: Instructions, const KEEP: bool>(
     values.fill(u32::MAX);
     let mut sort = std::mem::take(&mut scratch.sort);
     let counting = Counting::of(document, counter);
-    let mut signing = Signing::<KEEP> { recipe, counter, counting, values, verification: Verification::new(out), sort: &mut sort };
+    let mut signing = Signing::<KEEP> { recipe, values, tally: Tally::new(counting, counter, out, &mut sort) };
     // SAFETY: as the caller promised.
     unsafe { each_shingle::<P>(document, recipe.chars, recipe.size, recipe.secret, scratch, &mut signing) };
-    if KEEP {
-        signing.verification.settle(signing.sort);
-    }
-    let count = match signing.counting {
-        Counting::Known(count) => count,
-        Counting::Once => 0,
-        Counting::Blocks => signing.counter.count(),
-    };
+    let count = signing.tally.finish();
     scratch.sort = sort;
     count
 }
@@ -407,18 +432,18 @@ pub struct Signed {
     pub hashes: Vec<u32>,
 }
 
-/// Cut documents into runs of about `SHARE` each.
-pub fn shares(documents: &[Document]) -> Vec<Range<usize>> {
-    let (mut runs, mut start, mut weight) = (Vec::new(), 0, 0);
-    for (i, document) in documents.iter().enumerate() {
-        weight += document.weight() + 64;
+/// Cut documents of these weights into runs of about `SHARE` each.
+pub fn shares(weights: impl ExactSizeIterator<Item = usize>) -> Vec<Range<usize>> {
+    let (n, mut runs, mut start, mut weight) = (weights.len(), Vec::new(), 0, 0);
+    for (i, own) in weights.enumerate() {
+        weight += own + 64;
         if weight >= SHARE {
             runs.push(start..i + 1);
             (start, weight) = (i + 1, 0);
         }
     }
-    if start < documents.len() {
-        runs.push(start..documents.len());
+    if start < n {
+        runs.push(start..n);
     }
     runs
 }
@@ -451,7 +476,7 @@ pub fn sign_many(recipe: &Recipe, documents: &[Document], threads: usize, path: 
     let mut runs = Vec::new();
     let (mut v, mut c, mut s) = (values, counts.as_mut_slice(), sizes.as_mut_slice());
     // One thread does it in one run, whose hashes then lie one after another already.
-    let shares = if threads > 1 { shares(documents) } else { std::iter::once(0..n).collect() };
+    let shares = if threads > 1 { shares(documents.iter().map(Document::weight)) } else { std::iter::once(0..n).collect() };
     for (place, range) in shares.into_iter().enumerate() {
         let run;
         (run, v, c, s) = {

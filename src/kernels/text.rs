@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// Bytes of input that one call of `fill` reads, a little more where a segment ends later.
 pub const BLOCK: usize = 1 << 14;
-/// An unfinished token longer than this is hashed as it comes instead of being carried to the next block.
+/// The length of tokens that are carried to the next block.
 const CARRY: usize = 1 << 12;
 
 /// What one `fill` produced: normalised text, and where its tokens begin and end, alternately. A last token whose end is
@@ -84,11 +84,18 @@ pub struct Reader<'a> {
     /// `chars`: a separator stood after the last character; a character came before.
     pending: bool,
     started: bool,
+    /// An unfinished token longer than this is hashed as it comes instead of being carried to the next block.
+    most: usize,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(text: &'a [u8], chars: bool, secret: u64) -> Self {
-        Reader { text, at: 0, chars, secret, single: false, pending: false, started: false }
+        Reader { text, at: 0, chars, secret, single: false, pending: false, started: false, most: CARRY }
+    }
+
+    /// The same; every token comes whole, however long it is.
+    pub fn of_whole_tokens(text: &'a [u8], chars: bool, secret: u64) -> Self {
+        Reader { most: usize::MAX, ..Reader::new(text, chars, secret) }
     }
 
     /// Read the next block; false when the text had ended before.
@@ -128,7 +135,7 @@ impl<'a> Reader<'a> {
             block.bytes.clear();
             return;
         };
-        if block.long.is_none() && block.bytes.len() - start <= CARRY {
+        if block.long.is_none() && block.bytes.len() - start <= self.most {
             block.bytes.drain(..start);
         } else {
             let secret = self.secret;

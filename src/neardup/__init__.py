@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from neardup.profiles import Profile
     from neardup.results import Removed, Result
     from neardup.shingling import Shingling
+    from neardup.streaming import unique
     from neardup.tuning import Tuning, tune
     from neardup.verify import Match, containment, jaccard
 
@@ -59,6 +60,7 @@ _HOMES = {
     "profiles": ["Profile"],
     "results": ["Removed", "Result"],
     "shingling": ["Shingling"],
+    "streaming": ["unique"],
     "tuning": ["Tuning", "tune"],
     "verify": ["Match", "containment", "jaccard"],
 }
@@ -95,6 +97,7 @@ __all__ = [
     "evaluate",
     "jaccard",
     "tune",
+    "unique",
 ]
 
 

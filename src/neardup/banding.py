@@ -170,8 +170,8 @@ class Banding:
         found = [(f"{tenth / 10:.1f}", f"{self.probability(tenth / 10):.4f}") for tenth in range(3, 11)]
         return curve(self.probability) + table(repr(self), found, ("similarity", "found"))
 
-    def keys(self, values: npt.NDArray[np.uint32], threads: int = 1) -> HashArray:
-        """The band keys of signatures: uint64[n, bands] of ``values``, uint32[n, num_perm].
+    def keys(self, values: npt.NDArray[np.uint32] | HashArray, threads: int = 1) -> HashArray:
+        """The band keys of signatures: uint64[n, bands] of ``values``, uint32[n, num_perm], or uint64 where the scheme says so.
 
         Rows are taken in a frozen pseudo-random order of the slots, because neighbouring slots are correlated.
 

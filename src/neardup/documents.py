@@ -158,6 +158,10 @@ def _column(texts: Iterable[Any]) -> list[Any] | pa.Array | pa.ChunkedArray:
         return _pandas_column(texts)
     if _is(texts, "datasets", "Column") and _is(data.source, "datasets", "Dataset"):
         return data.source.select_columns([data.column_name]).with_format("arrow")[:][data.column_name]
+    if hasattr(texts, "__arrow_c_stream__") and not hasattr(texts, "columns"):
+        import pyarrow as pa
+
+        return pa.chunked_array(texts)
     if hasattr(texts, "columns"):
         raise TypeError(f"texts is a {kind(texts)}; name one of its columns: texts['text']")
     return list(texts)
@@ -620,8 +624,8 @@ def read(source: Any, *, text: str | None = None, id: str | None = None, glob: s
     Parameters
     ----------
     source
-        A list or other iterable of strings; an Arrow, pandas or polars column or table; a Hugging Face dataset; or files: a
-        path (a string or ``Path``), or a list of ``Path``. A list of strings is a list of texts, never of paths.
+        A list or other iterable of strings; an Arrow, pandas or polars column or table, or what gives an Arrow C stream
+        (``__arrow_c_stream__``); a Hugging Face dataset; or files: a path (a string or ``Path``), or a list of ``Path``. A list of strings is a list of texts, never of paths.
     text, id
         The columns of a table or file that hold the text and the id; guessed when obvious. Without an id column ids are
         positions.
@@ -659,7 +663,7 @@ def read(source: Any, *, text: str | None = None, id: str | None = None, glob: s
     rows = _rows(source, text)
     if rows is not None:
         rows.guessed = [*rows.guessed, *choose_ids([rows], id)]
-        rows.total = len(source)
+        rows.total = len(rows.table) if isinstance(rows, Table) else len(source)
         rows.description = f"{kind(source)} of {rows.total:,} rows"
         return rows
     for name, value in (("text", text), ("id", id)):
@@ -705,4 +709,21 @@ def _rows(source: Any, text: str | None) -> Rows | None:
         return Table(source.to_arrow(), text)
     if _is(source, "pyarrow", "RecordBatch"):
         return Table(sys.modules["pyarrow"].Table.from_batches([source]), text)
-    return Table(source, text) if _is(source, "pyarrow", "Table") else None
+    if _is(source, "pyarrow", "Table"):
+        return Table(source, text)
+    return None if _is_column(source) else _streamed(source, text)
+
+
+def _is_column(source: Any) -> bool:
+    known = ("pyarrow", "Array", "ChunkedArray"), ("polars", "Series"), ("pandas", "Series")
+    return any(_is(source, *names) for names in known) or not hasattr(source, "__arrow_c_stream__")
+
+
+def _streamed(source: Any, text: str | None) -> Rows | None:
+    """The rows of any other data frame: they are all read, by the Arrow C stream."""
+    import pyarrow as pa
+
+    try:
+        return Table(pa.table(source), text)
+    except (TypeError, pa.ArrowInvalid):  # a stream of a column
+        return None

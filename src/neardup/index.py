@@ -311,7 +311,9 @@ class Index:
             else:
                 options = {name: stored[name] for name in ("strip_diacritics", "fold_digits", "stop") if name in stored}
                 shingling = Shingling(stored["tokens"], stored["size"], stored["secret"], **options)
-            minhash = MinHash(stored["num_perm"], stored["seed"], shingling, stored["scheme"])
+            minhash = MinHash(
+                stored["num_perm"], stored["seed"], shingling, stored["scheme"], stored.get("token_hash"), stored.get("drawn")
+            )
             banding = Banding(stored["bands"], stored["rows"])
             given = {name: stored[name] for name in ("verify", "bucket_limit")}
             return cls(stored["threshold"], profile=stored.get("profile"), minhash=minhash, banding=banding, **given)
@@ -588,14 +590,15 @@ class Index:
 
     def _prepared(self, text: str) -> Prepared:
         check_text(text)
-        if not self.minhash.shingling.plain:
+        if not self.minhash.shingling.plain or self.minhash.as_datasketch:
             return self._first(self._sign([text], threads=1))
         return self._preparation.text(text)
 
     def _first(self, signatures: Signatures) -> Prepared:
         """The first of some signatures."""
         hashes = signatures.require_hashes() if self._verification.exact else None
-        return self._preparation.signature(signatures.values, signatures.counts, signatures.offsets, hashes)
+        sizes = signatures.counts if self._verification.exact else signatures.sizes.astype(np.uint64)
+        return self._preparation.signature(signatures.values, sizes, signatures.offsets, hashes)
 
     def _one(self, text: str) -> StoreBatch:
         return StoreBatch(*self._prepared(text).arrays())

@@ -1,7 +1,9 @@
 """MinHash signatures: shingle hashes to ``num_perm`` minima, and what two signatures say about their documents.
 
 Scheme `lattice-v1`: SuperMinHash (Ertl 2017) with affine instead of random permutations; slot by slot an ordinary MinHash
-(Broder 1997), across slots less variance. The formula is :func:`neardup.reference.signature`.
+(Broder 1997), across slots less variance. The formula is :func:`neardup.reference.signature`. Schemes `datasketch-affine32`,
+`datasketch-affine64` and `datasketch-legacy`: what the library of that name computes, for signatures that exist already. Their
+formula is :func:`neardup.reference.datasketch_signature`.
 """
 
 from __future__ import annotations
@@ -9,19 +11,23 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple, overload
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.documents import Utf8, as_texts
-from neardup.errors import IncompatibleError, ParameterError, check_integer, one_of
+from neardup.errors import IncompatibleError, ParameterError, check_integer, kind, one_of
 from neardup.shingling import HashArray, Shingling, Token, check_text, sorted_distinct
 
-ValueArray = npt.NDArray[np.uint32]
+ValueArray = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
+VerificationArray = npt.NDArray[np.uint32]
 FloatArray = npt.NDArray[np.float64]
+Scheme = Literal["lattice-v1", "datasketch-affine32", "datasketch-affine64", "datasketch-legacy"]
+TokenHash = Literal["sha1", "xxh32", "xxh64"]
 
 
 class Estimate(NamedTuple):
@@ -62,6 +68,20 @@ def _flat(arrays: Sequence[HashArray]) -> tuple[HashArray, HashArray]:
     return np.concatenate([np.empty(0, np.uint64), *arrays]), offsets
 
 
+@lru_cache(64)
+def _slots(scheme: str, drawn: int, seed: int) -> tuple[HashArray, HashArray]:
+    """The factor and the summand of each slot of a scheme of datasketch, uint64; `reference.datasketch_slots` says how."""
+    generator = np.random.RandomState(seed)  # its streams are frozen
+    if scheme == "datasketch-legacy":
+        prime = 2**61 - 1
+        pairs = [(generator.randint(1, prime, dtype=np.uint64), generator.randint(0, prime, dtype=np.uint64)) for _ in range(drawn)]
+        factors, summands = np.array(pairs, np.uint64).T.copy()
+        return factors, summands
+    width, dtype = (32, np.uint32) if scheme == "datasketch-affine32" else (64, np.uint64)
+    factors = generator.randint(0, 2 ** (width - 1), drawn, dtype).astype(np.uint64) * np.uint64(2) + np.uint64(1)
+    return factors, generator.randint(0, 2**width, drawn, dtype).astype(np.uint64)
+
+
 @dataclass(frozen=True, slots=True)
 class MinHash:
     """How documents are signed.
@@ -71,11 +91,21 @@ class MinHash:
     num_perm
         Slots of a signature, 2 to 4096. The standard error of an estimate is at most ``sqrt(J * (1 - J) / num_perm)``.
     seed
-        0 to 2**64 - 1. Signatures of different seeds are independent, and different things.
+        0 to 2**64 - 1. Signatures of different seeds are independent, and different things. Schemes of datasketch take seeds
+        below 2**32; its own default is 1.
     shingling
         What counts as the same words.
     scheme
-        The name of the formula; it travels with every signature.
+        The name of the formula; it travels with every signature. ``"lattice-v1"``, or one by which
+        `datasketch <https://pypi.org/project/datasketch/>`_ signs, bit for bit: ``"datasketch-affine32"`` and
+        ``"datasketch-affine64"`` are those of its versions from 2.0 on, ``"datasketch-legacy"`` that of 1.1.3 to 1.10 and the one
+        of this name in 2.x. They are for signatures that there are already: :mod:`neardup.interop.datasketch`.
+    token_hash
+        By which the schemes of datasketch hash the bytes of a shingle, as :meth:`Shingling.shingles` shows it: ``"sha1"`` (its
+        own, and the default), ``"xxh32"`` or ``"xxh64"``. None for ``lattice-v1``.
+    drawn
+        Of how many slots of a scheme of datasketch these are the first; ``num_perm`` by default. A ``MinHashLSH`` keeps 117 of
+        128.
 
     Raises
     ------
@@ -84,6 +114,8 @@ class MinHash:
 
     Examples
     --------
+    >>> MinHash(seed=1, scheme="datasketch-affine32", shingling=Shingling(size=1)).sign_tokens([b"to", b"be"]).values[:2]
+    array([ 81163442, 331410983], dtype=uint32)
     >>> minhash = MinHash(num_perm=64, shingling=Shingling(size=2))
     >>> a = minhash.sign("the quick brown fox jumps over the lazy dog")
     >>> b = minhash.sign("the quick brown fox jumps over the lazy cat")
@@ -97,20 +129,53 @@ class MinHash:
     num_perm: int = 128
     seed: int = 0
     shingling: Shingling = Shingling()  # noqa: RUF009 - frozen
-    scheme: Literal["lattice-v1"] = "lattice-v1"
+    scheme: Scheme = "lattice-v1"
+    token_hash: TokenHash | None = None
+    drawn: int | None = None
 
     def __post_init__(self) -> None:
         check_integer("num_perm", self.num_perm, 2, 4096)
-        check_integer("seed", self.seed, 0, 2**64 - 1)
         if not isinstance(self.shingling, Shingling):
             raise TypeError(f"shingling is {self.shingling!r}; it is a neardup.Shingling")
-        if not one_of(self.scheme, "lattice-v1"):
-            raise ParameterError(f"scheme is {self.scheme!r}; 'lattice-v1' is the one there is")
+        if not one_of(self.scheme, *SCHEMES):
+            raise ParameterError(f"scheme is {self.scheme!r}; it is one of {', '.join(map(repr, SCHEMES))}")
+        if self.scheme == "lattice-v1":
+            check_integer("seed", self.seed, 0, 2**64 - 1)
+            for name in ("token_hash", "drawn"):
+                if getattr(self, name) is not None:
+                    raise ParameterError(f"{name} is {getattr(self, name)!r}, which is for the schemes of datasketch; leave it out")
+            return
+        check_integer("seed", self.seed, 0, 2**32 - 1, ", as datasketch's")
+        if self.token_hash is None:
+            object.__setattr__(self, "token_hash", "sha1")
+        if not one_of(self.token_hash, "sha1", "xxh32", "xxh64"):
+            raise ParameterError(f"token_hash is {self.token_hash!r}; it is 'sha1', 'xxh32' or 'xxh64'")
+        if self.token_hash == "xxh64" and self.scheme == "datasketch-affine32":
+            raise ParameterError("token_hash is 'xxh64', and 'datasketch-affine32' takes hashes of 32 bits; take 'xxh32'")
+        if self.drawn is None:
+            object.__setattr__(self, "drawn", self.num_perm)
+        check_integer("drawn", self.drawn, self.num_perm, 4096, ", num_perm being the least")
+
+    @property
+    def as_datasketch(self) -> bool:
+        """Whether the bytes of shingles are signed, by a scheme of datasketch."""
+        return self.scheme != "lattice-v1"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of a slot: uint64 for ``datasketch-affine64``, otherwise uint32."""
+        return np.dtype(np.uint64 if self.scheme == "datasketch-affine64" else np.uint32)
 
     def recipe(self, hashes: bool) -> dict[str, Any]:
         """How the kernels sign; with or without the verification hashes."""
         shingling = self.shingling
+        formula: dict[str, Any] = {}
+        if self.as_datasketch:
+            factors, summands = _slots(self.scheme, self.drawn or 0, self.seed)
+            formula = {"scheme": self.scheme, "token_hash": self.token_hash}
+            formula["slots"] = factors[: self.num_perm], summands[: self.num_perm]
         return {
+            **formula,
             "chars": shingling.chars,
             "size": shingling.size,
             "secret": shingling.secret,
@@ -175,6 +240,8 @@ class MinHash:
             raise TypeError("texts is one str; it is an iterable of texts: [text], or sign(text)")
         ready = as_texts(texts)
         if not self.shingling.plain:
+            if self.as_datasketch and not (callable(self.shingling.tokens) and not self.shingling.stop):
+                return self._sign_shown(ready.to_list() if isinstance(ready, Utf8) else ready, workers, hashes)
             ready = self._reworded(ready.to_list() if isinstance(ready, Utf8) else ready)
             if callable(self.shingling.tokens):
                 return self.sign_tokens_many(map(self.shingling.tokens, ready), threads=workers, hashes=hashes)
@@ -184,8 +251,11 @@ class MinHash:
             return Signatures._of(self, _kernels.sign_spans(*ready.spans, self.recipe(hashes), workers), hashes)
         return Signatures._of(self, _kernels.sign_texts(ready, self.recipe(hashes), workers), hashes)
 
-    def sign_tokens(self, tokens: Iterable[Token], *, hashes: bool = False) -> Signature:
+    def sign_tokens(self, tokens: Iterable[Token | bytes], *, hashes: bool = False) -> Signature:
         """Sign one document given as ready tokens, strings or integers, taken as they are.
+
+        Schemes of datasketch take strings and bytes instead, and with ``Shingling(size=1)`` just what was given to its
+        ``MinHash.update``.
 
         Raises
         ------
@@ -199,7 +269,7 @@ class MinHash:
         """
         return self.sign_tokens_many([tokens], threads=1, hashes=hashes)[0]
 
-    def sign_tokens_many(self, lists: Iterable[Iterable[Token]], threads: int | None = None, hashes: bool = False) -> Signatures:
+    def sign_tokens_many(self, lists: Iterable[Iterable[Token | bytes]], threads: int | None = None, hashes: bool = False) -> Signatures:
         """Sign many documents given as ready tokens.
 
         Examples
@@ -208,16 +278,37 @@ class MinHash:
         [1, 1, 0]
         """
         workers = number_of_threads(threads)
-        token_hashes = [self.shingling.token_hashes(tokens) for tokens in lists]
+        if self.as_datasketch:
+            return self._sign_bytes([_token_list(tokens) for tokens in lists], workers, hashes)
+        token_hashes = [self.shingling.token_hashes(tokens) for tokens in lists]  # type: ignore[arg-type]  # bytes are refused there
         if self.shingling.stop:
             return self._sign_sets([self.shingling.set_of_tokens(hashed) for hashed in token_hashes], workers, hashes)
         return Signatures._of(self, _kernels.sign_token_hashes(*_flat(token_hashes), self.recipe(hashes), workers), hashes)
 
     def _reworded(self, texts: Sequence[str]) -> list[str]:
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"text {i} is of type {type(text).__name__}; a text is a str")
+        _check_texts(texts)
         return [self.shingling.reworded(text) for text in texts]
+
+    def _sign_bytes(self, lists: list[list[Any]], threads: int, hashes: bool) -> Signatures:
+        """Ready tokens by a scheme of datasketch."""
+        if self.shingling.stop:
+            raise ParameterError(
+                "stop is given, and ready tokens are signed by datasketch's scheme as they come; leave it out, or sign texts"
+            )
+        return Signatures._of(self, _kernels.sign_token_lists(lists, self.recipe(hashes), threads), hashes)
+
+    def _sign_shown(self, texts: Sequence[str], threads: int, hashes: bool) -> Signatures:
+        """Texts by a scheme of datasketch, by their shingles as people see them, where the kernels do not cut them."""
+        _check_texts(texts)
+        shingling = self.shingling
+        single = replace(self, shingling=Shingling(size=1))
+        shown = single._sign_bytes([shingling.shingles(text) for text in texts], threads, hashes=False)
+        sets = [sorted_distinct((shingling.hashes(text) >> np.uint64(32)).astype(np.uint32)) for text in texts] if hashes else []
+        offsets = np.zeros(len(texts) + 1, np.uint64)
+        if hashes:
+            np.cumsum([len(own) for own in sets], out=offsets[1:])
+        own = np.concatenate([np.empty(0, np.uint32), *sets])
+        return Signatures._of(self, (shown.values, shown.counts, offsets, own), hashes)
 
     def _sign_sets(self, sets: Sequence[HashArray], threads: int, hashes: bool) -> Signatures:
         return self.sign_hashes_many(*_flat(sets), threads=threads, hashes=hashes)
@@ -242,6 +333,8 @@ class MinHash:
         ------
         IndexError
             If the offsets are not ascending places among the hashes.
+        IncompatibleError
+            If the scheme is one of datasketch, which signs the bytes of shingles.
 
         Examples
         --------
@@ -249,6 +342,8 @@ class MinHash:
         >>> MinHash().sign_hashes_many(ready, np.array([0, 3], np.uint64))[0] == MinHash().sign("a b c d e f g")
         True
         """
+        if self.as_datasketch:
+            raise IncompatibleError(f"{self.scheme!r} signs the bytes of shingles, not the hashes of words-v1; sign texts or tokens")
         flat, places = np.ascontiguousarray(shingle_hashes, np.uint64), np.ascontiguousarray(offsets, np.uint64)
         return Signatures._of(self, _kernels.sign_shingle_hashes(flat, places, self.recipe(hashes), number_of_threads(threads)), hashes)
 
@@ -272,6 +367,21 @@ class MinHash:
             raise IncompatibleError(f"{what} made with another {', '.join(differences)}; sign the documents again with the same parameters")
 
 
+SCHEMES = get_args(Scheme)
+
+
+def _check_texts(texts: Sequence[Any]) -> None:
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {i} is of type {type(text).__name__}; a text is a str")
+
+
+def _token_list(tokens: Iterable[Any]) -> list[Any]:
+    if isinstance(tokens, str | bytes):
+        raise TypeError(f"tokens is one {kind(tokens)}; it is an iterable of strings or bytes: [text], or sign(text)")
+    return tokens if isinstance(tokens, list) else list(tokens)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Signature:
     """One document's signature.
@@ -279,7 +389,7 @@ class Signature:
     Attributes
     ----------
     values
-        The minima, uint32[num_perm].
+        The minima, uint32[num_perm]; uint64 for ``datasketch-affine64``.
     count
         Distinct shingles; exact up to 2**20, above within about 0.1 %. 0 means that the document matches nothing.
     minhash
@@ -291,7 +401,7 @@ class Signature:
     values: ValueArray
     count: int
     minhash: MinHash
-    hashes: ValueArray | None = None
+    hashes: VerificationArray | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Signature):
@@ -358,7 +468,7 @@ class Signatures(Sequence[Signature]):
     Attributes
     ----------
     values
-        The minima, uint32[n, num_perm], one row a document.
+        The minima, uint32[n, num_perm], one row a document; uint64 for ``datasketch-affine64``.
     counts
         Distinct shingles of each document, uint64[n].
     minhash
@@ -372,14 +482,29 @@ class Signatures(Sequence[Signature]):
     counts: HashArray
     minhash: MinHash
     offsets: HashArray
-    hashes: ValueArray | None = None
+    hashes: VerificationArray | None = None
 
     @classmethod
-    def _of(cls, minhash: MinHash, arrays: tuple[ValueArray, HashArray, HashArray, ValueArray], hashes: bool) -> Signatures:
+    def _of(cls, minhash: MinHash, arrays: tuple[ValueArray, HashArray, HashArray, VerificationArray], hashes: bool) -> Signatures:
         values, counts, offsets, verification = arrays
         return cls(values, counts, minhash, offsets, verification if hashes else None)
 
-    def require_hashes(self) -> ValueArray:
+    @property
+    def sizes(self) -> npt.NDArray[np.uint32]:
+        """What an index of ``verify="estimate"`` takes for the numbers of distinct shingles, uint32[n].
+
+        Signatures of datasketch do not say how many there were. By its schemes every document is taken for one of 1 shingle, or
+        of none, whether it was signed here or there: it then matches the same.
+
+        Examples
+        --------
+        >>> MinHash().sign_many(["one two three four five six", ""]).sizes.tolist()
+        [2, 0]
+        """
+        most = 1 if self.minhash.as_datasketch else 2**32 - 1
+        return np.minimum(self.counts, most).astype(np.uint32)
+
+    def require_hashes(self) -> VerificationArray:
         """The verification hashes.
 
         Raises

@@ -200,6 +200,8 @@ def stored(settings: Settings) -> dict[str, Any]:
     options = {name: getattr(shingling, name) for name in ("strip_diacritics", "fold_digits") if getattr(shingling, name)}
     options |= {"stop": list(shingling.stop)} if shingling.stop else {}
     options |= {"profile": settings.profile} if settings.profile != "text" else {}
+    if settings.minhash.as_datasketch:
+        options |= {"token_hash": settings.minhash.token_hash, "drawn": settings.minhash.drawn}
     return {
         "tokens": "callable" if callable(shingling.tokens) else shingling.tokens,
         "size": shingling.size,

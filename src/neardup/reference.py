@@ -1,7 +1,8 @@
 """The specification: every kernel again in plain Python, numpy and xxhash. Slow and obvious on purpose.
 
-`words-v1` turns text into shingle hashes, `lattice-v1` turns shingle hashes into signatures; the kernels of
-``neardup._kernels`` agree with this module bit for bit. Read it from top to bottom: it is the order in which data flows.
+`words-v1` turns text into shingle hashes, `lattice-v1` turns shingle hashes into signatures, `datasketch-affine32`,
+`datasketch-affine64` and `datasketch-legacy` turn shingles into those of datasketch; the kernels of ``neardup._kernels`` agree
+with this module bit for bit. Read it from top to bottom: it is the order in which data flows.
 
 The character data are Python's own (:data:`unicodedata.unidata_version`); the kernels' tables are pinned to Unicode 15.0.
 The two agree on every code point that both versions assign.
@@ -9,6 +10,7 @@ The two agree on every code point that both versions assign.
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -203,7 +205,68 @@ def signature(hashes: HashArray, num_perm: int = 128, seed: int = 0) -> npt.NDAr
     return np.array(out, np.uint32)
 
 
-def matching_slots(a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32]) -> int:
+# ---- shingles -> signature, as datasketch computes it ----------------------------------------------------------------
+
+Values = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
+#: The prime of `datasketch-legacy`.
+PRIME = 2**61 - 1
+
+
+def shingle_bytes(tokens: Sequence[str | bytes], size: int = 5, *, chars: bool = False) -> set[bytes]:
+    """The distinct shingles as bytes: words are joined by one space, characters by nothing."""
+    ready = [token if isinstance(token, bytes) else token.encode("utf-8", "surrogatepass") for token in tokens]
+    return {(b"" if chars else b" ").join(window) for window in shingle_windows(ready, size)}
+
+
+def datasketch_hash(shingle: bytes, scheme: str, token_hash: str = "sha1") -> int:
+    """The hash of a shingle: the first bytes of SHA-1, little-endian, as many as the scheme has; or that of xxHash with seed 0.
+
+    `datasketch-affine32` takes none of 64 bits.
+    """
+    if token_hash == "sha1":  # noqa: S105
+        return int.from_bytes(hashlib.sha1(shingle).digest()[: 8 if scheme == "datasketch-affine64" else 4], "little")  # noqa: S324
+    return xxhash.xxh32_intdigest(shingle) if token_hash == "xxh32" else xxhash.xxh64_intdigest(shingle)  # noqa: S105
+
+
+def datasketch_slots(scheme: str, num_perm: int, seed: int) -> list[tuple[int, int]]:
+    """The numbers a and b of each slot, drawn from numpy's RandomState: of affine schemes all a first, then all b."""
+    generator = np.random.RandomState(seed)
+    if scheme == "datasketch-legacy":
+        drawn = [generator.randint(least, PRIME, dtype=np.uint64) for _ in range(num_perm) for least in (1, 0)]
+        return [(int(a), int(b)) for a, b in zip(drawn[::2], drawn[1::2], strict=True)]
+    width, dtype = (32, np.uint32) if scheme == "datasketch-affine32" else (64, np.uint64)
+    a = [2 * int(x) + 1 for x in generator.randint(0, 2 ** (width - 1), num_perm, dtype)]
+    return list(zip(a, map(int, generator.randint(0, 2**width, num_perm, dtype)), strict=True))
+
+
+def datasketch_signature(
+    shingles: Iterable[bytes], scheme: str, num_perm: int = 128, seed: int = 1, token_hash: str = "sha1", drawn: int | None = None
+) -> Values:
+    """The minima: uint64 for `datasketch-affine64`, uint32 for the others. No shingle gives the largest value everywhere.
+
+    These are the first ``num_perm`` of ``drawn`` slots.
+    """
+    width, dtype = (64, np.uint64) if scheme == "datasketch-affine64" else (32, np.uint32)
+    hashes = [datasketch_hash(shingle, scheme, token_hash) for shingle in shingles]
+    out = []
+    for a, b in datasketch_slots(scheme, drawn or num_perm, seed)[:num_perm]:
+        least = 2**width - 1
+        for h in hashes:
+            if scheme == "datasketch-affine32":
+                value = a * mix32(h) + b & 0xFFFFFFFF
+            elif scheme == "datasketch-affine64":
+                value = a * mix64(h) + b & MASK
+            else:
+                value = (a * h + b & MASK) % PRIME & 0xFFFFFFFF
+            least = min(least, value)
+        out.append(least)
+    return np.array(out, dtype)
+
+
+# ---- what signatures say of each other -------------------------------------------------------------------------------
+
+
+def matching_slots(a: Values, b: Values) -> int:
     """In how many slots two signatures agree; over their number it estimates the Jaccard similarity."""
     return sum(int(x) == int(y) for x, y in zip(a, b, strict=True))
 
@@ -211,8 +274,10 @@ def matching_slots(a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32]) -> int:
 CHANCE = 1 / 256
 
 
-def lean_signature(values: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
+def lean_signature(values: Values) -> npt.NDArray[np.uint8]:
     """A signature at 8 bits a slot. All slots of one shingle share low bits, so each goes through a mix of its own first."""
+    if values.dtype == np.uint64:
+        return np.array([mix64(int(value) ^ mix64(k)) >> 56 for k, value in enumerate(values)], np.uint8)
     return np.array([mix32(int(value) ^ mix64(k) & 0xFFFFFFFF) >> 24 for k, value in enumerate(values)], np.uint8)
 
 
@@ -232,11 +297,14 @@ def row_order(num_perm: int) -> list[int]:
     return sorted(range(num_perm), key=lambda k: (mix64(k), k))
 
 
-def band_keys(values: npt.NDArray[np.uint32], bands: int, rows: int) -> HashArray:
+def band_keys(values: Values, bands: int, rows: int) -> HashArray:
     """One key a band: XXH3-64 of its rows' little-endian bytes, seeded with the band's number."""
     order = row_order(len(values))
     return np.array(
-        [xxhash.xxh3_64_intdigest(values[order[b * rows : (b + 1) * rows]].astype("<u4").tobytes(), seed=b) for b in range(bands)],
+        [
+            xxhash.xxh3_64_intdigest(values[order[b * rows : (b + 1) * rows]].astype(f"<u{values.itemsize}").tobytes(), seed=b)
+            for b in range(bands)
+        ],
         np.uint64,
     )
 

@@ -164,6 +164,11 @@ class Result:
             columns = self._named(places), self._named(witnesses), self.decisions.similarity[places].tolist(), self._corpora(witnesses)
             yield from map(Removed, *columns)
 
+    @property
+    def names_older(self) -> bool:
+        """Whether older corpora were there, whose documents may be witnesses."""
+        return len(self._older.names) > 0
+
     def _named(self, places: npt.NDArray[np.int64]) -> list[Id]:
         """The ids of documents, those of older ones too."""
         n = len(self.ids)

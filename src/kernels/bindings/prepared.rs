@@ -1,13 +1,13 @@
 //! One document on its way to be looked up, without arrays in between.
 
 use super::tables::{RowArrays, Rows};
-use super::{RecipeArgs, Utf8};
-use crate::minhash::{band_keys, lean_masks, lean_signature, row_order};
+use super::{RecipeArgs, Utf8, Values};
+use crate::minhash::{band_keys, lean_masks, lean_signature, row_order, Value};
 use crate::path::Path;
-use crate::sign::{Document, Product, Recipe, Signer};
+use crate::sign::{Document, Recipe, Signer};
 use crate::table::{fingerprint, Row};
 use crate::verify::set_hash;
-use numpy::{PyArray1, PyArray2, PyArrayMethods};
+use numpy::{PyArray1, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -54,18 +54,18 @@ impl Prepared {
 /// How documents are signed, cut into bands and shortened, with working memory for it.
 #[pyclass(frozen, module = "neardup._kernels")]
 pub(super) struct Preparation {
-    recipe: Recipe,
-    path: Path,
+    /// How texts are signed; None where that is not done here, but signatures come.
+    recipe: Option<(Recipe, Path)>,
     bands: usize,
     rows: usize,
     order: Vec<usize>,
     /// Of lean signatures; empty where documents keep their verification hashes.
-    masks: Vec<u32>,
+    masks: Vec<u64>,
     idle: Mutex<Vec<Signer>>,
 }
 
 impl Preparation {
-    fn prepared(&self, values: &[u32], size: u32, hashes: Vec<u32>) -> Prepared {
+    fn prepared<V: Value>(&self, values: &[V], size: u32, hashes: Vec<u32>) -> Prepared {
         let mut keys = vec![0; self.bands];
         band_keys(values, &self.order, self.bands, self.rows, &mut keys);
         let mut evidence = hashes;
@@ -82,23 +82,25 @@ impl Preparation {
 impl Preparation {
     #[new]
     fn new(recipe: RecipeArgs, bands: usize, rows: usize) -> PyResult<Self> {
-        let (recipe, path) = recipe.recipe()?;
-        let num_perm = recipe.lattice.num_perm();
+        recipe.check()?;
+        let num_perm = recipe.num_perm;
         if bands * rows > num_perm {
             return Err(PyValueError::new_err(format!("{bands} bands of {rows} rows need {} slots, there are {num_perm}", bands * rows)));
         }
-        let masks = if recipe.product == Product::SignatureAndHashes { Vec::new() } else { lean_masks(num_perm) };
-        Ok(Preparation { order: row_order(num_perm), recipe, path, bands, rows, masks, idle: Mutex::default() })
+        let masks = if recipe.verification { Vec::new() } else { lean_masks(num_perm) };
+        let recipe = if recipe.slots.is_none() { Some(recipe.recipe()?) } else { None };
+        Ok(Preparation { order: row_order(num_perm), recipe, bands, rows, masks, idle: Mutex::default() })
     }
 
     /// A text.
     fn text(&self, py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Prepared> {
         let text = Utf8::new(text)?;
         let bytes = text.bytes()?;
+        let Some((recipe, path)) = &self.recipe else { return Err(PyValueError::new_err("a text, where signatures are taken")) };
         Ok(py.detach(|| {
             let mut signer = self.idle.lock().unwrap().pop().unwrap_or_default();
             let mut values = vec![0; self.order.len()];
-            let (count, hashes) = signer.sign(&self.recipe, Document::Text(bytes), self.path, &mut values);
+            let (count, hashes) = signer.sign(recipe, Document::Text(bytes), *path, &mut values);
             // What a large document needed is given back.
             if bytes.len() <= LARGE {
                 self.idle.lock().unwrap().push(signer);
@@ -112,13 +114,28 @@ impl Preparation {
     /// The first of some signatures: its slots, its count of distinct shingles, and, by offsets, its verification hashes.
     fn signature<'py>(
         &self,
-        values: &Bound<'py, PyArray2<u32>>,
+        values: Values<'py>,
+        counts: &Bound<'py, PyArray1<u64>>,
+        offsets: &Bound<'py, PyArray1<u64>>,
+        hashes: Option<&Bound<'py, PyArray1<u32>>>,
+    ) -> PyResult<Prepared> {
+        match &values {
+            Values::Narrow(values) => self.first(values.as_slice()?, counts, offsets, hashes),
+            Values::Wide(values) => self.first(values.as_slice()?, counts, offsets, hashes),
+        }
+    }
+}
+
+impl Preparation {
+    fn first<'py, V: Value>(
+        &self,
+        values: &[V],
         counts: &Bound<'py, PyArray1<u64>>,
         offsets: &Bound<'py, PyArray1<u64>>,
         hashes: Option<&Bound<'py, PyArray1<u32>>>,
     ) -> PyResult<Prepared> {
         // SAFETY: the GIL is held as long as they are read, and nothing in between lets another thread write.
-        let (values, counts, offsets) = unsafe { (values.as_slice()?, counts.as_slice()?, offsets.as_slice()?) };
+        let (counts, offsets) = unsafe { (counts.as_slice()?, offsets.as_slice()?) };
         let (Some(values), Some(&count)) = (values.get(..self.order.len()), counts.first()) else {
             return Err(PyValueError::new_err(format!("{} slots of {} documents", values.len(), counts.len())));
         };

@@ -206,3 +206,26 @@ fn work_comes_back_in_order() {
         assert_eq!(on_threads((0..100).collect(), threads, |i: usize| i * i), (0..100).map(|i| i * i).collect::<Vec<_>>());
     }
 }
+
+/// Messages of every length around a block, alone and side by side.
+#[test]
+fn sha1_side_by_side() {
+    let mut numbers = Numbers(3);
+    let bytes: Vec<u8> = (0..40_000).map(|_| numbers.next() as u8).collect();
+    let mut start = 0;
+    let mut messages: Vec<(usize, usize)> = Vec::new();
+    for i in 0..300 {
+        let end = start + if i < 200 { i } else { numbers.below(60) };
+        messages.push((start, end));
+        start = end;
+    }
+    let mut padded = bytes[..start].to_vec();
+    padded.resize(start + neardup_kernels::sha1::BLOCK, 0xFF);
+    for many in 0..messages.len() {
+        let mut hashes = vec![7];
+        neardup_kernels::sha1::hash_all(&padded, messages[..many].iter().copied(), &mut hashes);
+        let expected: Vec<u64> = messages[..many].iter().map(|&(a, b)| neardup_kernels::sha1::sha1_64(&bytes[a..b])).collect();
+        assert!(hashes[1..] == expected, "{many}");
+    }
+    assert_eq!(neardup_kernels::sha1::sha1_64(b"abc"), u64::from_le_bytes(*b"\xa9\x99\x3e\x36\x47\x06\x81\x6a"));
+}

@@ -52,7 +52,7 @@ class StoreBatch(NamedTuple):
         if lean:
             words = _kernels.lean_signatures(signatures.values, threads)
             evidence, offsets = words.ravel(), np.arange(len(words) + 1, dtype=np.uint64) * np.uint64(words.shape[1])
-            sizes = np.minimum(signatures.counts, 2**32 - 1).astype(np.uint32)
+            sizes = signatures.sizes
         else:
             evidence, offsets = signatures.require_hashes(), signatures.offsets
             sizes = np.diff(offsets).astype(np.uint32)
