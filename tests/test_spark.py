@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 import neardup
 from neardup import _kernels
 from neardup.engines import spark as engine
-from neardup.engines.spark import bucketing, deciding, packing, sessions
+from neardup.engines.spark import bucketing, deciding, matching, packing, sessions
 from neardup.errors import DuplicateIdError, InputError, MissingDependencyError, ParameterError, ResumeWarning
 
 STORIES = Path(__file__).parents[2] / "shared" / "data" / "reuters-21578" / "docs.jsonl.gz"
@@ -109,6 +109,7 @@ def test_crowds(spark, crowds, monkeypatch, given):
     """The same where sets crowd together, and where they are connected."""
     monkeypatch.setattr(engine, "CROWDED", 1)
     monkeypatch.setattr(engine, "ROUNDS", 2)
+    monkeypatch.setattr(matching, "GROUP", 150)
     local = neardup.deduplicate(crowds, order="when", id="id", text="text", **given)
     job = engine.Job(spark.read.parquet(str(crowds)), order="when", partitions=3, **given)
     assert removed(job) == decided(local)
@@ -191,7 +192,7 @@ def test_a_driver_that_is_killed_goes_on(spark, crowds, tmp_path):
     with pytest.warns(ResumeWarning, match=r"going on, done: .*'pairing'.*'signing'"):
         job = engine.Job(df, order="when", partitions=3, work=work, progress=lines.append)
     assert removed(job) == decided(neardup.deduplicate(crowds, order="when", id="id", text="text"))
-    assert not any(line.startswith(("signing", "ranking", "pairing")) for line in lines)
+    assert not any(line.startswith(("signing:", "ranking:", "pairing:")) for line in lines)
     with pytest.warns(ResumeWarning, match=r"begun anew, since 'threshold' changed"):
         engine.Job(df, order="when", threshold=0.9, work=work)
     job.finish()

@@ -13,7 +13,7 @@ from neardup.engines.spark.packing import binary_words
 from neardup.verify import similarity
 
 #: Of a heavy bucket, how many members and how many bytes of their hashes meet as many others in one task.
-GROUP, GROUP_BYTES = 8192, 32 << 20
+GROUP, GROUP_BYTES = 1 << 16, 32 << 20
 LEFT, RIGHT, BOTH = 1, 2, 3
 
 
@@ -109,7 +109,7 @@ class Grouping:
         return pa.RecordBatch.from_arrays([pa.array(left), pa.array(right), pa.array(scores, pa.float64())], ["a", "b", "similarity"])
 
 
-def group_matches(members: Any, signed: Any, threshold: float, partitions: int, most: int = GROUP) -> Any:
+def group_matches(members: Any, signed: Any, threshold: float, partitions: int) -> Any:
     """The matches between members of the same heavy bucket.
 
     Parameters
@@ -122,8 +122,6 @@ def group_matches(members: Any, signed: Any, threshold: float, partitions: int, 
         Least similarity of a match.
     partitions
         How many tasks join groups.
-    most
-        The most members of a salt.
 
     A long side is cut into salts, and each pair of salts is one group in one task.
     """
@@ -132,7 +130,7 @@ def group_matches(members: Any, signed: Any, threshold: float, partitions: int, 
     def salts(role: int) -> Any:
         here = F.col("role").bitwiseAND(role) != 0
         many, size = F.sum(F.when(here, 1).otherwise(0)), F.sum(F.when(here, F.col("size")).otherwise(0))
-        return F.greatest(F.ceil(many / most), F.ceil(4 * size / GROUP_BYTES)).cast("int")
+        return F.greatest(F.ceil(many / GROUP), F.ceil(4 * size / GROUP_BYTES)).cast("int")
 
     counts = members.groupBy("key").agg(salts(LEFT).alias("lefts"), salts(RIGHT).alias("rights")).where("lefts > 0 and rights > 0")
     salted = members.join(counts, "key")
