@@ -465,6 +465,26 @@ def test_nothing_is_left_of_what_was_removed(server, name):
     assert leftovers(server, name) == 0
 
 
+def test_counters_of_a_stranger_are_refused(redis, name):
+    """What should be numbers, and is not, or is larger than memory."""
+    with Index.open(redis.url(), 0.7, name=name) as index:
+        index.add_many("abc", TEXTS)
+        raw, key = raw_redis(redis), f"neardup:{{{name}}}"
+        before = raw.hgetall(key)
+        for field, attempts in {
+            "entries": (index.pairs, index.check),
+            "blocks": (index.stats,),
+            "bands": (lambda: index.query(TEXTS[0]),),
+        }.items():
+            for value in ("-1", "nan", "inf", "1e400", "9" * 30, "\0", "x" * 1000):
+                raw.hset(key, field, value)
+                for attempt in attempts:
+                    with contextlib.suppress(CorruptIndexError, ServerError):
+                        attempt()
+            raw.hset(key, field, before[field.encode()])
+        assert [match.id for match in index.query(TEXTS[0])] == ["a", "b"]
+
+
 # ---- many at a time ----------------------------------------------------------------------------------------------------
 
 

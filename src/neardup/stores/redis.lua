@@ -41,11 +41,13 @@ end
 
 -- ---- blocks of postings -----------------------------------------------------------------------------------------------
 
-local function block_of(fingerprint, many)
-    local value, double = struct.unpack('<I4', fingerprint), 1
-    while double < many do double = double * 2 end
+local double = 1                       -- the power of two that is not below the number of blocks
+while double < blocks do double = double * 2 end
+
+local function block_of(fingerprint)
+    local value = struct.unpack('<I4', fingerprint)
     local place = value % double
-    if place >= many then place = value % (double / 2) end
+    if place >= blocks then place = value % (double / 2) end
     return place
 end
 
@@ -96,7 +98,7 @@ local function fingerprint_of(content, band) return sub(content, FIRST + 4 * ban
 local function is_empty(content) return sub(content, 17, 20) == '\0\0\0\0' end
 
 local function post(band, fingerprint, number, content)
-    local key = block_key(band, block_of(fingerprint, blocks))
+    local key = block_key(band, block_of(fingerprint))
     local block = call('GET', key) or ''
     local there = members(block, fingerprint)
     if there[1] == MARK then
@@ -119,7 +121,7 @@ local function post(band, fingerprint, number, content)
 end
 
 local function unpost(band, fingerprint, number, content)
-    local key = block_key(band, block_of(fingerprint, blocks))
+    local key = block_key(band, block_of(fingerprint))
     local block, record = call('GET', key) or '', fingerprint .. number
     local i = place_of(block, record)
     if not i then
@@ -137,22 +139,23 @@ end
 local function grow()
     local half = 1
     while half * 2 <= blocks do half = half * 2 end
-    local from = blocks - half
+    local new, from = blocks, blocks - half
+    blocks = blocks + 1
+    if double < blocks then double = double * 2 end
     for band = 0, bands - 1 do
         local block = call('GET', block_key(band, from))
         if block then
             local stay, go = {}, {}
             for i = 1, #block, RECORD do
-                local to = block_of(sub(block, i, i + 3), blocks + 1) == from and stay or go
+                local to = block_of(sub(block, i, i + 3)) == from and stay or go
                 to[#to + 1] = sub(block, i, i + RECORD - 1)
             end
             if #go > 0 then
-                call('SET', block_key(band, blocks), table.concat(go))
+                call('SET', block_key(band, new), table.concat(go))
                 if #stay > 0 then call('SET', block_key(band, from), table.concat(stay)) else call('DEL', block_key(band, from)) end
             end
         end
     end
-    blocks = blocks + 1
     call('HSET', home, 'blocks', blocks)
 end
 
@@ -160,7 +163,7 @@ end
 
 -- the numbers of the entries in one bucket, of a crowd the first limit + 1
 local function bucket(band, fingerprint, limit, met)
-    local there = members(call('GET', block_key(band, block_of(fingerprint, blocks))) or '', fingerprint)
+    local there = members(call('GET', block_key(band, block_of(fingerprint))) or '', fingerprint)
     if there[1] ~= MARK then
         for _, number in ipairs(there) do met[number] = true end
         return false

@@ -338,8 +338,14 @@ class RedisStore(FetchingStore):
         return self._fetched(self._call("query", limit, *asked) if asked else [])
 
     def _chunks(self) -> range:
-        entries = self._asked(lambda: self._client.hget(self._home, "entries"))
-        return range(int(entries or 0) // EACH + 1)
+        return range(self._counter("entries") // EACH + 1)
+
+    def _counter(self, name: str) -> int:
+        """One of the numbers that the index keeps."""
+        value = self._asked(lambda: self._client.hget(self._home, name)) or b"0"
+        if not value.isdigit() or len(value) > 13:
+            raise damaged(self._where, f"the number of {name}")
+        return int(value)
 
     def _slices(self) -> Iterator[Fetched]:
         for chunk in self._chunks():
@@ -390,7 +396,7 @@ class RedisStore(FetchingStore):
 
     def heavy(self, limit: int) -> list[tuple[int, int, Id]]:
         found: list[tuple[int, int, Id]] = []
-        blocks = int(self._asked(lambda: self._client.hget(self._home, "blocks")) or 1)
+        blocks = self._counter("blocks")
         for band in range(self._bands):
             for start in range(0, blocks, BATCH):
                 keys = [f"{self._home}:b:{band}:{block}" for block in range(start, min(start + BATCH, blocks))]
