@@ -42,7 +42,7 @@ def test_every_profile_is_measured():
         neardup.Profile.named(name)
 
 
-@pytest.mark.parametrize("result", corpora())
+@pytest.mark.parametrize("result", list(corpora()))
 def test_scores_agree_with_each_other(result):
     """Precision, recall and F1 belong together, recall falls as the threshold rises, and what is wrong adds up."""
     for name, rows in result["scores"].items():
