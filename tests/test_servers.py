@@ -248,6 +248,7 @@ def test_the_command_line_takes_addresses(server, name, tmp_path):
         return result.output
 
     assert f"3 documents added, 3 in '{name}' at " in run("add", file, "--threshold", "0.7")
+    assert "0 documents added, 3 in" in run("add", file, "--skip-known")
     assert [json.loads(line)["id"] for line in run("query", file, "--top", "1").splitlines() if line.startswith("{")] == ["t0", "t1", "t2"]
     assert json.loads(run("stats").splitlines()[0])["documents"] == 3
     assert "3 documents" in run("check")
