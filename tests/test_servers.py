@@ -248,6 +248,7 @@ def test_the_command_line_takes_addresses(server, name, tmp_path):
         return result.output
 
     assert f"3 documents added, 3 in '{name}' at " in run("add", file, "--threshold", "0.7")
+    assert "0 documents added, 3 in" in run("add", file, "--skip-known")
     assert [json.loads(line)["id"] for line in run("query", file, "--top", "1").splitlines() if line.startswith("{")] == ["t0", "t1", "t2"]
     assert json.loads(run("stats").splitlines()[0])["documents"] == 3
     assert "3 documents" in run("check")
@@ -841,3 +842,21 @@ def test_a_full_server_says_so(redis, name):
             raw.config_set("maxmemory", 0)
         assert index.ids() == ["a"]
         assert index.check() == []
+
+
+# ---- the script that starts servers ------------------------------------------------------------------------------------
+
+
+def test_the_script_starts_what_it_says(postgres, redis, name):
+    """It prints addresses that work; an interrupt stops the servers and removes their data."""
+    script = [sys.executable, Path(servers.__file__)]
+    with subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        addresses = [running.stdout.readline().strip() for _ in range(2)]
+        for address in addresses:
+            with Index.open(address, 0.7, name=name) as index:
+                index.add("a", TEXTS[0])
+        running.send_signal(signal.SIGINT)
+        assert "removes their data" in running.communicate(timeout=60)[1]
+    for address in addresses:
+        with pytest.raises(ServerError, match="lets nobody in"):
+            Index.open(address, name=name)

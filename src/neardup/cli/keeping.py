@@ -79,13 +79,17 @@ def index_add(
     with progress(quiet=quiet) as tell:
         corpus = Job(inputs, text=text, id=id, glob=glob, quiet=quiet).read(inputs, tell)
         with neardup.Index.open(path, threshold, profile=None if profile is None else profile.value, name=name) as index:
+            # A server would be asked for each id.
+            there: Any = set(index.ids()) if skip_known and "://" in path else index
             try:
                 for batch in corpus.batches(65_536):
                     ids, texts = batch.ids, batch.texts
-                    if skip_known and any(id in index for id in ids):
-                        new = [(id, text) for id, text in zip(ids, strings(texts), strict=True) if id not in index]
+                    if skip_known and any(id in there for id in ids):
+                        new = [(id, text) for id, text in zip(ids, strings(texts), strict=True) if id not in there]
                         ids, texts = [id for id, _ in new], [text for _, text in new]
                     index.add_many(ids, texts)
+                    if there is not index:
+                        there.update(ids)
                     done, known = done + len(ids), known + len(batch.ids) - len(ids)
                     tell("adding", done + known, corpus=corpus)
             except BaseException as error:

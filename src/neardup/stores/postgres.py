@@ -223,7 +223,10 @@ class PostgresStore(FetchingStore):
         if not self._places.acquire(timeout=WAIT):
             raise ServerError(f"{shown(self._place.address)}: all {CONNECTIONS} connections were busy for {WAIT:g} s; ask in fewer threads")
         try:
-            connection = self._idle.pop() if self._idle else _driver().connect(self._place.address, **OPTIONS)
+            try:
+                connection = self._idle.pop()  # asking first would leave another thread time to take it
+            except IndexError:
+                connection = _driver().connect(self._place.address, **OPTIONS)
             try:
                 yield connection
             except BaseException:
