@@ -669,7 +669,8 @@ def read(source: Any, *, text: str | None = None, id: str | None = None, glob: s
     for name, value in (("text", text), ("id", id)):
         if value is not None:
             raise ParameterError(f"{name} is {value!r}, but a {kind(source)} has no columns; leave it out, or give a table")
-    if isinstance(source, bytes | bytearray | Mapping | AbstractSet) or not isinstance(source, Iterable):
+    ordered = isinstance(source, Iterable) or hasattr(source, "__arrow_c_stream__")
+    if isinstance(source, bytes | bytearray | Mapping | AbstractSet) or not ordered:
         raise TypeError(
             f"the documents are a {kind(source)}; give a list or another ordered iterable of strings, an Arrow, pandas or polars "
             "column or table, a Hugging Face dataset, or the path of a file or folder"
