@@ -114,6 +114,8 @@ for _ in neardup.unique(stream(200_000), remember=20_000):
         peaks.append(peak())
 print(passed, *peaks)
 """
-    passed, early, late = map(int, subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout.split())
+    passed, early, late = map(
+        int, subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    )
     assert passed == 200_000
     assert late <= early + 16

@@ -625,7 +625,8 @@ def read(source: Any, *, text: str | None = None, id: str | None = None, glob: s
     ----------
     source
         A list or other iterable of strings; an Arrow, pandas or polars column or table, or what gives an Arrow C stream
-        (``__arrow_c_stream__``); a Hugging Face dataset; or files: a path (a string or ``Path``), or a list of ``Path``. A list of strings is a list of texts, never of paths.
+        (``__arrow_c_stream__``); a Hugging Face dataset; or files: a path (a string or ``Path``), or a list of ``Path``. A list
+        of strings is a list of texts, never of paths.
     text, id
         The columns of a table or file that hold the text and the id; guessed when obvious. Without an id column ids are
         positions.

@@ -292,7 +292,9 @@ class MinHash:
     def _sign_bytes(self, lists: list[list[Any]], threads: int, hashes: bool) -> Signatures:
         """Ready tokens by a scheme of datasketch."""
         if self.shingling.stop:
-            raise ParameterError("stop is given, and ready tokens are signed by datasketch's scheme as they come; leave it out, or sign texts")
+            raise ParameterError(
+                "stop is given, and ready tokens are signed by datasketch's scheme as they come; leave it out, or sign texts"
+            )
         return Signatures._of(self, _kernels.sign_token_lists(lists, self.recipe(hashes), threads), hashes)
 
     def _sign_shown(self, texts: Sequence[str], threads: int, hashes: bool) -> Signatures:

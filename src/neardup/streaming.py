@@ -81,7 +81,9 @@ def unique(
     return _first_ones(stream, text, index, remember)
 
 
-def _first_ones(stream: Iterable[Document], text: str | Callable[[Document], str] | None, index: Index, remember: int) -> Iterator[Document]:
+def _first_ones(
+    stream: Iterable[Document], text: str | Callable[[Document], str] | None, index: Index, remember: int
+) -> Iterator[Document]:
     known = 0
     for place, document in enumerate(stream):
         if index.add_unless_duplicate(known, _text_of(document, text, place)) is None:

@@ -185,7 +185,8 @@ def _signatures(sources: Iterable[Sketch], token_hash: TokenHash | None, shingli
         rows.append(_fitting(np.asarray(values), made, i))
     if made is None:
         raise ParameterError("there is no sketch; how the signatures of none were made is not known")
-    return _counted(np.stack(rows), made)
+    every: ValueArray = np.stack(rows)
+    return _counted(every, made)
 
 
 def _counted(values: ValueArray, minhash: MinHash) -> Signatures:
@@ -238,7 +239,9 @@ def _token_hash(function: Callable[[bytes], int] | None, scheme: str, named: Tok
 def _check_permutations(permutations: Any, minhash: MinHash, place: int) -> None:
     for own, drawn in zip(permutations, minhash.recipe(hashes=False)["slots"], strict=True):
         if not np.array_equal(np.asarray(own, np.uint64), drawn):
-            raise IncompatibleError(f"sketch {place} has permutations that do not follow from its seed {minhash.seed}; sign the documents again")
+            raise IncompatibleError(
+                f"sketch {place} has permutations that do not follow from its seed {minhash.seed}; sign the documents again"
+            )
 
 
 def _format(scheme: str, byteorder: str) -> tuple[str, str]:
@@ -262,7 +265,9 @@ def _parsed(source: bytes | bytearray | memoryview, byteorder: str, place: int) 
     seed, signed = struct.unpack_from(f"{byteorder}qi", data)
     code = None if signed >= 0 else data[start]
     if code is not None and code not in CODES:
-        raise InputError(f"sketch {place} has the scheme code {code}, which no LeanMinHash has; is byteorder {byteorder!r} that of its bytes?")
+        raise InputError(
+            f"sketch {place} has the scheme code {code}, which no LeanMinHash has; is byteorder {byteorder!r} that of its bytes?"
+        )
     scheme: Scheme = "datasketch-legacy" if code is None else CODES[code]
     head, slot = _format(scheme, byteorder)
     start, num_perm = struct.calcsize(head), abs(signed)
@@ -298,7 +303,9 @@ def _index(
     if kind(lsh.keys) != "DictListStorage":
         raise IncompatibleError(f"the MinHashLSH keeps its documents in a {kind(lsh.keys)}; one that is held in memory is read")
     if lsh.hashfunc is not None:
-        raise IncompatibleError("the MinHashLSH keeps hashes of its bands, hashfunc= was given, not the slots; take the sketches themselves")
+        raise IncompatibleError(
+            "the MinHashLSH keeps hashes of its bands, hashfunc= was given, not the slots; take the sketches themselves"
+        )
     if lsh.prepickle and id is None:
         raise IncompatibleError(
             "the MinHashLSH keeps pickled keys, and neardup unpickles nothing; give id= a function that makes an id of the bytes"
@@ -324,7 +331,8 @@ def _index(
         values = np.frombuffer(b"".join(data), swapped).reshape(rows, -1)
         if int(values.max()) > np.iinfo(minhash.dtype).max:
             raise InputError(f"the MinHashLSH has slots of more than 32 bits, which {scheme!r} has not; of which version is it?")
-        index.add_signatures(ids[start : start + rows], _counted(values.astype(minhash.dtype), minhash))
+        slots: ValueArray = values.astype(minhash.dtype)
+        index.add_signatures(ids[start : start + rows], _counted(slots, minhash))
     return index
 
 
@@ -425,18 +433,18 @@ def _made(rows: list[Any], minhash: MinHash, *, lean: bool) -> list[Any]:
     wide = np.uint64 if scheme == "legacy" else minhash.dtype
     if lean:
         return [datasketch.LeanMinHash(hashvalues=row.astype(wide), **given) for row in rows]
-    if minhash.token_hash != "sha1":  # noqa: S105
+    if minhash.token_hash != "sha1":
         import xxhash
 
-        given["hashfunc"] = xxhash.xxh32_intdigest if minhash.token_hash == "xxh32" else xxhash.xxh64_intdigest  # noqa: S105
+        given["hashfunc"] = xxhash.xxh32_intdigest if minhash.token_hash == "xxh32" else xxhash.xxh64_intdigest
     permutations = np.array(minhash.recipe(hashes=False)["slots"]).astype(wide)
     return [datasketch.MinHash(hashvalues=row.astype(wide), permutations=permutations, **given) for row in rows]
 
 
-def _serialised(row: Any, minhash: MinHash, byteorder: str) -> bytes:
+def _serialised(row: ValueArray, minhash: MinHash, byteorder: str) -> bytes:
     """What LeanMinHash.serialize writes."""
     head, slot = _format(minhash.scheme, byteorder)
     code = [code for code, scheme in CODES.items() if scheme == minhash.scheme]
     order = {"@": "=", "!": ">"}.get(byteorder, byteorder)
-    slots = row.astype(np.dtype(f"{order}u{4 if slot == 'I' else 8}")).tobytes()
+    slots: bytes = row.astype(np.dtype(f"{order}u{4 if slot == 'I' else 8}")).tobytes()
     return struct.pack(head, minhash.seed, -len(row) if code else len(row), *code) + slots

@@ -115,9 +115,14 @@ class Decisions:
         places = self._rows(rows)
         kept, witness = self.kept[places], self.witness[places]
         cluster = np.where(kept, places, witness)
-        columns = {"kept": kept, "cluster": cluster, "witness": _without(witness, kept), "similarity": _without(self.similarity[places], kept)}
+        columns = {
+            "kept": kept,
+            "cluster": cluster,
+            "witness": _without(witness, kept),
+            "similarity": _without(self.similarity[places], kept),
+        }
         return {name: column.tolist() for name, column in columns.items()}
 
 
 def _without(values: Any, missing: Any) -> Any:
-    return np.where(missing, None, np.asarray(values, object))
+    return np.ma.masked_array(np.asarray(values, object), missing).filled(None)
