@@ -72,9 +72,8 @@ def test_pandas(index: Any, dtype: str) -> None:
 @pytest.mark.parametrize("chunks", [1, 2])
 def test_polars(chunks: int) -> None:
     """A Series or a frame, in one chunk or several: columns of polars, kept documents by row."""
-    frame = pl.concat(
-        [pl.DataFrame({"n": range(6), "text": TEXTS})[start : start + 6 // chunks] for start in range(0, 6, 6 // chunks)], rechunk=False
-    )
+    whole, rows = pl.DataFrame({"n": range(6), "text": TEXTS}), 6 // chunks
+    frame = pl.concat([whole[start : start + rows] for start in range(0, 6, rows)], rechunk=False)
     assert frame.filter(mask(frame))["n"].to_list() == [0, 2, 3]
     assert mask(frame["text"]).to_list() == KEPT
     for data in (frame, frame["text"]):
@@ -111,7 +110,8 @@ def test_other_columns(make: Any) -> None:
 
 def test_narwhals() -> None:
     """A frame of narwhals gives a stream too."""
-    narwhals = pytest.importorskip("narwhals")
+    import narwhals
+
     data = narwhals.from_native(pl.DataFrame({"text": TEXTS}), eager_only=True)
     assert mask(data).to_pylist() == KEPT
 
@@ -120,7 +120,8 @@ def test_ids_of_a_column() -> None:
     """Documents are named by a column where that is said, and by an older corpus where they match it."""
     frame = pd.DataFrame({"key": list("uvwxyz"), "text": TEXTS}, index=range(10, 16))
     assert annotate(frame, text="text", id="key")["cluster"].tolist() == list("uuwxwu")
-    older = pd.DataFrame({"id": ["old"], "text": ["Other words."]})
+    older = neardup.Index()
+    older.add("old", "Other words.")
     made = annotate(frame, text="text", id="key", against=older)
     assert made["witness"].fillna("").tolist() == ["", "u", "old", "", "old", "u"]
     assert made.index.tolist() == list(range(10, 16))
@@ -137,13 +138,9 @@ def test_names_that_are_there() -> None:
     ):
         with pytest.raises(ParameterError, match="column 'kept' is there already; give prefix= for the new ones, or drop it"):
             annotate(data)
-        assert "dup_witness" in annotate(data, prefix="dup_").columns if not isinstance(data, pa.Table) else True
-    assert annotate(pa.table({"text": TEXTS, "kept": range(6)}), prefix="dup_").column_names[2:] == [
-        "dup_kept",
-        "dup_cluster",
-        "dup_witness",
-        "dup_similarity",
-    ]
+        made = annotate(data, prefix="dup_")
+        names = list(getattr(made, "column_names", made.columns))
+        assert names[2:] == ["dup_kept", "dup_cluster", "dup_witness", "dup_similarity"]
 
 
 def test_empty_frames() -> None:

@@ -120,19 +120,9 @@ MAY_IMPORT = {
     "engines.spark.sessions": {"engines.spark.stages"},
     "cli.distributed": {"documents", "engines.spark", "engines.spark.sessions", "cli.jobs", "cli.terminal"},
     "cli.keeping": {"", "documents", "stores.places", "stores.postgres", "stores.fetched", "cli.jobs", "cli.terminal"},
-    "": {
-        "streaming",
-        "profiles",
-        "evaluation",
-        "tuning",
-        "banding",
-        "results",
-        "dedup",
-        "index",
-        "minhash",
-        "shingling",
-        "verify",
-    },  # the public names
+    "": {  # the public names
+        *("profiles", "evaluation", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify", "streaming"),
+    },
 }
 
 COMMANDS = {"cli", "cli.terminal", "cli.beside", "cli.jobs", "cli.corpus", "cli.distributed", "cli.judging", "cli.keeping"}

@@ -41,6 +41,24 @@ pub fn hash_all(bytes: &[u8], messages: impl Iterator<Item = (usize, usize)>, ha
     hashes.extend(messages.map(|(start, end)| sha1_64(&bytes[start..end])));
 }
 
+/// From the place `BLOCK` - n on: what keeps n bytes of a block, and the bit behind them.
+#[cfg(target_arch = "x86_64")]
+static KEEP: [u8; 2 * BLOCK] = {
+    let mut keep = [0; 2 * BLOCK];
+    let mut i = 0;
+    while i < BLOCK {
+        keep[i] = 0xFF;
+        i += 1;
+    }
+    keep
+};
+#[cfg(target_arch = "x86_64")]
+static BIT: [u8; 2 * BLOCK] = {
+    let mut bit = [0; 2 * BLOCK];
+    bit[BLOCK] = 0x80;
+    bit
+};
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn side_by_side(bytes: &[u8], messages: impl Iterator<Item = (usize, usize)>, hashes: &mut Vec<u64>) {
@@ -53,10 +71,10 @@ fn side_by_side(bytes: &[u8], messages: impl Iterator<Item = (usize, usize)>, ha
         }
         let message: &[u8; BLOCK] = bytes[start..].first_chunk().expect("a block of padding");
         let block = &mut blocks[used];
+        let ones: &[u8; BLOCK] = KEEP[BLOCK - n..].first_chunk().expect("a block");
+        let bit: &[u8; BLOCK] = BIT[BLOCK - n..].first_chunk().expect("a block");
         for i in 0..BLOCK {
-            // The message, a bit, zeros.
-            let bit = if i as u8 == n as u8 { 0x80 } else { 0 };
-            block[i] = if (i as u8) < n as u8 { message[i] } else { bit };
+            block[i] = message[i] & ones[i] | bit[i];
         }
         block[BLOCK - 2..].copy_from_slice(&(8 * n as u16).to_be_bytes());
         places[used] = hashes.len();

@@ -625,7 +625,8 @@ def read(source: Any, *, text: str | None = None, id: str | None = None, glob: s
     ----------
     source
         A list or other iterable of strings; an Arrow, pandas or polars column or table, or what gives an Arrow C stream
-        (``__arrow_c_stream__``); a Hugging Face dataset; or files: a path (a string or ``Path``), or a list of ``Path``. A list of strings is a list of texts, never of paths.
+        (``__arrow_c_stream__``); a Hugging Face dataset; or files: a path (a string or ``Path``), or a list of ``Path``. A list
+        of strings is a list of texts, never of paths.
     text, id
         The columns of a table or file that hold the text and the id; guessed when obvious. Without an id column ids are
         positions.
@@ -669,7 +670,8 @@ def read(source: Any, *, text: str | None = None, id: str | None = None, glob: s
     for name, value in (("text", text), ("id", id)):
         if value is not None:
             raise ParameterError(f"{name} is {value!r}, but a {kind(source)} has no columns; leave it out, or give a table")
-    if isinstance(source, bytes | bytearray | Mapping | AbstractSet) or not isinstance(source, Iterable):
+    ordered = isinstance(source, Iterable) or hasattr(source, "__arrow_c_stream__")
+    if isinstance(source, bytes | bytearray | Mapping | AbstractSet) or not ordered:
         raise TypeError(
             f"the documents are a {kind(source)}; give a list or another ordered iterable of strings, an Arrow, pandas or polars "
             "column or table, a Hugging Face dataset, or the path of a file or folder"

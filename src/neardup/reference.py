@@ -223,9 +223,9 @@ def datasketch_hash(shingle: bytes, scheme: str, token_hash: str = "sha1") -> in
 
     `datasketch-affine32` takes none of 64 bits.
     """
-    if token_hash == "sha1":  # noqa: S105
+    if token_hash == "sha1":
         return int.from_bytes(hashlib.sha1(shingle).digest()[: 8 if scheme == "datasketch-affine64" else 4], "little")  # noqa: S324
-    return xxhash.xxh32_intdigest(shingle) if token_hash == "xxh32" else xxhash.xxh64_intdigest(shingle)  # noqa: S105
+    return xxhash.xxh32_intdigest(shingle) if token_hash == "xxh32" else xxhash.xxh64_intdigest(shingle)
 
 
 def datasketch_slots(scheme: str, num_perm: int, seed: int) -> list[tuple[int, int]]:
@@ -260,7 +260,8 @@ def datasketch_signature(
                 value = (a * h + b & MASK) % PRIME & 0xFFFFFFFF
             least = min(least, value)
         out.append(least)
-    return np.array(out, dtype)
+    values: Any = np.array(out, dtype)
+    return values  # type: ignore[no-any-return]
 
 
 # ---- what signatures say of each other -------------------------------------------------------------------------------

@@ -185,7 +185,8 @@ def _signatures(sources: Iterable[Sketch], token_hash: TokenHash | None, shingli
         rows.append(_fitting(np.asarray(values), made, i))
     if made is None:
         raise ParameterError("there is no sketch; how the signatures of none were made is not known")
-    return _counted(np.stack(rows), made)
+    every: ValueArray = np.stack(rows)
+    return _counted(every, made)
 
 
 def _counted(values: ValueArray, minhash: MinHash) -> Signatures:
@@ -330,7 +331,8 @@ def _index(
         values = np.frombuffer(b"".join(data), swapped).reshape(rows, -1)
         if int(values.max()) > np.iinfo(minhash.dtype).max:
             raise InputError(f"the MinHashLSH has slots of more than 32 bits, which {scheme!r} has not; of which version is it?")
-        index.add_signatures(ids[start : start + rows], _counted(values.astype(minhash.dtype), minhash))
+        slots: ValueArray = values.astype(minhash.dtype)
+        index.add_signatures(ids[start : start + rows], _counted(slots, minhash))
     return index
 
 
@@ -431,18 +433,18 @@ def _made(rows: list[Any], minhash: MinHash, *, lean: bool) -> list[Any]:
     wide = np.uint64 if scheme == "legacy" else minhash.dtype
     if lean:
         return [datasketch.LeanMinHash(hashvalues=row.astype(wide), **given) for row in rows]
-    if minhash.token_hash != "sha1":  # noqa: S105
+    if minhash.token_hash != "sha1":
         import xxhash
 
-        given["hashfunc"] = xxhash.xxh32_intdigest if minhash.token_hash == "xxh32" else xxhash.xxh64_intdigest  # noqa: S105
+        given["hashfunc"] = xxhash.xxh32_intdigest if minhash.token_hash == "xxh32" else xxhash.xxh64_intdigest
     permutations = np.array(minhash.recipe(hashes=False)["slots"]).astype(wide)
     return [datasketch.MinHash(hashvalues=row.astype(wide), permutations=permutations, **given) for row in rows]
 
 
-def _serialised(row: Any, minhash: MinHash, byteorder: str) -> bytes:
+def _serialised(row: ValueArray, minhash: MinHash, byteorder: str) -> bytes:
     """What LeanMinHash.serialize writes."""
     head, slot = _format(minhash.scheme, byteorder)
     code = [code for code, scheme in CODES.items() if scheme == minhash.scheme]
     order = {"@": "=", "!": ">"}.get(byteorder, byteorder)
-    slots = row.astype(np.dtype(f"{order}u{4 if slot == 'I' else 8}")).tobytes()
+    slots: bytes = row.astype(np.dtype(f"{order}u{4 if slot == 'I' else 8}")).tobytes()
     return struct.pack(head, minhash.seed, -len(row) if code else len(row), *code) + slots

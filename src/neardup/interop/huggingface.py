@@ -125,4 +125,4 @@ class Decisions:
 
 
 def _without(values: Any, missing: Any) -> Any:
-    return np.where(missing, None, np.asarray(values, object))
+    return np.ma.masked_array(np.asarray(values, object), missing).filled(None)
