@@ -93,7 +93,7 @@ def test_an_index_is_shared(server, name):
         assert (other.threshold, other.ids(), len(other), 7 in other, "7" in other) == (0.7, ["a", 7, "c"], 3, True, False)
         other.remove("a")
         assert [match.id for match in one.query(TEXTS[0])] == [7]
-        with pytest.raises(IncompatibleError, match=rf"the index in '{name}' at .* has threshold 0.7, not 0.8; leave it out"):
+        with pytest.raises(IncompatibleError, match=rf"the index in '{name}' at .* has threshold 0.7, not 0.8; give that, or leave it out"):
             Index.open(server.url(), 0.8, name=name)
         with Index.open(server.url(), name=name, mode="r") as reader:
             assert [match.id for match in reader.query(TEXTS[0])] == [7]

@@ -288,7 +288,7 @@ class Index:
             own |= {"shingling": index.minhash.shingling}
             for option, value in wanted.items():
                 if value is not None and value != own[option]:
-                    raise IncompatibleError(f"the index in {place} has {option} {own[option]!r}, not {value!r}; leave it out")
+                    raise IncompatibleError(f"the index in {place} has {option} {own[option]!r}, not {value!r}; give that, or leave it out")
         index._store = places.store(
             place, parameters, index.banding.bands, index.bucket_limit, index._verification.slots, writes=mode != "r"
         )

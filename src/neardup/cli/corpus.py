@@ -194,7 +194,7 @@ def dedup(
     rows = ({name: getattr(removed, name) for name in names} for removed in result.each_removed())
     if sys.stdout.isatty():
         first = list(islice(rows, ROWS))
-        columns = {name: [row[name] for row in first] for name in names}
+        columns = {name: ["" if row[name] is None else row[name] for row in first] for name in names}
         show(columns, "Removed, each with the kept document that it duplicates", result.counters["removed"])
     else:
         emit(rows)

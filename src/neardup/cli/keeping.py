@@ -172,7 +172,7 @@ def index_stats(path: IndexArgument, name: NameOption = None) -> None:
             "documents": stats.documents,
             "bytes": stats.nbytes,
             "threshold": index.threshold,
-            "recall": index.recall,
+            "recall": round(index.recall, 6),
             "bands": index.banding.bands,
             "rows": index.banding.rows,
             "verify": index.verify,
