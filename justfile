@@ -5,6 +5,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 # The Python of .venv, or the one beside the `just` that was called.
 venv := justfile_directory() / ".venv/bin"
 python := if path_exists(venv / "python") == "true" { venv / "python" } else { parent_directory(just_executable()) / "python" }
+venv_bin := parent_directory(python)
 crate := "--locked --manifest-path src/kernels/Cargo.toml"
 
 export PYO3_PYTHON := python
@@ -25,9 +26,12 @@ lint:
     cargo clippy {{ crate }} --all-targets -- -D warnings
     cargo clippy {{ crate }} --all-targets --features python -- -D warnings
 
-# check the types
+# check the types: those of the source, and those that users see
 types:
     {{ python }} -m mypy
+    {{ python }} -m mypy --warn-unused-ignores tests/typing
+    {{ venv_bin }}/basedpyright --pythonpath {{ python }}
+    {{ python }} -m mypy.stubtest --allowlist tests/typing/only_in_stub.txt neardup._kernels
 
 # test the kernels without Python
 test-rust *args:
@@ -92,3 +96,15 @@ prove *args:
 # build the wheel into dist
 build:
     {{ python }} -m pip wheel --no-deps --wheel-dir dist .
+
+# build the wheel and the source distribution as they are published, and check them; `just release --suite` runs all tests on the wheel
+release *args:
+    {{ python }} -m pip install -q 'maturin>=1.9,<2' auditwheel abi3audit
+    rm -rf dist
+    {{ python }} -m maturin build --release --locked --out dist
+    {{ python }} -m maturin sdist --out dist
+    {{ python }} tests/check_distributions.py dist {{ args }}
+
+# what CHANGELOG.md will say of the changes since the last version
+changes:
+    {{ python }} -m towncrier build --draft --version next

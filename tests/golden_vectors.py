@@ -1,4 +1,4 @@
-"""Writes golden/vectors.json: what `words-v1` and `lattice-v1` give, from the specification alone.
+"""Writes golden/vectors.json: what `words-v1`, `lattice-v1` and the schemes of datasketch give, from the specification alone.
 
 The file is part of the schemes. Run this only for a scheme of a new name::
 
@@ -69,6 +69,24 @@ HASHES = [
 COUNTS = [1000, 2**20, 2**20 + 1, 2_500_000]
 
 
+#: Tokens whose shingles are signed as datasketch signs them, around the block of SHA-1 among them.
+SHINGLED: list[list[str]] = [
+    [],
+    ["a"],
+    ["to", "be", "or", "not", "to", "be"],
+    ["", "é" * 40, "\ud800", "中文", "x" * 53, "x" * 54, "x" * 55, "x" * 56, "x" * 200, "\x00"],
+    [f"token {i}" for i in range(300)],
+]
+#: A scheme, and the hashes that it takes.
+DATASKETCH = {
+    "datasketch-affine32": ["sha1", "xxh32"],
+    "datasketch-affine64": ["sha1", "xxh32", "xxh64"],
+    "datasketch-legacy": ["sha1", "xxh32", "xxh64"],
+}
+#: num_perm, seed, drawn
+DRAWS = [(16, 1, 16), (128, 1, 128), (117, 1, 128), (100, 2**32 - 1, 100)]
+
+
 def pin(values: Any) -> Any:
     """A list of few integers as it is; of many the length, the first four and the XXH3-128 of all, as little-endian 64 bits."""
     array = np.asarray(values, np.uint64)
@@ -103,6 +121,21 @@ def text_vector(text: str) -> dict[str, Any]:
     }
 
 
+def datasketch_vector(tokens: list[str], size: int, scheme: str, token_hash: str) -> dict[str, Any]:
+    """Tokens, and the signatures of their shingles by a scheme of datasketch, and what follows from the first long one."""
+    shingles = reference.shingle_bytes(tokens, size)
+    signatures = [[*draw, reference.datasketch_signature(shingles, scheme, draw[0], draw[1], token_hash, draw[2])] for draw in DRAWS]
+    return {
+        "tokens": [token.encode("utf-8", "surrogatepass").hex() for token in tokens],
+        "size": size,
+        "scheme": scheme,
+        "token_hash": token_hash,
+        "signatures": [[*draw, pin(values)] for *draw, values in signatures],
+        "band_keys": pin(reference.band_keys(signatures[1][3], 16, 8)),
+        "lean": pin(reference.lean_signature(signatures[1][3])),
+    }
+
+
 def counted(n: int) -> Any:
     """Hashes of ``n`` distinct shingles: mix64 of 0 to n - 1."""
     x = np.arange(n, dtype=np.uint64)
@@ -123,6 +156,12 @@ def vectors() -> dict[str, Any]:
             for secret in (0, 1, MASK)
         ],
         "hashes": [document(hashes) for hashes in hash_sets],
+        "datasketch": [
+            datasketch_vector(tokens, size, scheme, token_hash)
+            for scheme, hashes in DATASKETCH.items()
+            for token_hash in hashes
+            for tokens, size in zip(SHINGLED, (1, 1, 2, 1, 3), strict=True)
+        ],
         "row_orders": [[k, pin(reference.row_order(k))] for k in (2, 3, 16, 100, 128, 1000, 4096)],
         "counts": [[n, reference.shingle_count(counted(n))] for n in COUNTS],
         "least_intersections": [

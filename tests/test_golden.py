@@ -123,6 +123,21 @@ def test_hash_sets(i: int, vector: dict[str, Any], path: str) -> None:
         assert pin(s.signature(hashes, num_perm, seed)) == expected
 
 
+@every_path
+def test_the_schemes_of_datasketch(path: str) -> None:
+    """Signatures of shingles by each scheme and hash, their band keys and lean signatures, on every SIMD path."""
+    for vector in GOLDEN["datasketch"]:
+        tokens = [bytes.fromhex(token) for token in vector["tokens"]]
+        for num_perm, seed, drawn, expected in vector["signatures"]:
+            minhash = MinHash(num_perm, seed, Shingling(size=vector["size"]), vector["scheme"], vector["token_hash"], drawn)
+            values = _kernels.sign_token_lists([tokens], {**minhash.recipe(hashes=False), "path": path}, 1)[0]
+            assert pin(values[0]) == expected, (vector["scheme"], vector["token_hash"], tokens[:3])
+            assert_array_equal(minhash.sign_tokens(tokens).values, values[0])
+            if (num_perm, drawn) == (128, 128):
+                assert pin(_kernels.band_keys(values, 16, 8, 1)[0]) == vector["band_keys"]
+                assert pin(_kernels.lean_signatures(values, 1)[0].view(np.uint8)) == vector["lean"]
+
+
 @pytest.mark.parametrize(("num_perm", "expected"), GOLDEN["row_orders"])
 def test_row_orders(num_perm: int, expected: Any) -> None:
     """Bands take their rows in the frozen order: with one row a band, the keys show it."""

@@ -154,7 +154,7 @@ class Evaluation:
 
 def evaluate(
     source: Any,
-    labels: Mapping[Id, Any] | Iterable[tuple[Any, ...]] | str,
+    labels: Mapping[Id, Any] | Mapping[int, Any] | Mapping[str, Any] | Iterable[tuple[Any, ...]] | str,
     *,
     text: str | None = None,
     id: str | None = None,

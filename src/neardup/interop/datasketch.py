@@ -185,7 +185,7 @@ def _signatures(sources: Iterable[Sketch], token_hash: TokenHash | None, shingli
         rows.append(_fitting(np.asarray(values), made, i))
     if made is None:
         raise ParameterError("there is no sketch; how the signatures of none were made is not known")
-    every: ValueArray = np.stack(rows)
+    every: Any = np.stack(rows)
     return _counted(every, made)
 
 
