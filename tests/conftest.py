@@ -3,12 +3,29 @@
 import os
 from pathlib import Path
 
+import pytest
+from datasketch_environments import Conversation, python_of
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no defect; CI is to give one answer for one commit.
 settings.register_profile("default", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.register_profile("prove", deadline=None, max_examples=100_000, suppress_health_check=list(HealthCheck))
 settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def ask(request):
+    """``ask(version, do, **request)``: the answer of a version of datasketch, in an environment of its own."""
+    folder, begun = Path(request.config.cache.mkdir("datasketch")), {}
+
+    def ask(version, do, **request):
+        if version not in begun:
+            begun[version] = Conversation(python_of(version, folder))
+        return begun[version].ask(do, **request)
+
+    yield ask
+    for conversation in begun.values():
+        conversation.close()
 
 
 def pytest_terminal_summary(terminalreporter):
