@@ -22,17 +22,8 @@ ROOT = Path(__file__).parents[1]
 MOST = 3 << 20
 #: What the tests read beside themselves.
 BESIDE = [
-    "tests",
-    "benchmarks",
-    "docs",
-    ".ci",
-    "changelog.d",
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "LICENSE",
-    "justfile",
-    "pyproject.toml",
+    *("tests", "benchmarks", "docs", ".ci", "changelog.d"),
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "justfile", "pyproject.toml"),
 ]
 #: Lowest versions, of which the binary parts matter.
 OLDEST = ["numpy==1.26.*", "pyarrow==18.*"]

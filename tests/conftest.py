@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import servers
+from datasketch_environments import Conversation, python_of
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no defect; CI is to give one answer for one commit.
@@ -41,6 +42,21 @@ def postgres():
 def redis():
     """A Redis."""
     yield from running(servers.Redis)
+
+
+@pytest.fixture(scope="session")
+def ask(request):
+    """``ask(version, do, **request)``: the answer of a version of datasketch, in an environment of its own."""
+    folder, begun = Path(request.config.cache.mkdir("datasketch")), {}
+
+    def ask(version, do, **request):
+        if version not in begun:
+            begun[version] = Conversation(python_of(version, folder))
+        return begun[version].ask(do, **request)
+
+    yield ask
+    for conversation in begun.values():
+        conversation.close()
 
 
 def pytest_terminal_summary(terminalreporter):

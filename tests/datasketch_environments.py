@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import neardup
+from neardup import MinHash, Shingling
 
+SCHEMES = ["affine32", "affine64", "legacy"]
+#: Every scheme with every hash that it takes.
+COMBINATIONS = [(scheme, name) for scheme in SCHEMES for name in ("sha1", "xxh32", "xxh64") if (scheme, name) != ("affine32", "xxh64")]
 #: What is installed beside datasketch in each.
 VERSIONS = {"1.6": ["datasketch==1.6.5", "numpy<2"], "2": ["datasketch>=2,<3", "numpy"]}
+#: Every version with the schemes that it has, and their hashes.
+THERE = [(version, *pair) for version in VERSIONS for pair in COMBINATIONS if version != "1.6" or pair[0] == "legacy"]
 SESSION = Path(__file__).with_name("datasketch_session.py")
 
 
@@ -68,3 +74,13 @@ class Conversation:
             with self.process as process:
                 assert process.stdin is not None
                 process.stdin.close()
+
+
+def many_tokens(ask: Any, combination: tuple[str, Any, Any], tokens: int, num_perm: int) -> None:
+    """A document of so many tokens is signed as a version of datasketch signs it by a scheme and a hash."""
+    version, scheme, token_hash = combination
+    document = [f"{i * i} ünd {i}" for i in range(tokens)]
+    request = {"scheme": scheme, "token_hash": token_hash, "num_perm": num_perm, "seed": tokens}
+    theirs = ask(version, "sign", documents=[[token.encode().hex() for token in document]], **request)
+    minhash = MinHash(num_perm, tokens, Shingling(size=1), f"datasketch-{scheme}", token_hash)
+    assert minhash.sign_tokens_many([document]).values.tolist() == theirs

@@ -163,22 +163,34 @@ def refusals(_: dict[str, Any]) -> Any:
 
 
 def timed(request: dict[str, Any]) -> Any:
-    """Seconds that datasketch takes for documents of distinct tokens, the quickest of some runs; and neardup, in turn."""
+    """Seconds that datasketch takes for documents of distinct tokens, in its three ways, and neardup, in turn, run by run."""
     from time import perf_counter
 
     documents = [[f"token {i} of document {d}".encode() for i in range(request["tokens"])] for d in range(request["documents"])]
     minhash = minhash_of(request)
-    taken: dict[str, list[float]] = {"datasketch": [], "one thread": [], "all threads": []}
+    taken: dict[str, list[float]] = {name: [] for name in ("bulk", "update_batch", "update", "one thread", "all threads")}
     for _ in range(request["runs"]):
         start = perf_counter()
         values = [sketch.hashvalues for sketch in datasketch.MinHash.generator(documents, **given(request))]
-        taken["datasketch"].append(perf_counter() - start)
+        taken["bulk"].append(perf_counter() - start)
+        start = perf_counter()
+        for document in documents:
+            sketch = datasketch.MinHash(**given(request))
+            sketch.update_batch(document)
+        taken["update_batch"].append(perf_counter() - start)
+        few = documents[: max(1, len(documents) // 20)]
+        start = perf_counter()
+        for document in few:
+            sketch = datasketch.MinHash(**given(request))
+            for token in document:
+                sketch.update(token)
+        taken["update"].append((perf_counter() - start) * len(documents) / len(few))
         for name, threads in (("one thread", 1), ("all threads", None)):
             start = perf_counter()
             signatures = minhash.sign_tokens_many(documents, threads=threads)
             taken[name].append(perf_counter() - start)
         assert np.array_equal(np.array(values), signatures.values)
-    return {name: sorted(seconds) for name, seconds in taken.items()}
+    return taken
 
 
 REQUESTS = {"sign": sign, "imported": imported, "taken over": taken_over, "refusals": refusals, "timed": timed}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import strategies as s
-from datasketch_environments import VERSIONS, Conversation, python_of
+from datasketch_environments import COMBINATIONS, THERE, VERSIONS, many_tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -22,31 +21,9 @@ from neardup.interop.datasketch import from_datasketch, to_datasketch
 from neardup.minhash import MinHash, Signatures
 from neardup.shingling import Shingling
 
-SCHEMES = ["affine32", "affine64", "legacy"]
-#: Every scheme with every hash that it takes.
-COMBINATIONS = [(scheme, name) for scheme in SCHEMES for name in ("sha1", "xxh32", "xxh64") if (scheme, name) != ("affine32", "xxh64")]
-#: What a scheme is called by itself, and the versions that have it.
-THERE = [(version, *pair) for version in VERSIONS for pair in COMBINATIONS if version != "1.6" or pair[0] == "legacy"]
-
 combinations = pytest.mark.parametrize(("scheme", "token_hash"), COMBINATIONS)
 there = pytest.mark.parametrize(("version", "scheme", "token_hash"), THERE)
 versions = pytest.mark.parametrize("version", VERSIONS)
-
-
-@pytest.fixture(scope="session")
-def ask(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """``ask(version, do, **request)``: the answer of a version of datasketch."""
-    folder = Path(request.config.cache.mkdir("datasketch"))
-    begun: dict[str, Conversation] = {}
-
-    def ask(version: str, do: str, **request: Any) -> Any:
-        if version not in begun:
-            begun[version] = Conversation(python_of(version, folder))
-        return begun[version].ask(do, **request)
-
-    yield ask
-    for conversation in begun.values():
-        conversation.close()
 
 
 def seeds() -> st.SearchStrategy[int]:
@@ -283,16 +260,7 @@ def test_the_same_as_datasketch(ask: Any, version: str, scheme: Any, token_hash:
 @pytest.mark.parametrize("tokens", [100, 10_000])
 def test_the_same_as_datasketch_on_many_tokens(ask: Any, version: str, scheme: Any, token_hash: Any, tokens: int) -> None:
     """Ten thousand tokens; a hundred thousand are in tests/test_ecosystem_proofs.py."""
-    assert_many_tokens(ask, version, scheme, token_hash, tokens, num_perm=128)
-
-
-def assert_many_tokens(ask: Any, version: str, scheme: Any, token_hash: Any, tokens: int, num_perm: int) -> None:
-    """A document of so many tokens is signed as datasketch signs it."""
-    document = [f"{i * i} ünd {i}" for i in range(tokens)]
-    request = {"scheme": scheme, "token_hash": token_hash, "num_perm": num_perm, "seed": tokens}
-    theirs = ask(version, "sign", documents=[[token.encode().hex() for token in document]], **request)
-    minhash = MinHash(num_perm, tokens, Shingling(size=1), f"datasketch-{scheme}", token_hash)
-    assert minhash.sign_tokens_many([document]).values.tolist() == theirs
+    many_tokens(ask, (version, scheme, token_hash), tokens, num_perm=128)
 
 
 def corpus(n: int) -> list[str]:

@@ -43,7 +43,7 @@ def unique(
         ``sqrt(J * (1 - J) / num_perm)``. ``"exact"`` keeps 4 bytes a distinct shingle.
     remember
         How many documents that were passed on are remembered. Then the oldest is forgotten for each new one, and copies of it are
-        passed on again. A million take about half a gigabyte.
+        passed on again. A million take about 0.6 GB.
 
     Returns
     -------

@@ -40,7 +40,8 @@ def deduplicate(dataset: Any, text: str | None = None, **options: Any) -> Any:
     >>> deduplicate(Dataset.from_dict({"text": ["a b", "A, b!", "c"], "n": [1, 2, 3]}), threshold=0.9)["n"][:]
     [1, 3]
     """
-    return dataset.select(np.flatnonzero(Decisions.of(dataset, text, **options).kept))
+    kept = Decisions.of(dataset, text, **options).kept
+    return dataset.select(np.flatnonzero(kept))
 
 
 class Decisions:
@@ -125,4 +126,6 @@ class Decisions:
 
 
 def _without(values: Any, missing: Any) -> Any:
-    return np.ma.masked_array(np.asarray(values, object), missing).filled(None)
+    filled = np.array(values, object)
+    filled[missing] = None
+    return filled
