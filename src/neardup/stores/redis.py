@@ -400,29 +400,30 @@ class RedisStore(FetchingStore):
         for band in range(self._bands):
             for start in range(0, blocks, BATCH):
                 keys = [f"{self._home}:b:{band}:{block}" for block in range(start, min(start + BATCH, blocks))]
-                for block in self._piped("get", keys):
-                    if block:
-                        found += self._crowded(band, block, limit)
+                found += self._crowded(band, [block for block in self._piped("get", keys) if block], limit)
         return found
 
-    def _crowded(self, band: int, block: bytes, limit: int) -> Iterator[tuple[int, int, Id]]:
-        """Of one block the buckets of more entries."""
-        if len(block) % RECORD:
-            raise damaged(self._where, f"a block of {len(block)} bytes")
-        records = np.frombuffer(block, np.uint8).reshape(-1, RECORD)
-        fingerprints, counts = np.unique(records[:, :4].copy().view("<u4").ravel(), return_counts=True)
-        for fingerprint, count in zip(fingerprints.tolist(), counts.tolist(), strict=True):
-            name = struct.pack("<I", fingerprint)
-            numbers = [block[i + 4 : i + RECORD] for i in range(0, len(block), RECORD) if block[i : i + 4] == name]
-            if numbers == [MARK]:
-                crowd = f"{self._home}:c:{band}:".encode() + name
-                count = self._asked(lambda crowd=crowd: self._client.zcard(crowd))  # noqa: PLW2901
-                numbers = [m[8:] for m in self._asked(lambda crowd=crowd: self._client.zrange(crowd, 0, 0))] if count > limit else []
-            if count > limit:
-                fetched = self._fetched(self._call("entries", *numbers))
-                if fetched.keys:
-                    place = int(np.argmin(fetched.batch.set_hashes))
-                    yield band, count, self._ids(fetched, place)[0]
+    def _crowded(self, band: int, blocks: list[bytes], limit: int) -> Iterator[tuple[int, int, Id]]:
+        """Of some blocks of a band the buckets of more entries."""
+        if any(len(block) % RECORD for block in blocks):
+            raise damaged(self._where, "a block that ends within a posting")
+        records = np.frombuffer(b"".join(blocks), np.uint8).reshape(-1, RECORD)
+        names, numbers = records[:, :4].copy().view("<u4").ravel(), records[:, 4:]
+        fingerprints, counts = np.unique(names, return_counts=True)
+        sizes = dict(zip(fingerprints[counts > limit].tolist(), counts[counts > limit].tolist(), strict=True))
+        for fingerprint in names[(numbers == 0xFF).all(1)].tolist():
+            crowd = f"{self._home}:c:{band}:".encode() + struct.pack("<I", fingerprint)
+            sizes[fingerprint] = self._asked(lambda crowd=crowd: self._client.zcard(crowd))
+        for fingerprint, size in sizes.items():
+            if size <= limit:
+                continue
+            some = [number.tobytes() for number in numbers[names == fingerprint]]
+            if MARK in some:
+                crowd = f"{self._home}:c:{band}:".encode() + struct.pack("<I", fingerprint)
+                some = [member[8:] for member in self._asked(lambda crowd=crowd: self._client.zrange(crowd, 0, 0))]
+            fetched = self._fetched(self._call("entries", *some[:BATCH]))
+            if fetched.keys:
+                yield band, size, self._ids(fetched, int(np.argmin(fetched.batch.set_hashes)))[0]
 
     def check(self, threads: int = 1) -> list[str]:  # noqa: ARG002  the server has one
         """Read all entries and documents; postings that are lost are made again."""
