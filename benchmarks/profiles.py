@@ -18,7 +18,7 @@ from peers import THRESHOLD
 from results import Json, Watch, save
 
 import neardup
-from neardup.profiles import SAMPLED
+from neardup.excerpts import SAMPLED
 from neardup.verify import verification_hashes
 
 #: Settings by what they are called: a profile, or "text" with an option of its shingling.

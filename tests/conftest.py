@@ -14,6 +14,10 @@ settings.register_profile("prove", deadline=None, max_examples=100_000, suppress
 settings.load_profile("default")
 
 
+#: What type checkers read.
+collect_ignore = ["typing"]
+
+
 def running(kind, *options):
     """A server for as long as a fixture lasts; a test that has none is skipped, but on continuous integration it fails."""
     try:

@@ -124,7 +124,7 @@ def test_long_documents(scheme: Any, token_hash: Any) -> None:
         Shingling(str.split, 1, stop=["the end"]),
         Shingling(lambda text: [word.encode() for word in text.split()], 2),
     ],
-    ids=str,
+    ids=["options", "code", "stop", "callable", "callable, stop", "bytes"],
 )
 def test_other_shinglings(shingling: Shingling) -> None:
     """What the kernels do not cut is signed by what people see too; a callable's tokens may be bytes."""
