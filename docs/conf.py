@@ -19,6 +19,7 @@ napoleon_use_rtype = False
 
 # What other projects document is not looked up, that would need their pages; what neardup documents is.
 nitpick_ignore_regex = [("py:.*", r"(?!neardup\.).*")]
+nitpick_ignore = [("py:class", "neardup.streaming.Document")]  # a type variable
 
 html_theme = "furo"
 html_title = f"neardup {version}"
