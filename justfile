@@ -99,9 +99,9 @@ build:
 
 # build the wheel and the source distribution as they are published, and check them; `just release --suite` runs all tests on the wheel
 release *args:
-    {{ python }} -m pip install -q 'maturin>=1.9,<2' auditwheel abi3audit
+    {{ python }} -m pip install -q 'maturin>=1.9,<2' ziglang auditwheel abi3audit
     rm -rf dist
-    {{ python }} -m maturin build --release --locked --out dist
+    PATH="{{ venv_bin }}:$PATH" {{ python }} -m maturin build --release --locked --zig --compatibility manylinux_2_17 --out dist
     {{ python }} -m maturin sdist --out dist
     {{ python }} tests/check_distributions.py dist {{ args }}
 

@@ -28,6 +28,7 @@ napoleon_use_rtype = False
 # What other projects document is not looked up, that would need their pages; what neardup documents is.
 # The census is the type of an argument of a formula that is shown, and no more than that.
 nitpick_ignore_regex = [("py:.*", r"(?!neardup\.).*"), ("py:class", r"neardup\.census\..*")]
+nitpick_ignore = [("py:class", "neardup.streaming.Document")]  # a type variable
 
 html_theme = "furo"
 html_title = f"neardup {version}"
