@@ -66,7 +66,7 @@ def check_contents(wheel: Path) -> None:
     size = wheel.stat().st_size
     print(f"{wheel.name}: {size / 2**20:.2f} MB")
     assert size < MOST, f"{size} bytes, at most {MOST}"
-    assert re.fullmatch(r"neardup-[\d.]+-cp310-abi3-(manylinux\w+|macosx\w+|win\w+)\.whl", wheel.name), wheel.name
+    assert re.fullmatch(r"neardup-[\d.]+-cp310-abi3-(manylinux[\w.]+|macosx\w+|win\w+)\.whl", wheel.name), wheel.name
     names = zipfile.ZipFile(wheel).namelist()
     for name in ("neardup/py.typed", "neardup/_kernels.pyi", "neardup/interop/datasketch.py"):
         assert name in names, f"{name} is missing"
