@@ -48,7 +48,7 @@ def blocks(page, *languages, all=False):
     found, lines = [], page.read_text(encoding="utf-8").splitlines()
     fence, start, above = None, 0, ""
     for number, line in enumerate(lines, 1):
-        mark = re.match(r"(```+)(\S*)\s*$", line)
+        mark = re.match(r"(```+)(\S*)", line)
         if fence is None and mark:
             fence, start = mark, number
         elif fence is None:

@@ -117,6 +117,8 @@ def dedup(
 
     OUT gets the kept documents with all their columns; a new folder gets copies of the text files that are kept.
 
+    --engine spark runs it on Apache Spark, from paths that Spark reads into a folder.
+
     What takes long is kept meanwhile in a folder OUT.work: after an interruption the same command goes on from there.
 
     Examples:
@@ -126,7 +128,6 @@ def dedup(
       neardup dedup news.jsonl -o clean.jsonl --report report.html
       neardup dedup feb.jsonl -o feb-clean.jsonl --against archive.neardup --append
       zcat pages.jsonl.gz | neardup dedup - --threshold 0.9 > removed.jsonl
-      neardup dedup hdfs:///crawl/*.parquet -o hdfs:///clean.parquet --engine spark --master yarn
     """
     from neardup import writing
     from neardup.dedup import estimate

@@ -33,11 +33,16 @@ from neardup.cli.terminal import (
     progress,
 )
 from neardup.errors import DuplicateIdError
-from neardup.stores.fetched import shown
-from neardup.stores.places import label
 
 index_app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
 app.add_typer(index_app, name="index", help="Keep an index on disk or on a server: add documents, look others up, mend it.")
+
+
+def place_of(path: str, name: str | None) -> str:
+    """What people are shown of where an index is."""
+    from neardup.stores.places import label
+
+    return label(path, name)
 
 
 def known_id(index: neardup.Index, name: str) -> str | int:
@@ -93,11 +98,11 @@ def index_add(
                     done, known = done + len(ids), known + len(batch.ids) - len(ids)
                     tell("adding", done + known, corpus=corpus)
             except BaseException as error:
-                note(f"{count(done, 'document')} added to {label(path, name)}, and then this:", quiet=quiet)
+                note(f"{count(done, 'document')} added to {place_of(path, name)}, and then this:", quiet=quiet)
                 if isinstance(error, DuplicateIdError):
                     note("--skip-known leaves out the documents that are there", quiet=quiet)
                 raise
-            said = f"{count(done, 'document')} added, {len(index):,} in {label(path, name)}"
+            said = f"{count(done, 'document')} added, {len(index):,} in {place_of(path, name)}"
             if known:
                 said += f"; {count(known, 'document')} left out, being there already"
     note(said, quiet=quiet)
@@ -115,7 +120,7 @@ def index_remove(
     with neardup.Index.open(path, mode="r+", name=name) as index:
         for id in ids:
             index.remove(known_id(index, id))
-        said = f"{count(len(ids), 'document')} removed, {len(index):,} in {label(path, name)}"
+        said = f"{count(len(ids), 'document')} removed, {len(index):,} in {place_of(path, name)}"
     note(said, quiet=quiet)
 
 
@@ -199,7 +204,7 @@ def index_check(path: IndexArgument, name: NameOption = None, quiet: QuietOption
     """
     with neardup.Index.open(path, mode="r+", name=name) as index:
         mended = index.check()
-        said = f"{count(len(index), 'document')} in {label(path, name)}, all is well" + (
+        said = f"{count(len(index), 'document')} in {place_of(path, name)}, all is well" + (
             f"; made again: {', '.join(mended)}" if mended else ""
         )
     note(said, quiet=quiet)
@@ -214,7 +219,7 @@ def index_compact(path: IndexArgument, name: NameOption = None, quiet: QuietOpti
     """
     with neardup.Index.open(path, mode="r+", name=name) as index:
         index.compact()
-        said = f"{count(len(index), 'document')} in {label(path, name)}, {index.stats().nbytes:,} bytes"
+        said = f"{count(len(index), 'document')} in {place_of(path, name)}, {index.stats().nbytes:,} bytes"
     note(said, quiet=quiet)
 
 
@@ -229,6 +234,8 @@ def index_migrate(address: Annotated[str, typer.Argument(metavar="ADDRESS", help
     from neardup.stores import postgres
 
     if address.partition("://")[0] not in ("postgresql", "postgres"):
+        from neardup.stores.fetched import shown
+
         raise ParameterError(f"{shown(address)} is no PostgreSQL database; other indexes need no migration")
     made = postgres.migrate(address)
     note(f"schema version {made[-1]} made" if made else "the schema is up to date", quiet=quiet)
