@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import neardup
-from neardup import Banding, Index, MinHash, ParameterError, Shingling, containment, jaccard, reference, verify
+from neardup import Banding, Index, MinHash, ParameterError, Shingling, alignment, containment, jaccard, reference
 from neardup.alignment import aligned
 from neardup.verify import Match, Passage, Verification, shared_passages, shared_shingles, verification_hashes
 
@@ -288,13 +288,13 @@ def test_an_alignment_of_repetitive_texts(a, b, size, kind):
     """Where shingles come many times, the same holds; so it does when nothing is compared token by token."""
     check_alignment(a, b, Shingling(kind, size))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify, "FEW", 0)
+        patch.setattr(alignment, "FEW", 0)
         check_alignment(a, b, Shingling(kind, size))
-        patch.setattr(verify, "PAIRED_IN_ALL", 0)
+        patch.setattr(alignment, "PAIRED_IN_ALL", 0)
         check_alignment(a, b, Shingling(kind, size))
-        patch.setattr(verify, "RUNS", 2)
+        patch.setattr(alignment, "RUNS", 2)
         check_alignment(a, b, Shingling(kind, size))
-        patch.setattr(verify, "DEPTH", 0)
+        patch.setattr(alignment, "DEPTH", 0)
         check_alignment(a, b, Shingling(kind, size))
 
 

@@ -115,7 +115,7 @@ class MinHash:
     Examples
     --------
     >>> MinHash(seed=1, scheme="datasketch-affine32", shingling=Shingling(size=1)).sign_tokens([b"to", b"be"]).values[:2]
-    array([ 81163442, 331410983], dtype=uint32)
+    array([2279511541,  536607630], dtype=uint32)
     >>> minhash = MinHash(num_perm=64, shingling=Shingling(size=2))
     >>> a = minhash.sign("the quick brown fox jumps over the lazy dog")
     >>> b = minhash.sign("the quick brown fox jumps over the lazy cat")

@@ -390,8 +390,8 @@ def to_datasketch(
     >>> a, b = to_datasketch(signatures)
     >>> a.jaccard(b) == signatures[0].estimate_jaccard(signatures[1]).similarity
     True
-    >>> to_datasketch(signatures, "MinHashLSH", ids=["a", "b"]).query(a)
-    ['a']
+    >>> "a" in to_datasketch(signatures, "MinHashLSH", ids=["a", "b"]).query(a)
+    True
     """
     minhash = signatures.minhash
     if not minhash.as_datasketch:
