@@ -1520,3 +1520,22 @@ def test_similarity_by_rarity(run, tmp_path):
         assert f"30 documents: {kept} kept" in done.err
     assert run("pairs", file, "-t", "0.6", "--verify", "rarity").out == ""
     assert json.loads(run("dedup", file, "-t", "0.6", "--verify", "rarity", "--dry-run").out)["documents"] == 30
+
+
+@pytest.mark.parametrize("option", ["--report", "--evidence"])
+def test_what_cannot_be_written_is_said_before_the_work(run, news, monkeypatch, option):
+    """A folder that is not there is met before anything is read, and costs no result."""
+    monkeypatch.setattr(neardup, "deduplicate", lambda *_, **__: pytest.fail("the work was begun"))
+    name = "nowhere/a" + {"--report": ".html", "--evidence": ".parquet"}[option]
+    done = run("dedup", news, "-o", "out.jsonl", option, name)
+    assert done == Done(2, "", done.err)
+    assert re.search(rf"neardup: {name}: its folder does not exist; create it: mkdir -p .*/nowhere\n", done.err)
+
+
+def test_a_report_is_written_last(run, news, monkeypatch):
+    """What goes wrong in the report costs the report alone: what is kept is written by then."""
+    monkeypatch.setattr(neardup.results.Result, "report", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+    done = run("dedup", news, "-o", "out.jsonl", "--report", "report.html")
+    assert done.code == 2
+    assert done.err.endswith("neardup: No space left; make room, or write elsewhere\n")
+    assert len(Path("out.jsonl").read_text().splitlines()) == 2

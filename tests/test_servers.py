@@ -148,7 +148,9 @@ def test_answers_are_those_of_an_index_in_memory(server, name, verify):
 
 def test_names_that_are_none(server, tmp_path):
     """An index on a server needs a name of harmless characters, a folder has none."""
-    with pytest.raises(ParameterError, match=r"an index on a server has a name, and .*://... is given none; give name=, as name='news'"):
+    with pytest.raises(
+        ParameterError, match=r"an index on a server has a name, and .*://... is given none; give one: name='news' \(--name news\)"
+    ):
         Index.open(server.url())
     for bad in ("", "a b", "x'; drop schema neardup", "{a}", "é", "a" * 101, "a\0", "*"):
         with pytest.raises(ParameterError, match="it is 1 to 100 of A-Z, a-z, 0-9"):

@@ -18,6 +18,7 @@ from neardup.cli.jobs import (
     Clusters,
     Engines,
     Job,
+    check_place,
     command,
 )
 from neardup.cli.terminal import (
@@ -182,10 +183,10 @@ def dedup(
         tell("writing")
         if evidence is not None:
             writing.write_table(result.pairs, evidence)
-        if report is not None:
-            result.report(report, progress=partial(tell, corpus=corpus))
         if job.output is not None:
             result.write(job.output, annotate=annotate)
+        if report is not None:
+            result.report(report, progress=partial(tell, corpus=corpus))
         result.finish()
     for why in result.skipped[:ROWS]:
         note(f"skipped: {why}", quiet=job.quiet)
@@ -214,8 +215,10 @@ def check_outputs(job: Job, evidence: str | None, report: str | None, *, annotat
         from neardup.report import check_report
 
         check_report(report)
+        check_place(report)
     if evidence is not None:
         writing.check_output(evidence)
+        check_place(evidence)
         if job.output is not None and Path(evidence).absolute() == Path(job.output).absolute():
             raise ParameterError(f"--evidence and the output are both {evidence}; name two files")
 

@@ -121,9 +121,7 @@ class Job:
             return
         texts = folder and all(path != "-" and files.format_of(path)[0] == "text" for path in self.inputs)
         writing.check_output(self.output, texts=texts)
-        with suppress(typer.Abort), writing.atomic_path(self.output) as part:
-            part.touch()
-            raise typer.Abort
+        check_place(self.output)
 
     def read(self, inputs: list[str], tell: Tell, *, named: bool = True) -> FileDocuments:
         """The documents of some files, none of which is the output; what had to be guessed is said."""
@@ -201,6 +199,15 @@ class Job:
             note(line, quiet=self.quiet)
         if self.fail and found:
             raise typer.Exit(1)
+
+
+def check_place(path: str) -> None:
+    """Refuse a path where nothing can be written, by beginning to."""
+    from neardup import writing
+
+    with suppress(typer.Abort), writing.atomic_path(path) as part:
+        part.touch()
+        raise typer.Abort
 
 
 def command(work: Callable[..., None]) -> Callable[..., None]:

@@ -36,7 +36,7 @@ NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 def check_name(name: str | None, address: str) -> str:
     """The name of an index on a server."""
     if name is None:
-        raise ParameterError(f"an index on a server has a name, and {address} is given none; give name=, as name='news'")
+        raise ParameterError(f"an index on a server has a name, and {address} is given none; give one: name='news' (--name news)")
     if not NAME.fullmatch(str(name)):
         raise ParameterError(f"name is {name!r}; it is 1 to 100 of A-Z, a-z, 0-9, _, ., : and -")
     return name
