@@ -1,5 +1,6 @@
 """The report: what it says, that hostile texts do nothing in it, and how it works in a real browser."""
 
+import json
 import os
 import random
 import re
@@ -78,6 +79,69 @@ def test_every_kind_of_job_has_a_report(given, tmp_path):
     for texts in (corpus(), ["one text"], []):
         neardup.deduplicate(texts, **given).report(tmp_path / "report.html")
         assert "</html>" in (tmp_path / "report.html").read_text()
+
+
+def figures(html):
+    """Of the histogram the sum, the steps of the slider, and the similarities of pairs by what they stand below."""
+    histogram = html.split("Removed documents by their similarity")[1].split("</table>")[0]
+    steps = json.loads(re.search(r'id="steps">(.*?)</script>', html)[1])
+    kinds = dict.fromkeys(("Just above", "Just below", "Others"), "")
+    for part in html.split("<h3>")[1:]:
+        kinds[next(kind for kind in kinds if part.startswith(kind))] = part.split("</section>")[0]
+    scores = {kind: [float(score) for score in re.findall(r'data-similarity="([^"]+)"', part)] for kind, part in kinds.items()}
+    return sum(int(many) for many in re.findall(r"<span>([\d,]+)</span>", histogram)), steps, scores
+
+
+def test_what_older_documents_removed_is_counted(tmp_path):
+    """In the histogram and at each step of the slider, as what is removed for a new one is."""
+    texts = [" ".join([*words(40, seed).split(), "end"]) for seed in range(12)]
+    older = neardup.Index(0.6)
+    older.add_many(range(12), [text.replace("end", "other", 1) for text in texts])
+    result = neardup.deduplicate([*texts, *(words(40, seed) for seed in range(50, 58))], 0.6, against=older)
+    result.report(tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    counted, steps, _ = figures(html)
+    assert counted == result.counters["removed"] == steps[0][1] == steps[10][1] == 12
+    assert steps[-1][1] == 0
+    assert "Nothing but copies was removed" not in html
+
+
+def test_chains_are_in_the_histogram(tmp_path):
+    """What is less similar than the threshold too, of clusters that follow chains."""
+    base = words(60, 1).split()
+    texts = [" ".join([*[f"x{i}" for i in range(n)], *base[n:]]) for n in (0, 5, 10)]
+    result = neardup.deduplicate(texts, 0.7, clusters="components")
+    assert result.summary()["weakest"] < 0.7
+    result.report(tmp_path / "report.html")
+    assert figures((tmp_path / "report.html").read_text())[0] == 2
+
+
+def test_a_result_decided_again_looks_below_its_own_threshold(tmp_path):
+    """And of what just did not match shows only what stays, both of it."""
+    first = neardup.deduplicate(corpus(), 0.5, pairs="all")
+    for result in (first.rethreshold(0.8), neardup.deduplicate(corpus(), 0.8)):
+        result.report(tmp_path / "report.html")
+        html = (tmp_path / "report.html").read_text()
+        below = figures(html)[2]["Just below"]
+        assert below
+        assert all(0.65 <= score < 0.8 for score in below)
+    removed = {str(one.id) for one in result.removed}
+    pairs = re.findall(r"<bdi>(\d+)</bdi> <span class=\"and\">and</span> <bdi>(\d+)</bdi>", html.split("Just below")[1].split("<h3>")[0])
+    assert len(pairs) == len(below)
+    assert not removed & {id for pair in pairs for id in pair}
+
+
+@pytest.mark.parametrize("change", [lambda rows: rows[::-1], lambda rows: rows[:-1], lambda rows: [*rows, rows[0].replace('"0"', '"new"')]])
+def test_files_that_changed_are_refused(tmp_path, change):
+    """Another order, fewer documents, more: nothing is shown under a wrong name."""
+    file = tmp_path / "news.jsonl"
+    rows = [json.dumps({"id": str(i), "text": text}) + "\n" for i, text in enumerate(corpus()[:50])]
+    file.write_text("".join(rows))
+    result = neardup.deduplicate(file, 0.6)
+    file.write_text("".join(change(rows)))
+    with pytest.raises(neardup.InputError, match="no longer the 50 documents that were read; leave files alone meanwhile"):
+        result.report(tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_a_report_is_a_file_of_html(tmp_path):

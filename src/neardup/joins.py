@@ -28,6 +28,8 @@ PAIRS = 1 << 23
 #: Memory that the hashes of a set may take while they are read from a file: the pages around them come with them, 180 KB measured.
 TOUCHED = 256 << 10
 LEFT, RIGHT = np.uint8(1), np.uint8(2)
+#: No pairs.
+NONE: _kernels.Edges = (np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint32))
 
 
 class Edges(NamedTuple):
@@ -38,7 +40,7 @@ class Edges(NamedTuple):
     earlier, later
         Their numbers, uint32[e].
     similarity
-        Their Jaccard similarity, float64[e].
+        Their similarity, float64[e]: the Jaccard similarity, unless a judge decides.
     """
 
     earlier: npt.NDArray[np.uint32]
@@ -326,31 +328,35 @@ class Join:
         edges = Edges(earlier, later, self._scores(earlier, later, both, self.judge))
         return edges if self.judge is None else edges.where(edges.similarity >= self.judge.threshold)
 
-    def near_misses(self, least: float, most: int) -> Edges:
-        """Some pairs that are less similar than a match, and at least so similar: those of one band, then of others, up to so many.
+    def near_misses(self, least: float, below: float, most: int) -> Edges:
+        """Some pairs of a similarity from ``least`` on and below another: those of one band, then of others, up to so many.
 
         Bands are for matches: most of such pairs share none.
         """
         judge, threshold = copy(self.judge), least if self.judge is None else self.threshold
-        limit = self.threshold if self.judge is None else self.judge.threshold
         if judge is not None:
             judge.threshold = least
-        found: list[tuple[npt.NDArray[np.uint32], ...]] = []
-        every, sizes = np.full(len(self.sets), LEFT | RIGHT), self.sets.sizes
+        found = Edges(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0))
+        every = np.full(len(self.sets), LEFT | RIGHT)
         for band in self._each_band():
             ends = np.cumsum(_kernels.partners([band], every, HEAVY))
-            stop = int(np.searchsorted(ends, PAIRS, "right"))  # of a crowd the first
-            pairs = _kernels.candidates([band], every, sizes, threshold, (0, stop), HEAVY, self.threads)
-            a, b, both = self._compare(pairs, judge, threshold)
-            score = self._scores(a, b, both, judge)
-            some = (score >= least) & (score < limit)
-            found.append((a[some], b[some], both[some]))
-            if sum(len(columns[0]) for columns in found) >= most:
+            stop = int(np.searchsorted(ends, self._at_once, "right"))  # of a crowd the first
+            pairs = _kernels.candidates([band], every, self.sets.sizes, threshold, (0, stop), HEAVY, self.threads)
+            a, b, both = _merged([*self._compared(pairs, judge, threshold), NONE])
+            edges = Edges(a, b, self._scores(a, b, both, judge))
+            edges = edges.where((edges.similarity >= least) & (edges.similarity < below))
+            a, b = np.concatenate((found.earlier, edges.earlier)), np.concatenate((found.later, edges.later))
+            scores = np.concatenate((found.similarity, edges.similarity))
+            _, once = np.unique(a.astype(np.uint64) << np.uint64(32) | b, return_index=True)
+            found = Edges(a[once], b[once], scores[once])
+            if len(found.earlier) >= most:
                 break
-        a, b, both = _merged([*found, tuple(np.empty(0, np.uint32) for _ in range(3))])  # type: ignore[list-item]
-        _, once = np.unique(a.astype(np.uint64) << np.uint64(32) | b, return_index=True)
-        a, b, both = a[once], b[once], both[once]
-        return Edges(a, b, self._scores(a, b, both, judge))
+        return found
+
+    @property
+    def _at_once(self) -> int:
+        """About the most pairs that are collected at a time."""
+        return min(PAIRS, self.sets.signed.work.limit // 128)
 
     def _each_band(self) -> Iterator[_kernels.Buckets]:
         """The buckets of one band after another, found again."""
@@ -380,23 +386,22 @@ class Join:
             yield len(self.sets), _kernels.prefix_join(roles, self.sets.alone(np.arange(len(self.sets))), self.threshold, self.threads)
             return
         ends = np.cumsum(_kernels.partners(self.bands, roles, self.most))
-        most = min(PAIRS, self.sets.signed.work.limit // 128)
-        none = tuple(np.empty(0, np.uint32) for _ in range(3))
-        heavy = self._heavy_edges(roles) if self.limit is None else none
+        heavy = self._heavy_edges(roles) if self.limit is None else NONE
         while start < len(self.sets):
             before = int(ends[start - 1]) if start else 0
-            stop = max(start + 1, int(np.searchsorted(ends, before + most, "right")))
+            stop = max(start + 1, int(np.searchsorted(ends, before + self._at_once, "right")))
             sizes = self.sets.arrays[2]
             pairs = _kernels.candidates(self.bands, roles, sizes, self.threshold, (start, stop), self.most, self.threads)
-            parts = self.sets.signed.slices(len(pairs), 2)
-            found = [self._compare(pairs[part], self.judge, self.threshold) for part in parts]
+            found = self._compared(pairs, self.judge, self.threshold)
             yield stop, _merged([*found, tuple(column[_between(heavy[0], start, stop)] for column in heavy)])  # type: ignore[list-item]
             start = stop
 
-    def _compare(self, pairs: npt.NDArray[np.uint64], judge: Judge | None, threshold: float) -> _kernels.Edges:
+    def _compared(self, pairs: npt.NDArray[np.uint64], judge: Judge | None, threshold: float) -> list[_kernels.Edges]:
+        """Those of some pairs that may match, some at a time."""
+        parts = (pairs[part] for part in self.sets.signed.slices(len(pairs), 2))
         if judge is not None:
-            return judge.compare(pairs, self.threads)
-        return _kernels.compare(pairs, self.sets.arrays, threshold, self.threads)
+            return [judge.compare(part, self.threads) for part in parts]
+        return [_kernels.compare(part, self.sets.arrays, threshold, self.threads) for part in parts]
 
     def _heavy_edges(self, roles: npt.NDArray[np.uint8]) -> _kernels.Edges:
         """The matches in heavy buckets; their sets are taken into memory."""

@@ -83,7 +83,7 @@ class Removed:
     witness
         The id of the kept document that it duplicates.
     similarity
-        Their Jaccard similarity, at or above the threshold.
+        Their similarity as ``verify`` measures it: at or above the threshold, but for what ``clusters="components"`` removes.
     against
         The older corpus that the witness is in; None where it is in the same.
 
@@ -362,7 +362,22 @@ class Result:
         """
         from neardup.report import Subject, write_report
 
-        write_report(Subject(self, self._documents, self._named, self._join, self._heavy, self._every), path, progress)
+        subject = Subject(
+            self, self._documents, self._named, self._join, self._heavy, self._curve, *self._removed_similarity(), every=self._every
+        )
+        write_report(subject, path, progress)
+
+    @property
+    def _curve(self) -> Callable[[float], float] | None:
+        """With what probability a pair of a similarity is found; None where that is no matter of the similarity alone."""
+        if self._exact or self.settings.verify == "noisy":
+            return None
+        return lambda similarity: self.settings.recall_at(similarity) if similarity else 0.0
+
+    def _removed_similarity(self) -> tuple[npt.NDArray[np.float64], float]:
+        """How similar each removed document is to its witness, and what none is below: the threshold but for chains."""
+        similarity = self.decisions.similarity[self.decisions.witness >= 0]
+        return similarity, min(self.threshold, float(similarity.min(initial=1.0)))
 
     def plot(self) -> Any:
         """How similar the removed documents are to those that stay, as a matplotlib figure.
@@ -381,8 +396,7 @@ class Result:
         from neardup.notebook import axes
 
         own = axes()
-        similarity = self.decisions.similarity[self.decisions.witness >= 0]
-        low = min(self.threshold, float(similarity.min(initial=1.0)))
+        similarity, low = self._removed_similarity()
         own.hist(similarity, bins=40, range=(low, 1.0 if low < 1 else 1.01))
         own.set(xlabel="similarity to the document that stays", ylabel="removed documents", title=repr(self))
         return own.figure
@@ -395,7 +409,7 @@ class Result:
         removed = islice(((one.id, one.witness, one.similarity) for one in self.each_removed()), 10)
         parts = [
             table(repr(self), [(name, summary[name]) for name in names]),
-            curve(lambda x: self.settings.recall_at(x) if x else 0.0, self.threshold),
+            "" if self._curve is None else curve(self._curve, self.threshold),
         ]
         if summary["removed"]:
             parts.append(table("The first that were removed", removed, ("id", "witness", "similarity")))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -31,9 +31,6 @@ from neardup.cli.terminal import (
     show,
 )
 from neardup.errors import ParameterError
-
-if TYPE_CHECKING:
-    pass
 
 KEEP_HELP = "first, last or longest; COLUMN for its least value, --keep=-COLUMN for the greatest; COLUMN=A,B for the value named first."
 KeepOption = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from neardup import __version__
 from neardup.documents import Documents, strings
-from neardup.excerpts import found_in_longer
+from neardup.errors import InputError
 from neardup.joins import Heavy, Join
 from neardup.report.marking import Row, marked, shortened
 
@@ -53,9 +54,22 @@ class Bar(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What a report is about: a result, the documents, how they are named by place, the join of them, and its heavy buckets.
+    """What a report is about.
 
-    ``every`` says whether all pairs were asked for.
+    Attributes
+    ----------
+    result, documents
+        A result, and the documents, which are read again.
+    named
+        What gives the ids of places.
+    join, heavy
+        The join of the documents, and its heavy buckets.
+    curve
+        With what probability a pair of a similarity is found, if that can be said.
+    similarity, low
+        How similar each removed document is to its witness, and what none is below.
+    every
+        Whether all pairs were asked for.
     """
 
     result: Any
@@ -63,6 +77,9 @@ class Subject(NamedTuple):
     named: Callable[[PlaceArray], list[Any]]
     join: Join
     heavy: list[Heavy]
+    curve: Callable[[float], float] | None
+    similarity: npt.NDArray[np.float64]
+    low: float
     every: bool
 
 
@@ -91,15 +108,15 @@ def facts_of(subject: Subject, tell: Callable[[str, int, int | None], None]) -> 
         "summary": summary,
         "largest": max((size for _, size in groups), default=0) + 1,
         "parameters": _parameters(result, summary),
-        "curve": _curve(result),
-        "histogram": _histogram(similarity, result.threshold),
+        "curve": [] if subject.curve is None else [(x, subject.curve(x)) for x in np.linspace(0, 1, 101).tolist()],
+        "histogram": _histogram(subject.similarity, subject.low),
         "sizes": _size_bars(decisions.witness[inside]),
         "pairs": [Pair(kind, name(a), name(b), score, marked(texts[a], texts[b])) for a, b, score, kind in pairs],
         "clusters": [_cluster(decisions, inside, place, size, texts, name) for place, size in groups],
         "heavy": [(members, shortened(texts[place])) for members, place in heavy],
         "short": [(name(place), shortened(texts[place])) for place in short[:OTHERS].tolist()],
         "empty": [name(place) for place in empty[:OTHERS].tolist()],
-        "steps": _steps(subject, similarity),
+        "steps": _steps(subject),
         "every": subject.every,
     }
 
@@ -113,7 +130,9 @@ def _pairs(subject: Subject, inside: PlaceArray, similarity: npt.NDArray[np.floa
     rest = np.delete(order, above)
     spread = rest[np.unique(np.linspace(0, len(rest) - 1, PAIRS).astype(np.int64))] if len(rest) else rest
     pairs = [(int(witness[inside[i]]), int(inside[i]), float(similarity[i]), "above") for i in order[above]]
-    missed = subject.join.near_misses(max(subject.result.threshold - BELOW, BELOW), 100 * PAIRS)
+    threshold, kept = subject.result.threshold, subject.result.decisions.kept[sets.place]
+    missed = subject.join.near_misses(max(threshold - BELOW, BELOW), threshold, 100 * PAIRS)
+    missed = missed.where(kept[missed.earlier] & kept[missed.later])
     a, b, scores = sets.place[missed.earlier], sets.place[missed.later], missed.similarity
     down = np.argsort(-scores, kind="stable")
     below = down[_different((int(a[i]) for i in down), PAIRS)]
@@ -153,25 +172,32 @@ def _cluster(decisions: Any, inside: PlaceArray, place: int, size: int, texts: d
 
 
 def _texts(subject: Subject, places: set[int], tell: Callable[[str, int, int | None], None]) -> dict[int, str]:
-    """The texts of some documents, read again."""
+    """The texts of some documents, read again; InputError where they are no longer those that were read."""
+    many, wanted = len(subject.result.ids), sorted(places)
+    ids = dict(zip(wanted, subject.named(np.array(wanted, np.int64)), strict=True))
+    changed = InputError(f"{subject.documents.description}: no longer the {many:,} documents that were read; leave files alone meanwhile")
     texts: dict[int, str] = {}
     start = 0
     for batch in subject.documents.batches():
         stop = start + len(batch.ids)
-        wanted = [place for place in places if start <= place < stop]
-        if wanted:
+        here = wanted[bisect_left(wanted, start) : bisect_left(wanted, stop)]
+        if any(batch.ids[place - start] != ids[place] for place in here):
+            raise changed
+        if here:
             own = strings(batch.texts)
-            texts |= {place: own[place - start] for place in wanted}
+            texts |= {place: own[place - start] for place in here}
         start = stop
-        tell("reporting", start, len(subject.result.ids))
-    return {place: texts.get(place, "") for place in places}
+        tell("reporting", start, many)
+    if start != many:
+        raise changed
+    return texts
 
 
-def _histogram(similarity: npt.NDArray[np.float64], threshold: float) -> list[Bar]:
+def _histogram(similarity: npt.NDArray[np.float64], low: float) -> list[Bar]:
     """How many documents were removed at which similarity; those at 1 apart."""
-    edges = np.linspace(threshold, 1, BARS + 1) if threshold < 1 else np.array([1.0])
+    edges = np.linspace(low, 1, BARS + 1) if low < 1 else np.array([1.0])
     counts = np.histogram(similarity[similarity < 1], edges)[0].tolist() if len(edges) > 1 else []
-    names = [f"{low:.3f} to {high:.3f}" for low, high in itertools.pairwise(edges.tolist())]
+    names = [f"{start:.3f} to {stop:.3f}" for start, stop in itertools.pairwise(edges.tolist())]
     return _bars([*names, "1"], [*counts, int((similarity >= 1).sum())])
 
 
@@ -191,22 +217,13 @@ def _bars(names: list[str], counts: list[int]) -> list[Bar]:
     return [Bar(name, many, many / most) for name, many in zip(names, counts, strict=True)]
 
 
-def _curve(result: Any) -> list[tuple[float, float]]:
-    """With what probability a pair of each similarity is found."""
-    xs = np.linspace(0, 1, 101).tolist()
-    if result.settings.inside:
-        return [(x, found_in_longer(x, 40)) for x in xs]
-    return [(x, result.settings.recall_at(x) if x else 0.0) for x in xs]
-
-
-def _steps(subject: Subject, similarity: npt.NDArray[np.float64]) -> list[tuple[float, int]]:
+def _steps(subject: Subject) -> list[tuple[float, int]]:
     """How many documents higher thresholds would remove."""
     result = subject.result
     thresholds = [round(float(x), 4) for x in np.linspace(result.threshold, 1, STEPS + 1)] if result.threshold < 1 else [1.0]
     if subject.every:
         return [(x, result.rethreshold(max(x, result.threshold)).counters["removed"]) for x in thresholds]
-    outside = result.counters["against"]
-    return [(x, int((similarity >= x).sum()) + (outside if x == thresholds[0] else 0)) for x in thresholds]
+    return [(thresholds[0], len(subject.similarity)), *((x, int((subject.similarity >= x).sum())) for x in thresholds[1:])]
 
 
 def _parameters(result: Any, summary: dict[str, Any]) -> list[tuple[str, str]]:
@@ -222,6 +239,8 @@ def _parameters(result: Any, summary: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if result.settings.inside:
         rows[4] = ("candidates", "share one shingle of a sample of one in four")
+    elif summary["exact"]:
+        del rows[4]
     options = [name for name in ("strip_diacritics", "fold_digits", "stop") if name in summary]
     return rows + ([("options", ", ".join(options))] if options else [])
 
