@@ -1,6 +1,7 @@
 """Profiles: noisy readings, excerpts, short texts, code; options of shingling; labels."""
 
 import gzip
+import itertools
 import json
 import random
 import re
@@ -278,12 +279,42 @@ def test_only_what_cannot_match_is_left_out_of_readings(monkeypatch):
     assert sum(left) > 0
 
 
+def test_a_look_up_is_judged_by_one_census(monkeypatch):
+    """Whatever another thread learns meanwhile: what the table knows of documents by another census leaves nothing out."""
+    texts = [f"{text} {i}" for i, text in enumerate(forms(60, 5))]
+    index = neardup.Index(profile="ocr")
+    index.add_many(range(60), texts)
+    expected = index.query(noisy(texts[3], 0.05, 1))
+    assert expected[0].id == 3
+    store = index._store.query
+
+    def meanwhile(batch, least, threads, readings):
+        nothing = Weights(np.array([1], np.uint32), np.array([1]), 1)  # as if all were read rightly
+        index._store.read_by(nothing.arrays, 0.01, 1.0, readings[2] + 1)
+        return store(batch, least, threads, readings)
+
+    monkeypatch.setattr(index._store, "query", meanwhile)
+    assert index.query(noisy(texts[3], 0.05, 1)) == expected
+
+
+def test_an_index_learns_again_when_an_eighth_was_written(monkeypatch):
+    """Not at every document, however few there are."""
+    learnt = []
+    first = neardup.stores.memory.MemoryStore.first
+    monkeypatch.setattr(neardup.stores.memory.MemoryStore, "first", lambda self, hashes: learnt.append(len(self)) or first(self, hashes))
+    index = neardup.Index(verify="rarity")
+    for i in range(200):
+        index.add_unless_duplicate(i, f"text number {i} of quite some of them, each its own {i * i}")
+    assert 20 < len(learnt) < 50
+    assert max(later - earlier for earlier, later in itertools.pairwise(learnt)) <= 26
+
+
 def test_readings_must_fit_the_batch():
     """The kernel refuses a table of estimates, and as many readings as there are no documents."""
     table = neardup.Index(profile="ocr")._store._table
     batch = neardup.stores.StoreBatch.of(neardup.MinHash().sign_many(["a b"], hashes=True), neardup.Banding(128, 1), 1, lean=False)
     with pytest.raises(ValueError, match="2 readings, 1 documents and 0 slots"):
-        table.query(tuple(batch), 0.5, 1, (np.ones(2), 0.5))
+        table.query(tuple(batch), 0.5, 1, (np.ones(2), 0.5, 1))
 
 
 # ---- rarity ------------------------------------------------------------------------------------------------------------

@@ -208,6 +208,7 @@ pub struct Table {
     free: Vec<u32>,
     /// How much of each entry was read rightly, a little less; 0 where that is not known.
     legible: Vec<f32>,
+    legible_by: u64,
 }
 
 impl Table {
@@ -223,6 +224,7 @@ impl Table {
             sample: 0,
             free: Vec::new(),
             legible: Vec::new(),
+            legible_by: 0,
         }
     }
 
@@ -427,10 +429,9 @@ impl Table {
         Some(Found { entry, agreement, size: other })
     }
 
-    /// The same of a reading of which so much was read rightly, by what the table was told of the entry.
-    fn verify_reading(&self, (size, evidence): (u32, &[u32]), entry: u32, bar: Bar, legible: f64, corrected: f64) -> Option<Found> {
+    /// The same of a reading: of both, one times the other, so much was read rightly.
+    fn verify_reading(&self, (size, evidence): (u32, &[u32]), entry: u32, bar: Bar, read: f64, corrected: f64) -> Option<Found> {
         let (other, own) = (self.size(entry), self.entries.evidence(entry));
-        let read = legible * f64::from(self.legible.get(entry as usize).copied().unwrap_or(0.0));
         let least = bar.least(size, other)?.max(least_read(size as usize, other as usize, read, corrected));
         let may = least <= size.min(other) as usize && may_share(evidence, own, least);
         let agreement = may.then(|| intersection(evidence, own, least)).flatten()? as u32;
@@ -438,8 +439,8 @@ impl Table {
     }
 
     /// Learn how much of each entry was read rightly: the share of its hashes that weigh 1, over that of the clearest, at
-    /// least `least`. Of an entry that comes later nothing is known.
-    pub fn read_by(&mut self, known: Weights, clearest: f64, least: f64, threads: usize) {
+    /// least `least`. Of an entry that comes later nothing is known. Readings of another number know it by something else.
+    pub fn read_by(&mut self, known: Weights, clearest: f64, least: f64, number: u64, threads: usize) {
         let entries: Vec<u32> = (0..self.len() as u32).collect();
         let of_one = |&entry: &u32| {
             let evidence = self.evidence(entry);
@@ -448,6 +449,7 @@ impl Table {
             (f64::clamp(share / clearest, least, 1.0) * (1.0 - 1e-6)) as f32
         };
         self.legible = on_threads(entries.chunks(1024).collect(), threads, |run| run.iter().map(of_one).collect::<Vec<_>>()).concat();
+        self.legible_by = number;
     }
 
     /// The entries that match a document, in order of entry.
@@ -486,15 +488,27 @@ impl Table {
         Answer { found, truncated }
     }
 
-    /// Look readings up, of which so much was read rightly each: what reaches the threshold, and may reach a corrected one.
-    pub fn query_readings(&self, rows: &[Row], threshold: f64, legible: &[f64], corrected: f64, threads: usize) -> Vec<Answer> {
+    /// Look readings up, of which so much was read rightly each: what reaches the threshold, and may reach a corrected one, as far
+    /// as the table was told of its entries by the same number.
+    pub fn query_readings(
+        &self,
+        rows: &[Row],
+        threshold: f64,
+        legible: &[f64],
+        (corrected, number): (f64, u64),
+        threads: usize,
+    ) -> Vec<Answer> {
+        let others: &[f32] = if self.legible_by == number { &self.legible } else { &[] };
         let (bar, rows) = (self.bar(threshold), rows.iter().zip(legible).collect::<Vec<_>>());
         let work = |run: &[(&Row, &f64)]| {
             let mut candidates = Vec::new();
             let of_one = |&(&row, &legible): &(&Row, &f64)| {
                 self.prefetch(&row);
                 let document = (row.size, row.evidence);
-                self.answer_by(row, bar, self.limit, &mut candidates, |e| self.verify_reading(document, e, bar, legible, corrected))
+                self.answer_by(row, bar, self.limit, &mut candidates, |e| {
+                    let read = legible * f64::from(others.get(e as usize).copied().unwrap_or(0.0));
+                    self.verify_reading(document, e, bar, read, corrected)
+                })
             };
             run.iter().map(of_one).collect::<Vec<_>>()
         };

@@ -30,14 +30,14 @@ from neardup.ids import check_id, check_ids, id_column, id_order
 from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.profiles import Verify, resolve
 from neardup.shingling import Shingling, check_text
-from neardup.stores import Answer, HeavyBucket, Id, PairBatch, Prepared, Store, StoreBatch, duplicate, preparation
+from neardup.stores import Answer, HeavyBucket, Id, Prepared, Store, StoreBatch, duplicate, preparation
 from neardup.stores.memory import MemoryStore
 from neardup.verify import Match, Passage, Verification, shared_passages, verification_hashes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from neardup.judging import Judge
+    from neardup.judging import Judge, View
 
 #: Texts signed and looked up at a time.
 SLICE = 4096
@@ -470,8 +470,7 @@ class Index:
         if top is not None:
             check_integer("top", top, 1, 2**31, "; without it all come")
         batch = self._store.stored(id)
-        (answer,) = self._answers(batch, asked, 1)
-        every = self._matches(int(batch.sizes[0]), answer, asked, batch.evidence)
+        (every,) = self._found_in(batch, 1, asked)
         matches = Matches([match for match in every if match.id != id][:top])
         matches.truncated = every.truncated
         return matches
@@ -782,8 +781,7 @@ class Index:
         with judge.deciding:
             if id in self._store:
                 raise duplicate(id)
-            (answer,) = judge.query(self._store, batch, self.threshold, 1)
-            for match in self._matches(int(batch.sizes[0]), answer, self._asked_by_default, batch.evidence):
+            for match in self._found_in(batch, 1, self._asked_by_default)[0]:
                 return match
             self._store.add([id], batch)
             self._wrote()
@@ -797,20 +795,14 @@ class Index:
         """The least similarity of what documents that are looked up want to see."""
         return asked.threshold if asked.measure == SIMILARITY or self._contained else ANY
 
-    def _answers(self, batch: StoreBatch, asked: Asked, threads: int) -> list[Answer]:
-        """What the store finds for a batch."""
-        if self._judge is None:
-            return self._store.query(batch, self._least(asked), threads)
-        return self._judge.query(self._store, batch, asked.threshold if asked.measure == SIMILARITY else None, threads)
-
-    def _matches(self, n: int, answer: Answer, asked: Asked, hashes: Any = None) -> Matches:
-        """The hits of a document of ``n`` shingles, as people see them; its verification hashes are for a judge."""
+    def _matches(self, n: int, answer: Answer, asked: Asked, hashes: Any = None, view: View | None = None) -> Matches:
+        """The hits of a document of ``n`` shingles, as people see them; its verification hashes are for a judge's view."""
         hits, truncated = answer
         if not hits and not truncated:
             return Matches()
         as_match, contained = self._verification.match, asked.measure != SIMILARITY
-        if self._judge is not None:
-            found = self._judge.matches(self._store, hits, hashes, asked.threshold, contained=contained)
+        if view is not None:
+            found = view.matches(self._store, hits, hashes, asked.threshold, contained=contained)
         else:
             found = [as_match(id, agreement, n, size) for id, agreement, size in hits]
             if contained:
@@ -950,12 +942,16 @@ class Index:
         return self._found_in(self._batch(signatures, threads), threads, asked)
 
     def _found_in(self, batch: StoreBatch, threads: int, asked: Asked) -> list[Matches]:
+        view = None if self._judge is None else self._judge.view(self._store)
         answers: list[Answer] = []
         for start in range(0, batch.documents, SLICE):
             part = batch.part(start, start + SLICE)
-            answers += self._answers(part, asked, threads)
+            if view is None:
+                answers += self._store.query(part, self._least(asked), threads)
+            else:
+                answers += view.query(self._store, part, asked.threshold if asked.measure == SIMILARITY else None, threads)
         each = zip(batch.sizes.tolist(), answers, itertools.pairwise(batch.offsets.tolist()), strict=True)
-        return [self._matches(n, answer, asked, batch.evidence[start:stop]) for n, answer, (start, stop) in each]
+        return [self._matches(n, answer, asked, batch.evidence[start:stop], view) for n, answer, (start, stop) in each]
 
     def explain(self, id: Id, text: str, stored: str | None = None) -> list[Passage]:
         """The passages of a text that a stored document has too, longest first.
@@ -998,14 +994,6 @@ class Index:
                 raise ParameterError(f"the text given as that of document {id!r} is another one; give the text that was added")
         return shared_passages(text, hashes, self.minhash.shingling, stored)
 
-    def _score(self, pair: PairBatch) -> float:
-        """The similarity of the documents of a pair."""
-        if self._contained:
-            return pair.agreement / min(pair.n, pair.m)
-        if self._judge is not None:
-            return self._judge.score(self._store, pair)
-        return self._verification.similarity(pair.agreement, pair.n, pair.m)
-
     def pairs(self, *, max_pairs: int = 10_000_000, threads: int | None = None) -> pa.Table:
         """All matching pairs of documents in the index.
 
@@ -1040,9 +1028,15 @@ class Index:
         rows: list[tuple[Id, Id, float]] = []
         least = self.threshold if self._contained else self._settings.least
         limit = None if self._settings.whole_buckets else self.bucket_limit
+        view = None if self._judge is None else self._judge.view(self._store)
         for found in self._store.pairs(least, number_of_threads(threads), limit):
             copies = found.a is found.b
-            score = self._score(found)
+            if self._contained:
+                score = found.agreement / min(found.n, found.m)
+            elif view is not None:
+                score = view.score(self._store, found)
+            else:
+                score = self._verification.similarity(found.agreement, found.n, found.m)
             if score < self.threshold:
                 continue
             count = len(found.a) * (len(found.a) - 1) // 2 if copies else len(found.a) * len(found.b)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -18,17 +18,9 @@ from neardup.rarity import SHARE, rarity
 from neardup.stores import Answer, Hit, PairBatch, Store, StoreBatch
 from neardup.verify import Match
 
-#: Documents below which every write may change what the corpus says; of more, an eighth of them must have been written.
-SETTLED = 4096
 
-
-class Judge(Protocol):
-    """What says how similar documents of an index are."""
-
-    deciding: Lock
-
-    def wrote(self) -> None:
-        """Learn that a document was written."""
+class View(Protocol):
+    """What a judge knows at a moment: a look-up is judged by one of these from beginning to end."""
 
     def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:
         """What may match the documents of a batch at a threshold; None for whatever shares something."""
@@ -40,65 +32,90 @@ class Judge(Protocol):
         """The similarity of the documents of a pair."""
 
 
-def judge_of(settings: Settings) -> Judge:
-    """What judges by the corpus, as settings say."""
-    return Noisy() if settings.verify == "noisy" else Rare()
+class Judge:
+    """What says how similar documents of an index are, by what is known of all of them.
 
+    It is learnt again when an eighth of the documents was written since.
 
-class Corpus:
-    """What is known of the documents of an index: as they were when an eighth of them was last written."""
+    Parameters
+    ----------
+    learn
+        Makes a view of a store, given how often one was made before.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    deciding
+        Held while a document is looked up to be added.
+    """
+
+    def __init__(self, learn: Callable[[Store, int], View]) -> None:
         self.deciding = Lock()
-        self._writes = 0
-        self._taken: tuple[int, int, Any] | None = None
+        self._learn = learn
+        self._lock = Lock()
+        self._writes = self._learnt = 0
+        self._taken: tuple[int, int, View] | None = None
 
     def wrote(self) -> None:
         """Learn that a document was written."""
-        self._writes += 1
+        with self._lock:
+            self._writes += 1
 
-    def known(self, store: Store) -> Any:
+    def view(self, store: Store) -> View:
         """What is known, learnt anew if need be."""
-        many, taken = len(store), self._taken
-        if taken is None or max(abs(many - taken[0]), self._writes - taken[1]) > (many // 8 if many >= SETTLED else 0):
-            writes = self._writes
-            self._taken = taken = many, writes, self.learn(store)
-        return taken[2]
-
-    def learn(self, store: Store) -> Any:
-        """What the first documents say."""
-        raise NotImplementedError
+        with self._lock:
+            many = len(store)
+            if self._taken is None or max(abs(many - self._taken[0]), self._writes - self._taken[1]) > many // 8:
+                self._learnt += 1
+                self._taken = many, self._writes, self._learn(store, self._learnt)
+            return self._taken[2]
 
 
-class Noisy(Corpus):
-    """Misread texts (:mod:`neardup.noise`)."""
+def judge_of(settings: Settings) -> Judge:
+    """What judges by the corpus, as settings say."""
+    return Judge(Noisy.of if settings.verify == "noisy" else Rare.of)
 
-    def learn(self, store: Store) -> Legibility:
-        """How much of a document was read rightly."""
+
+class Noisy:
+    """Misread texts (:mod:`neardup.noise`).
+
+    Parameters
+    ----------
+    legibility
+        How much of a document was read rightly.
+    number
+        By which the store knows it.
+    """
+
+    def __init__(self, legibility: Legibility, number: int) -> None:
+        self.legibility = legibility
+        self.number = number
+
+    @classmethod
+    def of(cls, store: Store, number: int) -> Noisy:
+        """As the first documents say."""
         legibility = Legibility.of(*store.first(COUNTED))
         if legibility.clearest:
-            store.read_by(legibility.known.arrays, legibility.clearest, ILLEGIBLE)
-        return legibility
+            store.read_by(legibility.known.arrays, legibility.clearest, ILLEGIBLE, number)
+        return cls(legibility, number)
 
     def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:
-        """As :class:`Judge` says."""
-        legibility = self.known(store)
+        """As :class:`View` says."""
         if threshold is None:
             return store.query(batch, LEAST, threads)
         bounds = itertools.pairwise(batch.offsets.tolist())
-        legible = np.array([legibility.of_one(batch.evidence[start:stop]) for start, stop in bounds], np.float64)
+        legible = np.array([self.legibility.of_one(batch.evidence[start:stop]) for start, stop in bounds], np.float64)
         least = least_jaccard(threshold, float(legible.min(initial=1.0)))
-        return store.query(batch, least, threads, (legible, threshold))
+        return store.query(batch, least, threads, (legible, threshold, self.number))
 
     def matches(self, store: Store, hits: Sequence[Hit], hashes: ValueArray, threshold: float, *, contained: bool) -> list[Match]:
-        """As :class:`Judge` says."""
-        legibility, n, found = self.known(store), len(hashes), []
-        legible = legibility.of_one(hashes)
+        """As :class:`View` says."""
+        n, found = len(hashes), []
+        legible = self.legibility.of_one(hashes)
         for id, both, m in hits:
             if not contained and both / max(n, m) < 0.999 * threshold * legible * ILLEGIBLE:
                 continue  # no match, whatever its legibility; the bound is not exact, what follows is
             try:
-                other = legibility.of_one(store.evidence(id))
+                other = self.legibility.of_one(store.evidence(id))
             except UnknownDocumentError:  # another thread has removed it
                 continue
             match = Match(id, float(corrected(both, n, m, legible, other)), min(both / n / (legible * other), 1.0), exact=False)
@@ -107,46 +124,54 @@ class Noisy(Corpus):
         return found
 
     def score(self, store: Store, pair: PairBatch) -> float:
-        """As :class:`Judge` says."""
+        """As :class:`View` says."""
         try:
-            legible = [self.known(store).of_one(store.evidence(ids[0])) for ids in (pair.a, pair.b)]
+            legible = [self.legibility.of_one(store.evidence(ids[0])) for ids in (pair.a, pair.b)]
         except UnknownDocumentError:  # another thread has removed it
             return 0.0
         return float(corrected(pair.agreement, pair.n, pair.m, *legible))
 
 
-class Rare(Corpus):
-    """Shingles by their rarity (:mod:`neardup.rarity`)."""
+class Rare:
+    """Shingles by their rarity (:mod:`neardup.rarity`).
 
-    def learn(self, store: Store) -> Weights:
-        """What shingles weigh."""
-        return rarity(Census(*store.first(COUNTED)))
+    Parameters
+    ----------
+    weights
+        What they weigh.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+
+    @classmethod
+    def of(cls, store: Store, number: int) -> Rare:  # noqa: ARG003  the store need not know
+        """As the first documents say."""
+        return cls(rarity(Census(*store.first(COUNTED))))
 
     def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:
-        """As :class:`Judge` says."""
+        """As :class:`View` says."""
         return store.query(batch, sys.float_info.min if threshold is None else SHARE * threshold, threads)
 
     def matches(self, store: Store, hits: Sequence[Hit], hashes: ValueArray, threshold: float, *, contained: bool) -> list[Match]:
-        """As :class:`Judge` says."""
-        weights, found = self.known(store), []
-        own = weights.total(hashes)
+        """As :class:`View` says."""
+        found, own = [], self.weights.total(hashes)
         for id, _, _ in hits:
             try:
                 other = store.evidence(id)
             except UnknownDocumentError:  # another thread has removed it
                 continue
-            shared = weights.shared(hashes, other)
-            match = Match(id, shared / (own + weights.total(other) - shared), shared / own, exact=False)
+            shared = self.weights.shared(hashes, other)
+            match = Match(id, shared / (own + self.weights.total(other) - shared), shared / own, exact=False)
             if (match.containment if contained else match.similarity) >= threshold:
                 found.append(match)
         return found
 
     def score(self, store: Store, pair: PairBatch) -> float:
-        """As :class:`Judge` says."""
+        """As :class:`View` says."""
         try:
             a, b = (store.evidence(ids[0]) for ids in (pair.a, pair.b))
         except UnknownDocumentError:  # another thread has removed it
             return 0.0
-        weights = self.known(store)
-        shared = weights.shared(a, b)
-        return float(shared / (weights.total(a) + weights.total(b) - shared))
+        shared = self.weights.shared(a, b)
+        return float(shared / (self.weights.total(a) + self.weights.total(b) - shared))

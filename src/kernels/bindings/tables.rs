@@ -297,18 +297,19 @@ impl DocumentTable {
         batch: Batch<'py>,
         threshold: f64,
         threads: usize,
-        readings: Option<(PyReadonlyArray1<'py, f64>, f64)>,
+        readings: Option<(PyReadonlyArray1<'py, f64>, f64, u64)>,
     ) -> PyResult<Vec<(Bound<'py, PyList>, bool)>> {
         let rows = batch.rows(self.bands, self.slots)?;
-        let readings = readings.as_ref().map(|(legible, corrected)| Ok::<_, PyErr>((legible.as_slice()?, *corrected))).transpose()?;
-        if let Some((legible, _)) = readings.filter(|(legible, _)| self.slots > 0 || legible.len() != rows.len()) {
+        let readings =
+            readings.as_ref().map(|(legible, corrected, number)| Ok::<_, PyErr>((legible.as_slice()?, *corrected, *number))).transpose()?;
+        if let Some((legible, _, _)) = readings.filter(|(legible, _, _)| self.slots > 0 || legible.len() != rows.len()) {
             return Err(PyValueError::new_err(format!("{} readings, {} documents and {} slots", legible.len(), rows.len(), self.slots)));
         }
         let (hits, ends) = py.detach(|| {
             let store = self.store.read().unwrap();
             let (mut hits, mut ends) = (Hits::default(), Vec::with_capacity(rows.len()));
             let answers = match readings {
-                Some((legible, corrected)) => store.table.query_readings(&rows, threshold, legible, corrected, threads),
+                Some((legible, corrected, number)) => store.table.query_readings(&rows, threshold, legible, (corrected, number), threads),
                 None => store.table.query_many(&rows, threshold, threads),
             };
             for answer in answers {
@@ -322,9 +323,9 @@ impl DocumentTable {
     }
 
     /// Learn how much of each document was read rightly: the share of its hashes that weigh 1, over that of the clearest.
-    fn read_by(&self, py: Python<'_>, known: WeightArrays<'_>, clearest: f64, least: f64, threads: usize) -> PyResult<()> {
+    fn read_by(&self, py: Python<'_>, known: WeightArrays<'_>, clearest: f64, least: f64, number: u64, threads: usize) -> PyResult<()> {
         let known = known.weights()?;
-        py.detach(|| self.store.write().unwrap().table.read_by(known, clearest, least, threads));
+        py.detach(|| self.store.write().unwrap().table.read_by(known, clearest, least, number, threads));
         Ok(())
     }
 

@@ -121,8 +121,9 @@ def first_sets(batches: Iterable[StoreBatch], hashes: int) -> tuple[npt.NDArray[
     return some.evidence, some.sizes
 
 
-#: How much was read rightly of each document of a batch, float64[n], and the corrected similarity of a match.
-Readings: TypeAlias = tuple[npt.NDArray[np.float64], float]
+#: How much was read rightly of each document of a batch, float64[n], the corrected similarity of a match, and the number of
+#: what knows that: of other documents a store knows it by the same number, or not at all.
+Readings: TypeAlias = tuple[npt.NDArray[np.float64], float, int]
 
 
 class PairBatch(NamedTuple):
@@ -174,8 +175,8 @@ class Store(Protocol):
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
         """What each document of the batch matches; where they are readings, what cannot match by those may be left out."""
 
-    def read_by(self, known: _kernels.Weights, clearest: float, least: float) -> None:
-        """Learn how much of each document was read rightly; a store need not: then nothing is left out of readings."""
+    def read_by(self, known: _kernels.Weights, clearest: float, least: float, number: int) -> None:
+        """Learn how much of each document was read rightly, as readings of this number know it; a store need not."""
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
         """Of all that each document matches the most similar, of equals the first; long buckets are read to their end."""

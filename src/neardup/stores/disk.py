@@ -489,7 +489,7 @@ class DiskStore:
         with layout.damage(self._folder):
             return self._table.query(batch, threshold, threads)
 
-    def read_by(self, known: _kernels.Weights, clearest: float, least: float) -> None:
+    def read_by(self, known: _kernels.Weights, clearest: float, least: float, number: int) -> None:
         """What is looked up here is verified by its Jaccard similarity alone."""
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:

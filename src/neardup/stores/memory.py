@@ -56,8 +56,8 @@ class MemoryStore:
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
         return self._table.query(batch, threshold, threads, readings)
 
-    def read_by(self, known: _kernels.Weights, clearest: float, least: float) -> None:
-        self._table.read_by(known, clearest, least, 1)
+    def read_by(self, known: _kernels.Weights, clearest: float, least: float, number: int) -> None:
+        self._table.read_by(known, clearest, least, number, 1)
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
         return self._table.nearest(batch, threshold, threads)
