@@ -382,3 +382,13 @@ def test_what_is_no_sketch() -> None:
         from_datasketch([])
     with pytest.raises(InputError, match="scheme code 9, which no LeanMinHash has"):
         from_datasketch(b"\0" * 8 + (-2 & 0xFFFFFFFF).to_bytes(4, "little") + b"\x09" + b"\0" * 8, byteorder="<")
+
+
+@pytest.mark.parametrize("kind", ["bytes", "LeanMinHash"])
+def test_what_a_lean_sketch_cannot_say(kind: str) -> None:
+    """That its slots are the first of more: read again they would be others, similar to nothing."""
+    signature = MinHash(96, 7, Shingling(size=1), "datasketch-affine32", drawn=128).sign("a b c")
+    with pytest.raises(
+        ParameterError, match="drawn is 128 and num_perm 96, which a LeanMinHash and its bytes cannot say; take kind='MinHash'"
+    ):
+        to_datasketch(signature, kind)  # type: ignore[arg-type]

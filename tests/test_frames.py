@@ -175,3 +175,13 @@ def test_large_frames_are_read_in_place() -> None:
     expected = neardup.deduplicate(texts, threshold=0.99).decisions.kept
     for data in (pd.Series(texts), pl.Series(texts), pd.DataFrame({"text": texts}), pl.DataFrame({"text": texts})):
         assert np.array_equal(np.asarray(mask(data, threshold=0.99)), expected)
+
+
+def test_a_stream_is_read_once() -> None:
+    """What can be read once is annotated; a column that is there is seen before any work."""
+    table = pa.table({"text": TEXTS, "n": list(range(6))})
+    made = annotate(table.to_reader())
+    assert made["n"].to_pylist() == list(range(6))
+    assert made["kept"].to_pylist() == KEPT
+    with pytest.raises(neardup.ParameterError, match="column 'kept' is there already; give prefix= for the new ones, or drop it"):
+        annotate(table.append_column("kept", [KEPT]).to_reader())

@@ -56,6 +56,18 @@ def test_filter_and_map(tmp_path: Path, batched: bool, workers: int | None) -> N
         assert mapped[name][:] == annotations[name].to_pylist(), name
 
 
+def test_what_older_documents_removed_names_no_row(tmp_path: Path) -> None:
+    """Its witness is not among the rows, and no number says otherwise; filter leaves it out."""
+    dataset = datasets.Dataset.from_dict({"text": TEXTS, "n": list(range(6))})
+    older = neardup.Index(0.9)
+    older.add("x", TEXTS[0])
+    decisions = huggingface.Decisions.of(dataset, against=older, threshold=0.9)
+    assert dataset.filter(decisions, with_indices=True)["n"][:] == [2, 3]
+    mapped = dataset.map(decisions.columns, with_indices=True)
+    assert mapped["cluster"][:] == [None, None, 2, 3, 2, None]
+    assert mapped["witness"][:] == [None, None, None, None, 2, None]
+
+
 CODE = """
 import sys, datasets
 from datasets.fingerprint import Hasher

@@ -203,13 +203,17 @@ def test_passwords_are_never_said(server, name, monkeypatch):
         f"{scheme}://{user}:{secret}@127.0.0.1:port/x",
         f"{scheme}://{user}:{secret}@{host}?password={secret}&nonsense={secret}",
         f"{scheme}://{user}:{secret}@[::1/x",
+        f"{scheme}://{user}:se@{secret}@{away}/x",
+        f"{scheme}://{user}:{secret}?et@{away}/x",
+        f"{scheme}://{user}:{secret}@{away}/x?application_name={secret}@x",
     ):
         with pytest.raises((ServerError, ParameterError)) as caught:
             Index.open(address, name=name)
         shown, error = "", caught.value
         while error is not None and not shown.count(str(error)):
             shown, error = shown + str(error), None if error.__suppress_context__ else error.__context__
-        assert not {secret, wrong, wrong.partition("@")[2], secret[:8]} & set(shown.split())
+        assert not any(part in shown for part in (secret, secret[:8], wrong.partition(":")[2]))
+        assert not any(part in repr(Place(address, name)) + str(Place(address, name)) for part in (secret, secret[:8]))
         assert secret not in shown
         assert wrong.partition(":")[2] not in shown
 
@@ -567,6 +571,8 @@ def test_queries_beside_removals(server, name):
                     assert all(match.similarity >= 0.7 for match in index.query(f"{TEXTS[0]} 1"))
                     index.query_many(TEXTS)
                     index.pairs()
+                    assert index.check() == []
+                    assert 30 < len(Index.load(server.url(), name=name)) <= 40
             except Exception as error:  # noqa: BLE001  it is raised below
                 errors.append(error)
 
@@ -580,6 +586,91 @@ def test_queries_beside_removals(server, name):
         assert errors == []
         assert len(index.ids()) == len(index)
         assert index.check() == []
+
+
+def test_who_waits_for_whom(postgres, name, monkeypatch):
+    """Two changes that each hold what the other wants: one of them is made anew, and nobody hears of it."""
+    barrier, held = threading.Barrier(2), threading.local()
+    release = postgres_store.PostgresStore._release
+
+    def together(self, *given):
+        if not getattr(held, "once", False):
+            held.once = True
+            barrier.wait(20)
+        return release(self, *given)
+
+    with Index.open(postgres.url(), 0.7, name=name) as index:
+        index.add_many("ab", TEXTS[::2])
+        monkeypatch.setattr(postgres_store.PostgresStore, "_release", together)
+        errors = []
+
+        def update(id, text):
+            try:
+                index.update(id, text)
+            except Exception as error:  # noqa: BLE001  it is raised below
+                errors.append(error)
+
+        threads = [threading.Thread(target=update, args=change) for change in (("a", TEXTS[2]), ("b", TEXTS[0]))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert errors == []
+        assert [index.query(text)[0].id for text in TEXTS[::2]] == ["b", "a"]
+        assert index.check() == []
+
+
+def test_an_example_of_a_template_is_one(postgres, name, monkeypatch):
+    """However many copies a bucket has, one row comes of it."""
+    with Index.open(postgres.url(), 0.5, name=name, bucket_limit=2) as index:
+        index.add_many(range(60), [f"{TEXTS[0]} {i % 6}" for i in range(60)])
+        heavy = index.stats().heavy_buckets
+        assert heavy
+        assert all(bucket.example in range(60) for bucket in heavy)
+        with psycopg.connect(postgres.url()) as connection:
+            home = connection.execute("select max(home) from neardup.documents where index = %s", (index._store._number,)).fetchone()
+            assert len(connection.execute(postgres_store.sql.HEAVY_EXAMPLE, home).fetchall()) == 1
+
+
+def test_copies_that_redis_has_lost(redis, name):
+    """A look-up that decides ends, though nobody is there for an entry that matches."""
+    client = raw_redis(redis)
+    before = {key.rpartition(b":")[0] for key in client.scan_iter("*:m:*")}
+    with Index.open(redis.url(), name=name) as index:
+        index.add("a", TEXTS[0])
+        index.add("b", TEXTS[0])
+        (home,) = {key.rpartition(b":")[0] for key in client.scan_iter("*:m:*")} - before
+        (lost,) = client.scan_iter(home + b":*")
+        client.delete(lost)
+        ended = threading.Event()
+
+        def decide():
+            with contextlib.suppress(CorruptIndexError, ServerError):
+                index.add_unless_duplicate("c", TEXTS[0])
+            ended.set()
+
+        threading.Thread(target=decide, daemon=True).start()
+        assert ended.wait(20)
+
+
+def test_a_busy_redis_is_asked_again(redis, name):
+    """While the script of somebody else is long."""
+    with Index.open(redis.url(), name=name) as index:
+        index.add("a", TEXTS[0])
+        client = raw_redis(redis)
+        client.config_set("busy-reply-threshold", 50)
+        try:
+            slow = threading.Thread(
+                target=lambda: raw_redis(redis).eval("local t = redis.call('time')[1] while redis.call('time')[1] - t < 2 do end", 0)
+            )
+            slow.start()
+            time.sleep(0.3)
+            assert [match.id for match in index.query(TEXTS[0])] == ["a"]
+            index.add("b", TEXTS[2])
+            slow.join()
+            assert "b" in index
+        finally:
+            client.config_set("busy-reply-threshold", 5000)
 
 
 # ---- what breaks -------------------------------------------------------------------------------------------------------

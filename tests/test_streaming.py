@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,3 +121,24 @@ print(passed, *peaks)
     )
     assert passed == 200_000
     assert late <= early + 16
+
+
+@pytest.mark.parametrize(
+    ("stream", "words"),
+    [
+        ({"text": ["a", "b"]}, "the stream is a dict; go over documents in an order"),
+        ({"a", "b"}, "the stream is a set; go over documents in an order"),
+        (pd.DataFrame({"text": ["a", "b"]}), "the stream is a DataFrame, which goes over its columns; go over its rows"),
+        (pl.DataFrame({"text": ["a", "b"]}), "the stream is a DataFrame, which goes over its columns; go over its rows"),
+    ],
+)
+def test_what_is_no_stream_of_documents(stream: Any, words: str) -> None:
+    """Names of columns and keys are no documents."""
+    with pytest.raises(TypeError, match=words):
+        neardup.unique(stream)
+
+
+def test_a_key_for_texts_is_refused() -> None:
+    """It would mean nothing."""
+    with pytest.raises(TypeError, match="document 0 is a text, and text is 'body'; leave it out, or give dictionaries"):
+        list(neardup.unique(["a"], text="body"))

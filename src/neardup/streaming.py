@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Literal, TypeVar
 
 from neardup.errors import ParameterError, check_integer, kind
@@ -77,6 +78,11 @@ def unique(
         raise ParameterError(f"profile is {profile!r}, which judges documents by a whole corpus; a stream takes 'text', 'short' or 'code'")
     if isinstance(stream, str | bytes):
         raise TypeError(f"the stream is one {kind(stream)}; it is an iterable of documents: [text]")
+    if isinstance(stream, Mapping | AbstractSet):  # names would come, or an order of chance
+        raise TypeError(f"the stream is a {kind(stream)}; go over documents in an order: stream['train'], or a list")
+    if hasattr(stream, "columns") and hasattr(stream, "__arrow_c_stream__"):
+        rows = "frame.to_dict('records') of pandas, frame.iter_rows(named=True) of polars"
+        raise TypeError(f"the stream is a {kind(stream)}, which goes over its columns; go over its rows: {rows}")
     index = Index(threshold, profile=profile, recall=recall, shingling=shingling, minhash=minhash, verify=verify)
     return _first_ones(stream, text, index, remember)
 
@@ -101,6 +107,8 @@ def _text_of(document: Any, text: str | Callable[[Any], str] | None, place: int)
         if key not in document:
             raise TypeError(f"document {place} has no {key!r}, it has {', '.join(map(repr, document))}; text= names the key of the text")
         found = document[key]
+    elif text is not None and isinstance(document, str):
+        raise TypeError(f"document {place} is a text, and text is {text!r}; leave it out, or give dictionaries")
     else:
         found = document
     if found is None:  # as a null of a column

@@ -400,6 +400,10 @@ def to_datasketch(
         )
     if not one_of(kind, "MinHash", "LeanMinHash", "bytes", "MinHashLSH"):
         raise ParameterError(f"kind is {kind!r}; it is 'MinHash', 'LeanMinHash', 'bytes' or 'MinHashLSH'")
+    if kind in ("bytes", "LeanMinHash") and minhash.drawn != minhash.num_perm:
+        raise ParameterError(
+            f"drawn is {minhash.drawn} and num_perm {minhash.num_perm}, which a LeanMinHash and its bytes cannot say; take kind='MinHash'"
+        )
     rows = [signatures.values] if isinstance(signatures, Signature) else list(signatures.values)
     if kind == "bytes":
         _check_byteorder(byteorder)

@@ -97,6 +97,7 @@ def annotate(data: Any, text: str | None = None, *, id: str | None = None, prefi
     >>> annotate(pl.Series(["a b", "A, B!"])).to_dicts()[1]
     {'kept': False, 'cluster': 0, 'witness': 0, 'similarity': 1.0}
     """
+    data = _held(data)
     names = [prefix + name for name in COLUMNS]
     there = [name for name in names if name in getattr(data, "columns", ()) or name in getattr(data, "column_names", ())]
     if there:
@@ -111,9 +112,9 @@ def annotate(data: Any, text: str | None = None, *, id: str | None = None, prefi
         return data.with_columns(new) if _is(data, "polars", "DataFrame") else polars.DataFrame(new)
     import pyarrow as pa
 
-    table = pa.table([], []) if _is(data, "pyarrow", "Array", "ChunkedArray") else _table(data)
-    if table is None or table.num_columns == 0:
+    if not _is(data, "pyarrow", "Table", "RecordBatch"):
         return pa.table(dict(zip(names, columns, strict=True)))
+    table = pa.table(data)
     for name, column in zip(names, columns, strict=True):
         table = table.append_column(name, column)
     return table
@@ -123,13 +124,17 @@ def _decided(data: Any, text: str | None, options: dict[str, Any]) -> Result:
     return deduplicate(data, **options) if text is None else deduplicate(data, text=text, **options)
 
 
-def _table(data: Any) -> Any:
+def _held(data: Any) -> Any:
+    """Data as they are, or as Arrow where they are a stream, which may be read once."""
+    known = _is(data, "pandas", "Series", "DataFrame") or _is(data, "polars", "Series", "DataFrame")
+    if known or not hasattr(data, "__arrow_c_stream__"):
+        return data
     import pyarrow as pa
 
     try:
         return pa.table(data)
-    except (TypeError, ValueError):  # a column
-        return None
+    except (TypeError, pa.ArrowInvalid):  # a column
+        return pa.chunked_array(data)
 
 
 def _with_pandas(data: Any, result: Result, names: list[str], *, labels: bool) -> Any:

@@ -95,7 +95,8 @@ class Decisions:
             raise TypeError(f"the dataset is a {kind(dataset)}; give a datasets.Dataset{remedy.get(kind(dataset), '')}")
         given = {**options, **({} if text is None else {"text": text})}
         made = dedup.deduplicate(dataset, **given).decisions
-        return cls(np.ascontiguousarray(made.kept), np.where(made.kept, -1, made.witness), np.where(made.kept, 1.0, made.similarity))
+        inside = ~made.kept & (made.witness < len(dataset))
+        return cls(np.ascontiguousarray(made.kept), np.where(inside, made.witness, -1), np.where(made.kept, 1.0, made.similarity))
 
     def _rows(self, rows: int | list[int]) -> Any:
         places = np.asarray(rows)
@@ -111,15 +112,16 @@ class Decisions:
     def columns(self, _: Any, rows: int | list[int]) -> dict[str, Any]:
         """What became of rows, told by their numbers: ``kept``, ``cluster``, ``witness`` and ``similarity``.
 
-        Clusters and witnesses are numbers of rows; kept rows have no witness.
+        Clusters and witnesses are numbers of rows; kept rows have no witness, and what older documents removed (``against=``) has
+        neither.
         """
         places = self._rows(rows)
         kept, witness = self.kept[places], self.witness[places]
-        cluster = np.where(kept, places, witness)
+        cluster, outside = np.where(kept, places, witness), ~kept & (witness < 0)
         columns = {
             "kept": kept,
-            "cluster": cluster,
-            "witness": _without(witness, kept),
+            "cluster": _without(cluster, outside),
+            "witness": _without(witness, kept | outside),
             "similarity": _without(self.similarity[places], kept),
         }
         return {name: column.tolist() for name, column in columns.items()}

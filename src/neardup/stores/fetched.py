@@ -62,9 +62,10 @@ class Place(NamedTuple):
 
 def shown(address: str) -> str:
     """An address for people: without password, and without options, which may hold one."""
-    rest = address.partition("?")[0].partition("://")
-    authority, slash, database = rest[2].rpartition("@")[2].partition("/")
-    return f"{rest[0]}://{authority}{slash}{database}"
+    scheme, _, rest = address.partition("://")
+    user, _, place = rest.rpartition("@")
+    # A question mark before the last @ is in a password, or that is in an option: which of them cannot be told.
+    return f"{scheme}://..." if "?" in user else f"{scheme}://{place.partition('?')[0]}"
 
 
 class Fetched(NamedTuple):

@@ -56,13 +56,16 @@ def _driver() -> Any:
 def _connected(place: Place) -> psycopg.Connection[Any]:
     """One connection, or why there is none."""
     driver = _driver()
+    unread = ParameterError(
+        f"the address {place.scheme}://... cannot be read; "
+        "it is postgresql://user:password@host:port/database, with special characters as %XX"
+    )
+    if place.address.partition("://")[2].count("@") > 1:  # the rest of a password would be the name of a host
+        raise unread
     try:
         driver.conninfo.conninfo_to_dict(place.address)
     except driver.Error:  # its words repeat parts of the address
-        raise ParameterError(
-            f"the address {place.scheme}://... cannot be read; "
-            "it is postgresql://user:password@host:port/database, with special characters as %XX"
-        ) from None
+        raise unread from None
     try:
         return driver.connect(place.address, **OPTIONS)  # type: ignore[no-any-return]
     except driver.Error as error:
@@ -87,8 +90,8 @@ def _explained(place: Place, unchanged: str = "") -> Iterator[None]:
             f"{shown(place.address)}: {_words(error)}{unchanged}; docs/reference/servers.md lists what is needed"
         ) from None
     except driver.OperationalError as error:
-        if error.sqlstate is None or (error.sqlstate[:2] in ("08", "57") and error.sqlstate != "57014"):
-            raise
+        if error.sqlstate is None or (error.sqlstate[:2] in ("08", "40", "57") and error.sqlstate != "57014"):
+            raise  # no connection, another was quicker, shutting down: what asked tries again
         raise ServerError(f"{shown(place.address)}: {_words(error)}{unchanged}") from None
     except driver.DatabaseError as error:
         if isinstance(error, driver.IntegrityError):
@@ -366,10 +369,8 @@ class PostgresStore(FetchingStore):
 
     def _numbers(self, cursor: psycopg.Cursor[Any], count: int) -> list[int]:
         """Numbers in order of insertion, a million from each of a batch's."""
-        cursor.execute(sql.BATCHES, (-(-count >> 20) or 1,))
-        return (
-            [(batch << 20) + i for (batch,) in cursor.fetchall() for i in range(1 << 20)][:count] if count > 1 else [_row(cursor)[0] << 20]
-        )
+        batches = [batch for (batch,) in cursor.execute(sql.BATCHES, (-(-count >> 20),)).fetchall()]
+        return [(batches[i >> 20] << 20) + (i & 0xFFFFF) for i in range(count)]
 
     def _insert(self, cursor: psycopg.Cursor[Any], ids: list[bytes], batch: StoreBatch) -> None:
         """Write documents whose ids are not there."""
@@ -530,14 +531,25 @@ class PostgresStore(FetchingStore):
         return decoded([_set_hash(*row[:2])], [row[2]], self._bands, self._slots, self._where)
 
     def batches(self) -> Iterator[tuple[list[Id], StoreBatch]]:
-        last = -1
-        while rows := self._read(lambda cursor, after=last: cursor.execute(sql.DOCUMENTS, (self._number, after, BATCH)).fetchall()):  # type: ignore[misc]
-            if any(row[4] is None for row in rows):
-                raise damaged(self._where, "a document without an entry")
-            hashes = [_set_hash(*row[2:4]) for row in rows]
-            batch = decoded(hashes, [row[4] for row in rows], self._bands, self._slots, self._where)
-            yield [unpacked(row[1], self._where) for row in rows], batch
-            last = rows[-1][0]
+        """All documents as they are at one moment: one that changes meanwhile comes once, as it was."""
+        self._read(lambda cursor: cursor.execute("select 1"))  # what comes next is not tried again
+        driver = _driver()
+        try:
+            with self._connection() as connection, _explained(self._place), connection.cursor(binary=True) as cursor:
+                cursor.execute("begin isolation level repeatable read read only")
+                last = -1
+                while rows := cursor.execute(sql.DOCUMENTS, (self._number, last, BATCH)).fetchall():
+                    if any(row[4] is None for row in rows):
+                        raise damaged(self._where, "a document without an entry")
+                    hashes = [_set_hash(*row[2:4]) for row in rows]
+                    batch = decoded(hashes, [row[4] for row in rows], self._bands, self._slots, self._where)
+                    yield [unpacked(row[1], self._where) for row in rows], batch
+                    last = rows[-1][0]
+                cursor.execute("commit")
+        except driver.OperationalError as error:
+            raise ServerError(
+                f"{shown(self._place.address)} broke off while documents were read: {_words(error)}; read them again"
+            ) from None
 
     def nbytes(self) -> int:
         """Its share of the tables, by documents."""

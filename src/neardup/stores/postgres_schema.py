@@ -111,15 +111,14 @@ HEAVY = """
 select key, count(*), min(name::int8 & 4294967295)
 from neardup.postings where key >= %s::int8 and key < %s::int8 group by key having count(*) > %s order by key"""
 HEAVY_EXAMPLE = """
-select coalesce(d.long, d.id), e.body from neardup.entries e join neardup.documents d using (home, rest, twin)
-where e.home = %s order by e.rest, d.number"""
+select coalesce(d.long, d.id) from neardup.entries e join neardup.documents d using (home, rest, twin)
+where e.home = %s order by e.rest, d.number limit 1"""
 LOST_POSTINGS = """
 select p.key, p.priority, p.name from unnest(%s::int8[], %s::int4[], %s::int4[]) as p (key, priority, name)
 where not exists (select from neardup.postings o where o.key = p.key and o.priority = p.priority and o.name = p.name)"""
 LONE_POSTINGS = """
 delete from neardup.postings p where p.key >= %s::int8 and p.key < %s::int8 and not exists (
     select from neardup.entries e where e.home = (%s::int8 << 32) | (p.name::int8 & 4294967295))"""
-POSTINGS = "select count(*) from neardup.postings where key >= %s::int8 and key < %s::int8"
 SIZE = """
 select (pg_total_relation_size('neardup.entries') + pg_total_relation_size('neardup.postings')
     + pg_total_relation_size('neardup.documents'))::int8, (select coalesce(sum(documents), 0)::int8 from neardup.counts)"""

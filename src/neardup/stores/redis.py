@@ -208,7 +208,9 @@ class RedisStore(FetchingStore):
             except (driver.ConnectionError, driver.TimeoutError) as error:
                 lost, doubt = error, True
             except driver.RedisError as error:
-                raise _refused(self._place, error, unchanged if writes and not doubt else "") from None
+                if not str(error).startswith("BUSY "):  # as it is while a long script runs: nothing was done
+                    raise _refused(self._place, error, unchanged if writes and not doubt else "") from None
+                lost = error
             if pause is None:
                 said = "; a change was made wholly or not at all: look for the document before you try again" if writes else ""
                 raise ServerError(f"{shown(self._place.address)} broke off {len(BACKOFF) + 1} times: {_words(lost)}{said}") from None
@@ -282,7 +284,7 @@ class RedisStore(FetchingStore):
             ((hits, _),) = self._answers(fetched, batch, threshold, 1)
             if hits:
                 return hits
-            examined += b"".join(fetched.keys)
+            examined += b"".join(found[::3])  # those too that no document has: an index is damaged, and this ends
 
     def remove(self, id: Id) -> None:
         if not self._change("remove", *packed([id])):
@@ -363,16 +365,24 @@ class RedisStore(FetchingStore):
         documents = self._documents()
         for start in range(0, len(documents), BATCH):
             part = documents[start : start + BATCH]
-            reply = self._call("entries", *dict.fromkeys(value[6:] for value, _ in part))
-            contents = dict(zip(reply[::3], reply[1::3], strict=True))
-            there = [(contents[value[6:]], id) for value, id in part if value[6:] in contents]
-            if len(there) < len(part):  # removed since, or lost
-                gone = [id for value, id in part if value[6:] not in contents]
-                if any(self._asked(lambda: self._client.hmget(self._home + ":d", gone))):  # noqa: B023  called at once
-                    raise damaged(self._where, "a document without an entry")
+            there: list[tuple[bytes, bytes]] = []
+            while part:
+                reply = self._call("entries", *dict.fromkeys(value[6:] for value, _ in part))
+                contents = dict(zip(reply[::3], reply[1::3], strict=True))
+                there += [(contents[value[6:]], id) for value, id in part if value[6:] in contents]
+                gone = [(value, id) for value, id in part if value[6:] not in contents]
+                part = self._moved(gone) if gone else []
             rows = [row for row, _ in there]
             batch = decoded([row[:8] for row in rows], [row[8:] for row in rows], self._bands, self._slots, self._where)
             yield [unpacked(id, self._where) for _, id in there], batch
+
+    def _moved(self, gone: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Where documents are now whose entries are not there: elsewhere, having another text by now, or nowhere."""
+        values = self._asked(lambda: self._client.hmget(self._home + ":d", [id for _, id in gone]))
+        now = [(value, old, id) for (old, id), value in zip(gone, values, strict=True) if value is not None]
+        if any(value == old for value, old, _ in now):
+            raise damaged(self._where, "a document without an entry")
+        return [(value, id) for value, _, id in now]
 
     def nbytes(self) -> int:
         """What the server says of each of its keys."""
