@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import spark_corpora
+import spark_driver
 from proof_cache import CACHE
 from test_quality_proofs import guides  # noqa: F401  a fixture
 
@@ -75,12 +76,13 @@ def test_a_million_skewed_documents(skewed, tmp_path, partitions, record_propert
 def test_executors_killed_over_a_million(skewed, tmp_path, record_property):
     """One in the map stage, one in the shuffle, one while it is decided."""
     path, expected = skewed
-    kills = [word for stage in ("signing=0", "bucketing=2", "deciding=1") for word in ("--kill", stage)]
+    kills = [word for stage in spark_driver.TASKS for word in ("--kill", stage)]
     removed, measured, log = drive(path, tmp_path / "result", "local-cluster[2,1,2048]", 8, *kills)
     said(record_property, measured)
-    record_property("executors killed", log.count("killed executor"))
+    record_property("executors killed", len(list(tmp_path.glob("result.killed-*"))))
     record_property("tasks lost", log.count("Lost task"))
-    assert "Lost executor" in log
+    assert len(list(tmp_path.glob("result.killed-*"))) == 3
+    assert log.count("exited with code 137") + log.count("Lost executor") >= 3
     assert "Lost task" in log
     assert removed == expected
 

@@ -71,7 +71,7 @@ PROFILES: Mapping[str, Profile] = {
     "text": Profile(Shingling(), 0.8),
     "ocr": Profile(Shingling("chars", 6), 0.65, "noisy", bucket_limit=64, whole_buckets=False),
     "short": Profile(Shingling("chars", 4), 0.55),
-    "code": Profile(Shingling("code", 5), 0.7),
+    "code": Profile(Shingling("code", 3), 0.5),
     "excerpt": Profile(Shingling(), 0.8, "contained", whole_buckets=False),
 }
 

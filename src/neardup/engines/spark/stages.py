@@ -132,7 +132,8 @@ class Stages:
         if not self.folder.exists():
             self.folder.write(JOB, self._job)
             return
-        known, names = self.folder.read(JOB), self.folder.names()
+        known = self.folder.read(JOB)
+        names = [name for name in self.folder.names() if name != JOB and not name.startswith(f".{JOB}.")]  # those are ours, cut short
         if known is None and names:
             raise ParameterError(f"{self.folder.path} is there already, and no unfinished work; name a new folder, or move it away")
         if known is not None and known != self._job:
@@ -141,8 +142,9 @@ class Stages:
             for name in names:
                 self.folder.remove(name)
         elif known is not None:
-            done = [name.removesuffix(".json") for name in names if name.endswith(".json") and name != JOB and not name.startswith(".")]
+            done = [name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith(".")]
             warn_caller(f"{self.folder.path}: going on" + (f", done: {listed(sorted(done))}" if done else ""), ResumeWarning)
+            return
         self.folder.write(JOB, self._job)
 
     def run(self, name: str, frame: Callable[[], Any], count: Callable[[Any], dict[str, Any]] | None = None, rows: int = ROWS) -> Any:
