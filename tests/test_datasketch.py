@@ -173,6 +173,19 @@ def test_parameters_of_the_schemes() -> None:
     assert MinHash(scheme="datasketch-legacy") == MinHash(scheme="datasketch-legacy", token_hash="sha1", drawn=128)
 
 
+@pytest.mark.parametrize("token", ["a", "\u00e9"])
+def test_strings_that_say_another_length(token: str) -> None:
+    """What a class of one's own says of its length harms nobody."""
+
+    class Long(str):
+        __slots__ = ()
+
+        def __len__(self) -> int:
+            return 1 << 40
+
+    assert MinHash(scheme="datasketch-affine32").sign_tokens([Long(token)] * 3).count == 1
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [

@@ -382,9 +382,10 @@ fn token_bytes(tokens: &Bound<'_, PyList>, between: &str) -> PyResult<(Vec<u8>, 
         for token in tokens.iter() {
             edges.push(at as u32);
             let n = token.len()?;
-            at += if plain { n } else { width(&bytes[at..], n) };
+            // A class of one's own may say any length.
+            at = bytes.len().min(at + if plain { n } else { width(&bytes[at..], n) });
             edges.push(at as u32);
-            at += between.len();
+            at = bytes.len().min(at + between.len());
         }
     } else {
         for (i, token) in tokens.iter().enumerate() {
