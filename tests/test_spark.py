@@ -196,7 +196,7 @@ def test_a_driver_that_is_killed_goes_on(spark, crowds, tmp_path):
         job = engine.Job(df, order="when", partitions=3, work=work, progress=lines.append)
     assert removed(job) == decided(neardup.deduplicate(crowds, order="when", id="id", text="text"))
     assert not any(line.startswith(("signing:", "ranking:", "pairing:")) for line in lines)
-    with pytest.warns(ResumeWarning, match=r"begun anew, since 'threshold' changed"):
+    with pytest.warns(ResumeWarning, match=r"begun anew, since 'banding', 'threshold' changed"):
         engine.Job(df, order="when", threshold=0.9, work=work)
     job.finish()
     assert not work.exists()
