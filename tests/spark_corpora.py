@@ -17,7 +17,7 @@ def ordinary(rng, count, length):
     drawn = (WORDS ** rng.random((count, length))).astype(np.int64) - 1
     copies = np.flatnonzero(rng.random(count) < 0.1)
     copies = copies[copies > 0]
-    drawn[copies] = drawn[np.maximum(0, copies - rng.integers(1, 50_000, len(copies)))]
+    drawn[copies] = drawn[(copies * rng.random(len(copies))).astype(np.int64)]
     drawn[copies, rng.integers(0, length, len(copies))] = rng.integers(0, WORDS, len(copies))
     return [" ".join(row) for row in words()[drawn].tolist()]
 
