@@ -108,11 +108,13 @@ MAY_IMPORT = {
     "cli.judging": {"", "documents", "alignment", "evaluation", "tuning", "verify", "cli.beside", "cli.jobs", "cli.terminal"},
     "engines": set(),
     "engines.spark": {
-        *("engines.spark.bucketing", "engines.spark.deciding", "engines.spark.matching", "engines.spark.packing", "engines.spark.sessions"),
-        *("engines.spark.signing", "engines.spark.stages", "shingling", "minhash", "banding", "profiles", "ranking"),
+        *("engines.spark.bucketing", "engines.spark.deciding", "engines.spark.matching", "engines.spark.packing", "engines.spark.repeating"),
+        *("engines.spark.sessions", "engines.spark.signing", "engines.spark.stages"),
+        *("shingling", "minhash", "banding", "profiles", "ranking"),
     },  # the whole-corpus job, where Spark moves the data
     "engines.spark.packing": set(),  # flat arrays as rows of Spark
     "engines.spark.signing": {"engines.spark.packing", "minhash", "banding", "stores", "ranking"},  # texts become rows of a frame
+    "engines.spark.repeating": {"engines.spark.packing"},
     "engines.spark.bucketing": {"engines.spark.packing"},
     "engines.spark.matching": {"engines.spark.packing", "verify"},
     "engines.spark.deciding": set(),  # flat arrays of edges

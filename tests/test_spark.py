@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 import neardup
 from neardup import _kernels
 from neardup.engines import spark as engine
-from neardup.engines.spark import bucketing, deciding, matching, packing, sessions
+from neardup.engines.spark import bucketing, deciding, matching, packing, repeating, sessions
 from neardup.errors import DuplicateIdError, InputError, MissingDependencyError, ParameterError, ResumeWarning
 
 STORIES = Path(__file__).parents[2] / "shared" / "data" / "reuters-21578" / "docs.jsonl.gz"
@@ -92,7 +92,7 @@ def test_real_stories(spark, stories, partitions, record_property):
     summary, expected = job.summary(), local.summary()
     same = ("documents", "kept", "removed", "clusters", "copies", "without_shingles", "short", "weakest", "recall", "bands", "rows")
     assert {name: summary[name] for name in same} == {name: expected[name] for name in same}
-    assert len(lines) == 9
+    assert len(lines) == 10
     record_property("stages", "; ".join(lines))
 
 
@@ -115,6 +115,19 @@ def test_crowds(spark, crowds, monkeypatch, given):
     job = engine.Job(spark.read.parquet(str(crowds)), order="when", partitions=3, **given)
     assert removed(job) == decided(local)
     assert job.summary()["heavy_buckets"] == local.summary()["heavy_buckets"] > 0
+
+
+@pytest.mark.parametrize(("keep", "first"), [("score", [4, 0, 2, 5, 1, 3]), ("-score", [2, 0, 4, 5, 1, 3])])
+def test_what_has_no_value_ranks_last(spark, keep, first):
+    """What is no number before what is nothing, whichever comes first, as locally; of equals the lower id."""
+    scores = [1.5, None, 2.0, None, -1.0, float("nan")]
+    df = spark.createDataFrame(list(zip(range(6), ["a b c"] * 6, scores, strict=True)), "id long, text string, score double")
+    job = engine.Job(df, keep=keep, partitions=2)
+    assert [row.id for row in job._ranks.orderBy("rank").collect()] == first
+    table = pa.table({"id": range(6), "text": ["a b c"] * 6, "score": pa.array(scores)})
+    assert neardup.deduplicate(table, keep=keep, id="id", text="text").kept == first[:1]
+    left = table.take([1, 3, 5])
+    assert neardup.deduplicate(left, keep=keep, id="id", text="text").kept == [5]
 
 
 @pytest.mark.filterwarnings("ignore::neardup.ResumeWarning")
@@ -349,6 +362,29 @@ def test_buckets_give_pairs_or_members(monkeypatch, most, held):
     short = [sorted(members) for members in buckets.values() if len(members) <= most]
     assert found[bucketing.PAIR] == {(a, b) for members in short for i, a in enumerate(members) for b in members[i + 1 :]}
     assert found[bucketing.MEMBER] == {(key, number) for key, members in buckets.items() if len(members) > most for number in members}
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3), st.integers(0, 2)), max_size=150), st.integers(1, 40))
+def test_what_repeats_is_handed_on_once(documents, held):
+    """Of every set and of every id that two documents have, all documents, however little is held at a time."""
+    names = ["hi", "lo", "size", "named", "number"]
+    rows = [(hi, lo, size, hi % 7, number) for number, (hi, lo, size) in enumerate(documents)]
+    columns = [pa.array(column, pa.int64()) for column in zip(*rows, strict=True)] or [pa.array([], pa.int64())] * 5
+    batch = pa.RecordBatch.from_arrays(columns, names)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(repeating, "RECORDS", held)
+        whole = list(repeating.Keying(64)(batch.slice(i, 7) for i in range(0, len(rows), 7)))
+        whole = [part.slice(i, 1) for part in whole for i in range(part.num_rows)]
+        whole.sort(key=lambda part: part.column("slice")[0].as_py())
+        found = [row for made in repeating.Repeating(64)(whole) for row in zip(*made.to_pydict().values(), strict=True)]
+    sets, ids = {}, {}
+    for hi, lo, size, named, number in rows:
+        ids.setdefault((repeating.ID, named, 0), []).append(number)
+        if size:
+            sets.setdefault((repeating.SET, hi, lo), []).append(number)
+    expected = {(*key, number) for group in (sets, ids) for key, some in group.items() if len(some) > 1 for number in some}
+    assert set(found) == expected
+    assert len(found) == len(expected)
 
 
 @given(

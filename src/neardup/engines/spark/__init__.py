@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from neardup.banding import Banding
-from neardup.engines.spark import bucketing, deciding, matching, sessions, signing
+from neardup.engines.spark import bucketing, deciding, matching, repeating, sessions, signing
 from neardup.engines.spark.packing import number_of_slices
 from neardup.engines.spark.stages import Stages
 from neardup.errors import DuplicateIdError, InputError, ParameterError, check_integer, one_of
@@ -120,20 +120,26 @@ class Job:
         return self._stages.run("signing", lambda: signing.signed(self._documents, self.settings.minhash, self.settings.banding), count)
 
     @cached_property
-    def _ranks(self) -> Any:
-        def count(ranked: Any) -> dict[str, Any]:
-            twice = ranked.groupBy("id").count().where("count > 1").select("id").first()
+    def _repeated(self) -> Any:
+        signed, slices = self._signed, number_of_slices(self.partitions)
+
+        def count(repeated: Any) -> dict[str, Any]:
+            twice = repeating.given_twice(repeated, signed)
             if twice is not None:
-                raise DuplicateIdError(f"document {twice[0]!r} is given twice; ids are unique: number the rows, or drop repeats")
+                raise DuplicateIdError(f"document {twice!r} is given twice; ids are unique: number the rows, or drop repeats")
             return {}
 
-        signed = self._signed
-        return signing.with_ranks(self._stages.run("ranking", lambda: signing.ranked(signed, self._order), count))
+        return self._stages.run("repeating", lambda: repeating.repeated(signed, slices, self.partitions), count)
+
+    @cached_property
+    def _ranks(self) -> Any:
+        signed, _ = self._signed, self._repeated
+        return signing.with_ranks(self._stages.run("ranking", lambda: signing.ranked(signed, self._order)))
 
     @cached_property
     def _copies(self) -> Any:
-        ranks = self._ranks
-        return self._stages.run("collapsing", lambda: signing.copies(ranks), lambda copies: {"copies": copies.count()})
+        repeated, ranks = self._repeated, self._ranks
+        return self._stages.run("collapsing", lambda: repeating.copies(repeated, ranks), lambda copies: {"copies": copies.count()})
 
     @cached_property
     def _buckets(self) -> Any:
@@ -241,7 +247,7 @@ class Job:
 
         stages, signed, threshold = self._stages, self._signed, self.settings.threshold
         edges = stages.run("ranking_matches", lambda: self._by_rank(self._matches))
-        decided = self.spark.createDataFrame([], "rank long, kept boolean")
+        decided = self.spark.range(0).select(F.col("id").alias("rank"), F.lit(True).alias("kept"))  # noqa: FBT003  a column
         undecided = members
         left, many = deciding.comparisons(members)
         for turn in range(ROUNDS):

@@ -62,7 +62,7 @@ def mixed(a: Hashes, b: Hashes) -> Hashes:
     return x ^ x >> np.uint64(32)
 
 
-def packed(which: npt.NDArray[np.uint16], records: Words) -> Any:
+def packed(which: npt.NDArray[np.integer[Any]], records: Words) -> Any:
     """Records, uint64[m, width], as rows of their slices: an Arrow record batch.
 
     Examples

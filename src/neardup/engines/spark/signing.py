@@ -1,8 +1,9 @@
-"""Documents to signed documents, their ranks, and which of them are copies."""
+"""Documents to signed documents, and their ranks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,9 @@ def _sortable(name: str, kind: str, *, greatest: bool) -> list[tuple[Any, bool]]
     if kind.startswith(("array", "map", "struct", "binary", "variant", "interval")):
         raise InputError(f"column {name!r} is of type {kind}, which ranks nothing; use numbers, dates or strings")
     column = _column(name)
-    absent = column.isNull().cast("int")
-    if kind in ("float", "double"):
-        absent = F.when(column.isNull(), 2).when(F.isnan(column), 1).otherwise(0)
-    return [(absent, False), (column, greatest)]
+    if greatest and kind in ("float", "double"):  # what is no number is the greatest to Spark
+        return [(F.when(column.isNull(), 2).when(F.isnan(column), 1).otherwise(0), False), (column, greatest)]
+    return [(column, greatest)]
 
 
 def _preference(name: str, kind: str, preferred: list[Any]) -> Any:
@@ -177,28 +177,17 @@ def ranked(signed: Any, order: list[tuple[str, bool]]) -> Any:
     from pyspark.sql import functions as F  # noqa: N812
 
     keys = [F.col(name).desc_nulls_last() if greatest else F.col(name).asc_nulls_last() for name, greatest in order]
-    rows = signed.select("number", "id", "hi", "lo", "size", *(name for name, _ in order if name != "id")).orderBy(*keys)
-    return rows.select("number", "id", "hi", "lo", "size", F.monotonically_increasing_id().alias("place"))
+    rows = signed.select("number", "id", "size", *(name for name, _ in order if name != "id")).orderBy(*keys)
+    return rows.select("number", "id", "size", F.monotonically_increasing_id().alias("place"))
 
 
 def with_ranks(ranked: Any) -> Any:
     """Written documents in order of rank with their ``rank``, from 0 on."""
     from pyspark.sql import functions as F  # noqa: N812
 
-    part = F.shiftright("place", 33)
-    counts = sorted(map(tuple, ranked.groupBy(part.alias("part")).count().collect()))
-    before = np.cumsum([0, *(count for _, count in counts)]).tolist()
-    rows = [(place, first) for (place, _), first in zip(counts, before, strict=False)]
-    offsets = ranked.sparkSession.createDataFrame(rows, "part long, first long")
-    numbered = ranked.withColumn("part", part).join(F.broadcast(offsets), "part")
+    part = F.shiftright("place", 33).cast("int")
+    counts = {row.part: row.many for row in ranked.groupBy(part.alias("part")).agg(F.count("place").alias("many")).collect()}
+    before = [0, *accumulate(counts.get(i, 0) for i in range(max(counts, default=0)))]
+    first = F.element_at(F.from_json(F.lit(str(before)), "array<long>"), part + 1)  # a constant: a frame of it would ask for Python
     within = F.col("place").bitwiseAND((1 << 33) - 1)
-    return numbered.select("number", "id", "hi", "lo", "size", (F.col("first") + within).alias("rank"))
-
-
-def copies(ranked: Any) -> Any:
-    """Documents whose shingle set an earlier one has: ``number``, ``rank``, and the ``founder``'s rank."""
-    from pyspark.sql import functions as F  # noqa: N812
-
-    shingled = ranked.where("size > 0").select("number", "rank", "hi", "lo", "size")
-    sets = shingled.groupBy("hi", "lo", "size").agg(F.min("rank").alias("founder"), F.count("rank").alias("many")).where("many > 1")
-    return shingled.join(sets, ["hi", "lo", "size"]).where("rank > founder").select("number", "rank", "founder")
+    return ranked.select("number", "id", "size", (first + within).alias("rank"))

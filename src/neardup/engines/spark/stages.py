@@ -177,10 +177,12 @@ class Stages:
             "spark.sql.shuffle.partitions": self.partitions,
             "spark.sql.execution.arrow.maxRecordsPerBatch": rows,
             "spark.sql.adaptive.coalescePartitions.initialPartitionNum": self.partitions,
+            "spark.sql.files.minPartitionNum": self.partitions,
         }
         with settings(self.spark, values):
             made = frame()
-            made.write.option("parquet.enable.dictionary", "false").parquet(self.folder.at(attempt))
+            # Almost all of it are hashes, which nothing makes smaller.
+            made.write.option("parquet.enable.dictionary", "false").option("compression", "none").parquet(self.folder.at(attempt))
             written = self.spark.read.schema(made.schema).parquet(self.folder.at(attempt))
             counters = {} if count is None else count(written)
         manifest = {"format": FORMAT, "folder": attempt, "after": self._last, "schema": made.schema.jsonValue(), "counters": counters}
