@@ -83,6 +83,27 @@ def test_it_answers_as_one_in_memory(folder):
         assert answers(index) == truth()
 
 
+def test_compacting_gives_room_back(tmp_path):
+    """What was in the catalog is in one file after it, and nowhere else; a reader's snapshot stays."""
+    path, texts = tmp_path / "index", [" ".join(str(i * j) for j in range(200)) for i in range(1000)]
+
+    def size():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+    with Index.open(path) as index:
+        index.add_many(range(1000), texts)
+    before = size()
+    assert (path / "catalog.sqlite").stat().st_size > 0.9 * before
+    with Index.open(path) as index:
+        with Index.open(path, mode="r") as reader:
+            index.compact()
+            assert len(reader) == 1000
+            assert reader.query(texts[7])[0].id == 7
+        assert index.query(texts[7])[0].id == 7
+    assert (path / "catalog.sqlite").stat().st_size < 0.1 * before
+    assert size() < before
+
+
 def test_lean_ones_too(tmp_path, small):
     """With estimates in place of verification hashes."""
     on_disk, in_memory = Index.open(tmp_path / "lean", 0.6, verify="estimate"), Index(0.6, verify="estimate")

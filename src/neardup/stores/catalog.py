@@ -293,6 +293,13 @@ class Catalog:
         if said != "ok":
             raise CorruptIndexError(f"{self._folder / NAME} is damaged: {said}; restore the folder from a copy")
 
+    def shrink(self) -> None:
+        """Give back the pages of rows that are gone. What others read stays as it is."""
+        with explained(self._folder):
+            if self._database.execute("pragma freelist_count").fetchone()[0]:
+                self._database.execute("vacuum")
+                self._database.execute("pragma wal_checkpoint(truncate)")  # less, while somebody reads
+
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()

@@ -448,6 +448,7 @@ class DiskStore:
                 self._fold(to, [], None, threads)
             if len(self._files) > 1 or any(to.removals(file.number) for file in self._files):
                 self._merge_now(to, range(len(self._files)), threads)
+            to.shrink()
 
     def check(self, threads: int = 1) -> list[str]:
         """Read every byte, and make what is derived again. The segments that were not what their documents say."""
