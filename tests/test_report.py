@@ -6,12 +6,16 @@ import random
 import re
 import shutil
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import neardup
+from neardup.clusters import first_kept
+from neardup.joins import Edges
 from neardup.report.marking import AROUND, LONGEST, LOOKED_AT, marked, shortened
+from neardup.results import _surely_removed
 
 HOSTILE = [
     "<script>document.title='owned'</script>",
@@ -90,6 +94,83 @@ def figures(html):
         kinds[next(kind for kind in kinds if part.startswith(kind))] = part.split("</section>")[0]
     scores = {kind: [float(score) for score in re.findall(r'data-similarity="([^"]+)"', part)] for kind, part in kinds.items()}
     return sum(int(many) for many in re.findall(r"<span>([\d,]+)</span>", histogram)), steps, scores
+
+
+def families(n, members, edits, drift):
+    """Texts in families: copies of an original with some words changed, some of them twice; by drift also copies of such copies."""
+    rng, texts = random.Random(7), []
+    for seed in range(n):
+        text = words(80, 100 + seed).split()
+        for _ in range(members):
+            changed = list(text)
+            for _ in range(rng.randint(0, edits)):
+                changed[rng.randrange(len(changed))] = f"edit{rng.randrange(3)}"
+            texts += [" ".join(changed)] * rng.choice((1, 1, 2))
+            if rng.random() < drift:
+                text = changed
+    return texts
+
+
+def slider(result, tmp_path):
+    """Of each threshold how many it would remove, and whether just so many."""
+    result.report(tmp_path / "report.html")
+    return {threshold: (removed, exact) for threshold, removed, exact in figures((tmp_path / "report.html").read_text())[1]}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"pairs": "all"}, {"exact": True}, {"clusters": "components"}, {"verify": "rarity"}, {"profile": "excerpt"}, {"keep": "longest"}],
+)
+@pytest.mark.parametrize(("crowd", "shape"), [(False, (40, 6, 6, 0.5)), (True, (2, 250, 5, 0.0))])
+def test_the_slider_says_what_a_run_at_that_threshold_removes(crowd, shape, given, tmp_path):
+    """Of documents that were removed for a third one, those too that are copies of each other, or closer to each other."""
+    texts = families(*shape)
+    result = neardup.deduplicate(texts, 0.6, **given)
+    assert result._whole is (not crowd or bool(given.keys() & {"pairs", "exact", "clusters"}))
+    steps = slider(result, tmp_path)
+    assert len(steps) == 41
+    for threshold in (0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0):
+        many, exact = steps[threshold]
+        assert exact
+        again = neardup.deduplicate(texts, threshold, **{**given, "recall": 0.999})
+        assert many == again.counters["removed"]
+    if given.get("profile") != "excerpt":
+        assert steps[1.0][0] == result.counters["copies"] > int((result.decisions.similarity == 1).sum())
+
+
+def test_where_a_crowd_is_too_large_the_slider_says_at_least(tmp_path, monkeypatch, opened):
+    """And it is at least so many, of which it says why."""
+    texts = families(2, 250, 5, 0.0)
+    result = neardup.deduplicate(texts, 0.6)
+    monkeypatch.setattr("neardup.joins.PASSING", 0)
+    steps = slider(result, tmp_path)
+    assert steps.pop(0.6) == (result.counters["removed"], True)
+    real = neardup.deduplicate(texts, 0.6, exact=True, pairs="all")
+    for threshold, (many, exact) in steps.items():
+        assert not exact
+        assert result.counters["copies"] <= many <= real.rethreshold(threshold).counters["removed"]
+    assert sum(many > result.counters["copies"] for many, _ in steps.values()) > 10
+    tab = opened(tmp_path / "report.html")
+    assert tab.locator("#would").text_content() == f"{result.counters['removed']} removed"
+    tab.locator("#slider").fill("40")
+    assert tab.locator("#would").text_content() == f"at least {result.counters['copies']} removed"
+    assert "A run at that threshold says how many" in tab.locator("main").text_content()
+
+
+@given(st.integers(0, 2**32), st.integers(2, 9))
+def test_what_is_surely_removed_is_removed(seed, n):
+    """Whatever matches among those that were not compared, and whatever older documents remove at either threshold."""
+    rng = np.random.default_rng(seed)
+    earlier, later = np.triu_indices(n, 1)
+    every = Edges(earlier.astype(np.uint32), later.astype(np.uint32), rng.random(len(earlier)))
+    older = np.where(rng.random(n) < 0.3, rng.random(n), 0)
+    matches = every.where(every.similarity >= 0.5)
+    kept = first_kept(older >= 0.5, matches)
+    known = matches.where(kept[matches.earlier] != kept[matches.later])
+    for threshold in (0.6, 0.8, 0.9):
+        barred = older >= threshold
+        sure = _surely_removed(kept, barred, known.where(known.similarity >= threshold))
+        assert not (sure & first_kept(barred, matches.where(matches.similarity >= threshold))).any()
 
 
 def test_what_older_documents_removed_is_counted(tmp_path):

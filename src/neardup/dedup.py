@@ -225,7 +225,7 @@ def deduplicate(
         copies = shingled - len(sets)
         most = max_pairs if every else None
         barred = None if every or components or exact else matched.barred(threshold)
-        edges = _all_edges(join, tell, most, copies) if barred is None else _deciding_edges(join, barred, tell)
+        edges, whole = (_all_edges(join, tell, most, copies), True) if barred is None else _deciding_edges(join, barred, tell)
         decisions = decide(join, edges, matched, threshold, components=components)
         if append:
             older.add(ids, signed, np.flatnonzero(decisions.kept), tell)
@@ -241,7 +241,7 @@ def deduplicate(
         "skipped": len(corpus.skipped),
         "heavy_buckets": len(heavy),
     }
-    return Result(settings, threshold, ids, decisions, counters, corpus, join, edges, matched, heavy, exact, every, components)
+    return Result(settings, threshold, ids, decisions, counters, corpus, join, edges, matched, heavy, exact, every, whole, components)
 
 
 #: The formulas that unfinished work depends on.
@@ -396,15 +396,15 @@ def _all_edges(join: Join, tell: Progress, most: int | None = None, copies: int 
     return join.edges(every, every, told)
 
 
-def _deciding_edges(join: Join, barred: Mask, tell: Progress) -> Edges:
-    """The matches that decide: those of all sets, or where sets crowd together only those of what is kept.
+def _deciding_edges(join: Join, barred: Mask, tell: Progress) -> tuple[Edges, bool]:
+    """The matches that decide, and whether they are all: where sets crowd together they are only those of what is kept.
 
     What shares no bucket with a set before it is kept, if it is not barred; what matches such a one is not, and is compared
     with no more of the crowd. That is done again with what is left, as long as it saves comparisons.
     """
     comparisons = join.comparisons(np.ones(len(join.sets), bool))
     if comparisons <= CROWDED * len(join.sets):
-        return _all_edges(join, tell)
+        return _all_edges(join, tell), True
     undecided = ~barred
     kept = np.zeros(len(join.sets), bool)
     comparisons = join.comparisons(undecided)
@@ -420,7 +420,7 @@ def _deciding_edges(join: Join, barred: Mask, tell: Progress) -> Edges:
         comparisons = left
     rest = join.edges(undecided, undecided, lambda done, total, _: tell("deciding", done, total))
     kept |= undecided & first_kept(~undecided, rest)
-    return join.edges(kept, ~kept, lambda done, total, _: tell("finding witnesses", done, total))
+    return join.edges(kept, ~kept, lambda done, total, _: tell("finding witnesses", done, total)), False
 
 
 # ---- against older corpora -------------------------------------------------------------------------------------------------

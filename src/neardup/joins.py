@@ -25,6 +25,8 @@ Mask = npt.NDArray[np.bool_]
 HEAVY = 128 * 127 // 2
 #: About the most pairs that are collected at a time; they take 16 bytes each.
 PAIRS = 1 << 23
+#: How many times as many may be compared for a page that says what another threshold would do.
+PASSING = 2
 #: Memory that the hashes of a set may take while they are read from a file: the pages around them come with them, 180 KB measured.
 TOUCHED = 256 << 10
 LEFT, RIGHT = np.uint8(1), np.uint8(2)
@@ -50,6 +52,14 @@ class Edges(NamedTuple):
     def where(self, taken: Mask) -> Edges:
         """Some of them."""
         return Edges(self.earlier[taken], self.later[taken], self.similarity[taken])
+
+    def beside(self, others: Edges) -> Edges:
+        """These and others."""
+        return Edges(
+            np.concatenate((self.earlier, others.earlier)),
+            np.concatenate((self.later, others.later)),
+            np.concatenate((self.similarity, others.similarity)),
+        )
 
 
 class Signed:
@@ -333,9 +343,8 @@ class Join:
 
         Bands are for matches: most of such pairs share none.
         """
-        judge, threshold = copy(self.judge), least if self.judge is None else self.threshold
-        if judge is not None:
-            judge.threshold = least
+        lower = self._at(least)
+        judge, threshold = lower.judge, lower.threshold
         found = Edges(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0))
         every = np.full(len(self.sets), LEFT | RIGHT)
         for band in self._each_band():
@@ -352,6 +361,27 @@ class Join:
             if len(found.earlier) >= most:
                 break
         return found
+
+    def among(self, some: Mask, least: float) -> Edges | None:
+        """The matches of some sets with each other from a similarity on; None where those are too many to compare in passing."""
+        join, many = self._at(least), int(some.sum())
+        join.bands = list(self._each_band())
+        if min(join.comparisons(some), many * (many - 1) // 2) > PASSING * self._at_once:
+            return None
+        found = [edges for _, edges in join._found(some * (LEFT | RIGHT), 0)]
+        earlier, later, both = (np.concatenate(columns) for columns in zip(NONE, *found, strict=True))
+        edges = Edges(earlier, later, self._scores(earlier, later, both, join.judge))
+        return edges.where(edges.similarity >= least)
+
+    def _at(self, least: float) -> Join:
+        """The same join with another similarity."""
+        join = copy(self)
+        if self.judge is None:
+            join.threshold = least
+        else:
+            join.judge = copy(self.judge)
+            join.judge.threshold = least
+        return join
 
     @property
     def _at_once(self) -> int:

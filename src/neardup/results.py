@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from neardup import _kernels
 from neardup.banding import Banding
 from neardup.clusters import Decisions, choose_witnesses, component_witnesses, first_kept
 from neardup.documents import Documents
 from neardup.errors import ParameterError, check_fraction
 from neardup.ids import Id, PackedIds, id_column
-from neardup.joins import Edges, Heavy, Join
+from neardup.joins import Edges, Heavy, Join, Mask
 from neardup.minhash import MinHash
 from neardup.profiles import Settings
 from neardup.shingling import sorted_distinct
@@ -61,6 +62,19 @@ def decide(join: Join, edges: Edges, older: Older, threshold: float, *, componen
     witness, similarity = choose_witnesses(first_kept(barred, edges), edges)
     outside = barred & (older.similarity >= similarity)  # which ranks before what is new
     return Decisions.of(join.sets, np.where(outside, len(join.sets) + older.row, witness), np.where(outside, older.similarity, similarity))
+
+
+def _surely_removed(kept: Mask, barred: Mask, edges: Edges) -> Mask:
+    """Which sets a higher threshold removes whatever else matches, from the matches of kept sets alone.
+
+    A kept set stays unless it matches one that comes before it and is not kept; what matches such a one is removed.
+    """
+    stays = kept.copy()
+    stays[edges.later[kept[edges.later] & ~barred[edges.earlier]]] = False
+    removed = np.zeros(len(kept), bool)
+    removed[edges.later[stays[edges.earlier]]] = True
+    removed[edges.earlier[stays[edges.later]]] = True
+    return removed
 
 
 def outcome(decisions: Decisions) -> dict[str, int]:
@@ -129,6 +143,7 @@ class Result:
     _heavy: list[Heavy] = field(repr=False)
     _exact: bool = field(repr=False)
     _every: bool = field(repr=False)
+    _whole: bool = field(repr=False)
     _components: bool = field(repr=False)
 
     @property
@@ -304,6 +319,28 @@ class Result:
         counters = {**self.counters, **outcome(decisions)}
         return replace(self, threshold=float(threshold), decisions=decisions, counters=counters, _edges=edges)
 
+    def _removed_at(self, thresholds: Sequence[float]) -> list[tuple[int, bool]]:
+        """How many documents each of some ascending thresholds would remove, and whether just so many or at least so many."""
+        edges, whole, sets = self._edges, self._whole, self._join.sets
+        kept = self.decisions.kept[sets.place]
+        if not whole and thresholds:  # of a crowd, what was removed was not compared with each other
+            others = self._join.among(~kept, thresholds[0])
+            if others is not None:
+                edges, whole = edges.beside(others), True
+        shingled = int((sets.number >= 0).sum())
+        found = []
+        for threshold in thresholds:
+            edges = edges.where(edges.similarity >= threshold)
+            barred = self._older.barred(threshold)
+            if self._components:
+                stay = len(np.unique(_kernels.components(len(sets), edges.earlier, edges.later)))
+            elif whole:
+                stay = int(first_kept(barred, edges).sum())
+            else:
+                stay = int((~(barred | _surely_removed(kept, barred, edges))).sum())
+            found.append((shingled - stay, whole))
+        return found
+
     def summary(self) -> dict[str, Any]:
         """What was counted, and with which parameters.
 
@@ -363,7 +400,7 @@ class Result:
         from neardup.report import Subject, write_report
 
         subject = Subject(
-            self, self._documents, self._named, self._join, self._heavy, self._curve, *self._removed_similarity(), every=self._every
+            self, self._documents, self._named, self._join, self._heavy, self._curve, *self._removed_similarity(), self._removed_at
         )
         write_report(subject, path, progress)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,8 +68,8 @@ class Subject(NamedTuple):
         With what probability a pair of a similarity is found, if that can be said.
     similarity, low
         How similar each removed document is to its witness, and what none is below.
-    every
-        Whether all pairs were asked for.
+    removed_at
+        Says how many documents higher thresholds would remove, and whether just so many or at least so many.
     """
 
     result: Any
@@ -80,7 +80,7 @@ class Subject(NamedTuple):
     curve: Callable[[float], float] | None
     similarity: npt.NDArray[np.float64]
     low: float
-    every: bool
+    removed_at: Callable[[Sequence[float]], list[tuple[int, bool]]]
 
 
 def facts_of(subject: Subject, tell: Callable[[str, int, int | None], None]) -> dict[str, Any]:
@@ -117,7 +117,6 @@ def facts_of(subject: Subject, tell: Callable[[str, int, int | None], None]) -> 
         "short": [(name(place), shortened(texts[place])) for place in short[:OTHERS].tolist()],
         "empty": [name(place) for place in empty[:OTHERS].tolist()],
         "steps": _steps(subject),
-        "every": subject.every,
     }
 
 
@@ -217,13 +216,12 @@ def _bars(names: list[str], counts: list[int]) -> list[Bar]:
     return [Bar(name, many, many / most) for name, many in zip(names, counts, strict=True)]
 
 
-def _steps(subject: Subject) -> list[tuple[float, int]]:
-    """How many documents higher thresholds would remove."""
+def _steps(subject: Subject) -> list[tuple[float, int, bool]]:
+    """Thresholds, how many documents each would remove, and whether just so many or at least so many."""
     result = subject.result
     thresholds = [round(float(x), 4) for x in np.linspace(result.threshold, 1, STEPS + 1)] if result.threshold < 1 else [1.0]
-    if subject.every:
-        return [(x, result.rethreshold(max(x, result.threshold)).counters["removed"]) for x in thresholds]
-    return [(thresholds[0], len(subject.similarity)), *((x, int((subject.similarity >= x).sum())) for x in thresholds[1:])]
+    higher = subject.removed_at(thresholds[1:])
+    return [(thresholds[0], result.counters["removed"], True), *((x, *many) for x, many in zip(thresholds[1:], higher, strict=True))]
 
 
 def _parameters(result: Any, summary: dict[str, Any]) -> list[tuple[str, str]]:

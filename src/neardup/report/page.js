@@ -5,9 +5,9 @@
   const words = new Intl.NumberFormat("en");
 
   const showStep = () => {
-    const [threshold, removed] = steps[Number(byId("slider").value)];
+    const [threshold, removed, exact] = steps[Number(byId("slider").value)];
     byId("threshold").textContent = String(threshold);
-    byId("would").textContent = `${words.format(removed)} removed`;
+    byId("would").textContent = `${exact ? "" : "at least "}${words.format(removed)} removed`;
     for (const pair of document.querySelectorAll(".pair")) {
       pair.querySelector(".verdict").textContent = Number(pair.dataset.similarity) >= threshold ? "a match" : "no match";
     }
