@@ -62,8 +62,10 @@ def test_it_says_what_happened(page):
     scores = [float(score) for score in re.findall(r'data-similarity="([^"]+)"', html)]
     assert any(score < 0.6 for score in scores)
     assert any(0.6 <= score < 0.7 for score in scores)
-    assert "1 without a single word" in html
+    assert "1 without any words" in html
+    assert "1 contains no words at all, and stays: there is nothing to compare." in html
     assert "stays for 2 others" in html
+    assert re.search(r"largest cluster has 3 documents, counting the one that stays\.", html)
     assert "other " in html
 
 
@@ -254,7 +256,46 @@ def test_long_passages_are_folded():
     (row,) = marked(words(300, 2), words(300, 3))
     assert f" … {300 - LONGEST} words … " in row.a[0].text
     assert marked("a " * LOOKED_AT, "b")[-1].folded == f"the first {LOOKED_AT:,} characters are shown"
-    assert shortened("one  two\nthree", 8) == "one two …"
+    assert shortened("one two\nthree", 8) == "one two …"
+
+
+def test_lines_are_kept():
+    """Code is read by its lines: those of both texts are kept, what they are indented by is not marked, and gaps close."""
+    first = "def f(x):\r\n    if x:\n        return 1\n\n\n\n  \n    return x\n"
+    (row,) = marked(first, first.replace("if x:", "while y:\n        y = g(y)\n       "))
+    assert "".join(part.text for part in row.a) == "def f(x):\n    if x:\n        return 1\n\n    return x"
+    assert [part.text for part in row.b if part.differs] == ["while y:", "y = g(y)"]
+    assert shortened("a:\n    b\n") == "a:\n    b"
+
+
+def test_it_says_which_document_was_removed(page):
+    """In the line of each pair, and above each of its texts; of what does not match that both stay."""
+    html, _, result = page
+    removed = {str(one.id): str(one.witness) for one in result.removed}
+    lines = re.findall(r"<summary>.*?</summary>", html.split('id="pairs"')[1].split('id="shape"')[0])
+    pairs = [found.groups() for line in lines if (found := re.search(r"<bdi>(.*?)</bdi>.*>removed,<.*<bdi>(.*?)</bdi>.*>stays<", line))]
+    assert len(pairs) > 5
+    assert all(removed[one] == witness for one, witness in pairs)
+    assert len(pairs) + sum("both stay" in line for line in lines) == len(lines)
+    for one, witness in pairs:
+        assert f"{witness} stays</th>" in html
+        assert f"{one} was removed</th>" in html
+
+
+def test_whether_there_is_boilerplate_is_said(tmp_path):
+    """An example of each, or that there is none, or that it was not looked for."""
+    frame = words(200, 1)
+    templates = [f"{frame} {words(10, seed)}" for seed in range(2, 140)]
+    said = {
+        "distinct texts in a bucket": neardup.deduplicate(templates),
+        "None: nowhere do more than 128 distinct texts agree in a part of their signature.": neardup.deduplicate(templates[:100]),
+        "None: nowhere do more than 120 distinct": neardup.deduplicate(templates[:100], bucket_limit=120),
+        "Not looked for: all pairs were compared": neardup.deduplicate(templates, exact=True),
+        "agree in a shingle of the sample": neardup.deduplicate(templates[:100], profile="excerpt"),
+    }
+    for words_of_it, result in said.items():
+        result.report(tmp_path / "report.html")
+        assert words_of_it in (tmp_path / "report.html").read_text()
 
 
 # ---- in a browser ------------------------------------------------------------------------------------------------------
@@ -301,9 +342,9 @@ def test_slider_and_search_work(page, opened):
     tab.locator("#slider").fill("40")
     assert tab.locator("#threshold").text_content() == "1"
     assert tab.locator("#would").text_content() == f"{result.rethreshold(1.0).counters['removed']} removed"
-    assert set(tab.locator(".pair .verdict").all_text_contents()) == {"no match"}
+    assert set(tab.locator(".pair .verdict").all_text_contents()) == {"no match at 1"}
     tab.locator("#slider").fill("0")
-    assert set(tab.locator(".pair .verdict").all_text_contents()) == {"a match", "no match"}
+    assert set(tab.locator(".pair .verdict").all_text_contents()) == {"a match at 0.6", "no match at 0.6"}
     tab.locator("#search").fill(corpus()[39].split()[0])
     assert tab.locator("#found").text_content() == "0 found"
     tab.locator("#search").fill("word")
@@ -316,6 +357,10 @@ def test_it_fits_and_can_be_read(page, opened, scheme, width):
     """Nothing sticks out sideways, text stands out from its ground, all that can be used has a name; the theme can be changed."""
     tab = opened(page[1], color_scheme=scheme, viewport={"width": width, "height": 900})
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    own, other = (tab.locator("details[open] .sides td:not([colspan])").nth(i).bounding_box() for i in (0, 1))
+    assert (own["y"] + own["height"] <= other["y"] + 1) is (width < 720)  # one below the other
+    label, drawing = (tab.locator(name).bounding_box() for name in (".curve text:last-child", ".curve"))
+    assert label["y"] + label["height"] <= drawing["y"] + drawing["height"]
     contrast = """() => {
         const light = (c) => c.match(/[\\d.]+/g).slice(0, 3).map(Number).map((v) => v / 255)
             .map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4).reduce((s, v, i) => s + v * [0.2126, 0.7152, 0.0722][i], 0);

@@ -21,8 +21,9 @@ from neardup.work import Work
 PlaceArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-#: The most comparisons that a bucket may take, those of 128 members. Of a longer one all matches are found by rare shingles.
-HEAVY = 128 * 127 // 2
+#: The most members of a bucket that are compared pair by pair, and their comparisons. Of a longer one all matches are found by rare shingles.
+CROWD = 128
+HEAVY = CROWD * (CROWD - 1) // 2
 #: About the most pairs that are collected at a time; they take 16 bytes each.
 PAIRS = 1 << 23
 #: How many times as many may be compared for a page that says what another threshold would do.
@@ -304,6 +305,11 @@ class Join:
             sizes, heavy = _heavy(ends, self.most)
             found += [Heavy(band, int(sizes[i]), int(members[ends[i] - sizes[i]])) for i in np.flatnonzero(heavy)]
         return sorted(found, key=lambda bucket: (-bucket.members, bucket.band, bucket.example))
+
+    @property
+    def crowd(self) -> int:
+        """How many members a bucket has at most that is not heavy."""
+        return self.limit or CROWD
 
     def close(self) -> None:
         """Let the buckets go: nothing is joined after that."""

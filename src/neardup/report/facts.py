@@ -114,6 +114,8 @@ def facts_of(subject: Subject, tell: Callable[[str, int, int | None], None]) -> 
         "pairs": [Pair(kind, name(a), name(b), score, marked(texts[a], texts[b])) for a, b, score, kind in pairs],
         "clusters": [_cluster(decisions, inside, place, size, texts, name) for place, size in groups],
         "heavy": [(members, shortened(texts[place])) for members, place in heavy],
+        "crowd": 0 if join.exact else join.crowd,
+        "inside": result.settings.inside,
         "short": [(name(place), shortened(texts[place])) for place in short[:OTHERS].tolist()],
         "empty": [name(place) for place in empty[:OTHERS].tolist()],
         "steps": _steps(subject),

@@ -1,4 +1,4 @@
-"""Two texts side by side, their differences marked: words as they were written, long passages in common folded."""
+"""Two texts side by side, their differences marked: words and lines as they were written, long passages in common folded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from neardup.shingling import Shingling
 
 #: A character of a script without spaces, a word, or a mark; and what follows it up to the next.
 PIECE = re.compile(r"(?:[\u2e80-\u9fff\uf900-\ufaff\u0e00-\u0eff\U00020000-\U0003ffff]|\w+|\S)(?:[^\w\s]*\s*)")
+#: The ends of lines, and what the next ones are indented by.
+ENDS = re.compile(r"(\s*\n\s*)")
+#: More than one empty line.
+GAP = re.compile(r"\n(?:[^\S\n]*\n){2,}")
 #: Words of a passage in common that are shown before and after a fold; words of a difference; characters of a text that are looked at.
 AROUND, LONGEST, LOOKED_AT = 14, 120, 20_000
 #: Words that make a shingle: what is aligned has so many in common.
@@ -41,19 +45,31 @@ def marked(a: str, b: str) -> list[Row]:
     [Part(text='We meet on ', differs=False), Part(text='Tuesday, ', differs=True), Part(text='at ten.', differs=False)]
     """
     rows, open_row = [], Row([], [])
-    first, second = (PIECE.findall(" ".join(text[:LOOKED_AT].split())) for text in (a, b))
+    first, second = (PIECE.findall(_lines(text[:LOOKED_AT])) for text in (a, b))
     for segment in aligned("".join(first), "".join(second), ALIGNED):
         own, other = first[segment.a_start : segment.a_stop], second[segment.b_start : segment.b_stop]
         if segment.kind == "shared" and len(own) > 3 * AROUND:
-            open_row.a.append(Part("".join(own[:AROUND]), differs=False))
-            open_row.b.append(Part("".join(other[:AROUND]), differs=False))
+            _add(open_row.a, "".join(own[:AROUND]).rstrip(), differs=False)
+            _add(open_row.b, "".join(other[:AROUND]).rstrip(), differs=False)
             rows += [open_row, Row([], [], f"{len(own) - 2 * AROUND:,} words in common")]
             open_row, own, other = Row([], []), own[-AROUND:], other[-AROUND:]
         for side, words in ((open_row.a, own), (open_row.b, other)):
             if words:
-                side.append(Part(_long(words), differs=segment.kind == "differs"))
+                _add(side, _long(words), differs=segment.kind == "differs")
     rows += [open_row] if open_row.a or open_row.b else []
     return rows + ([Row([], [], f"the first {LOOKED_AT:,} characters are shown")] if max(len(a), len(b)) > LOOKED_AT else [])
+
+
+def _add(side: list[Part], text: str, *, differs: bool) -> None:
+    """Add a run; the ends of lines in a difference, and what the next ones are indented by, are not marked."""
+    for number, run in enumerate(ENDS.split(text) if differs else [text]):
+        if run:
+            side.append(Part(run, differs and number % 2 == 0))
+
+
+def _lines(text: str) -> str:
+    """A text as it was written, with at most one empty line after another."""
+    return GAP.sub("\n\n", text.replace("\r\n", "\n").strip())
 
 
 def _long(pieces: list[str]) -> str:
@@ -70,5 +86,5 @@ def shortened(text: str, most: int = 300) -> str:
     >>> shortened("one two three", 8)
     'one two …'
     """
-    text = " ".join(text[: 10 * most].split())
+    text = _lines(text[: 10 * most])
     return text if len(text) <= most else text[:most].rstrip() + " …"

@@ -9,7 +9,7 @@
     byId("threshold").textContent = String(threshold);
     byId("would").textContent = `${exact ? "" : "at least "}${words.format(removed)} removed`;
     for (const pair of document.querySelectorAll(".pair")) {
-      pair.querySelector(".verdict").textContent = Number(pair.dataset.similarity) >= threshold ? "a match" : "no match";
+      pair.querySelector(".verdict").textContent = Number(pair.dataset.similarity) >= threshold ? `a match at ${threshold}` : `no match at ${threshold}`;
     }
   };
   byId("slider").addEventListener("input", showStep);
