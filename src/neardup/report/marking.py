@@ -10,8 +10,8 @@ from neardup.shingling import Shingling
 
 #: A character of a script without spaces, a word, or a mark; and what follows it up to the next.
 PIECE = re.compile(r"(?:[\u2e80-\u9fff\uf900-\ufaff\u0e00-\u0eff\U00020000-\U0003ffff]|\w+|\S)(?:[^\w\s]*\s*)")
-#: The ends of lines, and what the next ones are indented by.
-ENDS = re.compile(r"(\s*\n\s*)")
+#: The ends of lines, with what the next ones are indented by, and the space after a run.
+ENDS = re.compile(r"(\s*\n\s*|\s+$)")
 #: More than one empty line.
 GAP = re.compile(r"\n(?:[^\S\n]*\n){2,}")
 #: Words of a passage in common that are shown before and after a fold; words of a difference; characters of a text that are looked at.
@@ -41,8 +41,8 @@ def marked(a: str, b: str) -> list[Row]:
     Examples
     --------
     >>> (row,) = marked("We meet on Monday, at ten.", "We meet on Tuesday, at ten.")
-    >>> row.b
-    [Part(text='We meet on ', differs=False), Part(text='Tuesday, ', differs=True), Part(text='at ten.', differs=False)]
+    >>> [part.text for part in row.b], [part.text for part in row.b if part.differs]
+    (['We meet on ', 'Tuesday,', ' ', 'at ten.'], ['Tuesday,'])
     """
     rows, open_row = [], Row([], [])
     first, second = (PIECE.findall(_lines(text[:LOOKED_AT])) for text in (a, b))
@@ -61,7 +61,7 @@ def marked(a: str, b: str) -> list[Row]:
 
 
 def _add(side: list[Part], text: str, *, differs: bool) -> None:
-    """Add a run; the ends of lines in a difference, and what the next ones are indented by, are not marked."""
+    """Add a run; of a difference what is between its lines and after it is not marked."""
     for number, run in enumerate(ENDS.split(text) if differs else [text]):
         if run:
             side.append(Part(run, differs and number % 2 == 0))
