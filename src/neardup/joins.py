@@ -26,8 +26,8 @@ CROWD = 128
 HEAVY = CROWD * (CROWD - 1) // 2
 #: About the most pairs that are collected at a time; they take 16 bytes each.
 PAIRS = 1 << 23
-#: How many times as many may be compared for a page that says what another threshold would do.
-PASSING = 2
+#: Hashes that may be compared in passing, for a page that says what another threshold would do: seconds.
+PASSING = 1 << 31
 #: Memory that the hashes of a set may take while they are read from a file: the pages around them come with them, 180 KB measured.
 TOUCHED = 256 << 10
 LEFT, RIGHT = np.uint8(1), np.uint8(2)
@@ -372,7 +372,11 @@ class Join:
         """The matches of some sets with each other from a similarity on; None where those are too many to compare in passing."""
         join, many = self._at(least), int(some.sum())
         join.bands = list(self._each_band())
-        if min(join.comparisons(some), many * (many - 1) // 2) > PASSING * self._at_once:
+        if self.limit is None:
+            join.most = 2**62  # so few are compared pair by pair, however many share a bucket
+        pairs = min(join.comparisons(some), many * (many - 1) // 2)
+        hashes = 2 * pairs * int(self.sets.sizes[some].sum(dtype=np.int64)) // max(1, many)
+        if pairs > 2 * self._at_once or hashes > PASSING:
             return None
         found = [edges for _, edges in join._found(some * (LEFT | RIGHT), 0)]
         earlier, later, both = (np.concatenate(columns) for columns in zip(NONE, *found, strict=True))
