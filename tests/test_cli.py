@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len, set_cell_size
@@ -38,7 +39,7 @@ from typer.testing import CliRunner
 import neardup
 from neardup import cli, writing
 from neardup.alignment import aligned
-from neardup.cli import beside, corpus, jobs, judging, terminal
+from neardup.cli import beside, corpus, jobs, judging, terminal, wording
 
 SEEDS = Path(__file__).parents[2] / "shared" / "seeds"
 COMMAND = Path(sysconfig.get_path("scripts")) / "neardup"
@@ -235,6 +236,7 @@ def test_every_example_runs(run, news, example):
         "old.py",
         "new.py",
         "essays/b.txt",
+        "essays/d.txt",
         "thesis/chapters/c.tex",
     ):
         put(name, MONDAY)
@@ -249,7 +251,7 @@ def test_every_example_runs(run, news, example):
     if re.search("[|>]", example):
         done = shell(example)
     else:
-        words = [sorted(map(str, Path().glob(word))) if word.startswith("*") else [word] for word in shlex.split(example)[1:]]
+        words = [sorted(map(str, Path().glob(word))) if word == "*.txt" else [word] for word in shlex.split(example)[1:]]
         done = run(*(word for group in words for word in group))
     assert done.code == ("--fail-on-duplicates" in example and "thesis" not in example), done
 
@@ -295,7 +297,10 @@ def test_profiles_on_the_command_line(run, news):
     assert rows(run("compare", "part.txt", "whole.txt", "--profile", "excerpt"))[0]["match"]
     (removed,) = rows(run("dedup", "part.txt", "whole.txt", "--profile", "excerpt"))
     assert (Path(removed["id"]).name, Path(removed["witness"]).name) == ("part.txt", "whole.txt")
-    assert "keeps the longer document, and keep is 'last'" in run("dedup", "news.jsonl", "--profile", "excerpt", "--keep", "last").err
+    assert (
+        "--profile is 'excerpt', which keeps the longer document, and --keep is 'last'"
+        in run("dedup", "news.jsonl", "--profile", "excerpt", "--keep", "last").err
+    )
 
 
 def test_the_version_is_said(run):
@@ -660,12 +665,52 @@ def test_folders_are_read_to_the_bottom(run):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [([], "no files in folder: hidden ones are not read"), (["--glob", "*.md"], "no files in folder: --glob '*.md' matches none")],
+    [
+        ([], "folder: no file in it to read, hidden ones are not read; name another folder, or a file"),
+        (["--glob", "*.md"], "--glob is '*.md', and no file in folder matches it; it is a pattern within the folder, like '**/*.txt'"),
+    ],
 )
-def test_a_folder_without_text_is_said(run, options, words):
-    """Nothing to read is no error, but a surprise, and so it is said."""
+@pytest.mark.parametrize("command", [["pairs"], ["dedup"], ["tune"], ["query", "a.txt"], ["index", "add", "new.neardup"]])
+def test_a_folder_without_text_is_an_error(run, command, options, words):
+    """A mistyped pattern finds no duplicates, and must not pass for a clean corpus."""
     put("folder/.hidden.txt", MONDAY)
-    assert run("pairs", "folder", *options) == Done(0, "", f"{words}\n0 documents, 0 pairs at 0.8 or above\n")
+    put("a.txt", MONDAY)
+    if command != ["query", "a.txt"]:
+        command = [*command, "a.txt"]
+    done = run(*command, "folder", *options)
+    assert (done.code, done.out, done.err) == (2, "", f"neardup: {words}\n")
+    assert not Path("new.neardup").exists()
+
+
+def test_a_file_without_rows_is_a_corpus(run):
+    """Nothing is an answer where a table says so."""
+    put("none.csv", "id,text\n")
+    put("none.jsonl", "")
+    for name in ("none.csv", "none.jsonl"):
+        assert run("pairs", name, "-q") == Done(0, "", "")
+        assert run("dedup", name, "-q") == Done(0, "", "")
+
+
+@pytest.mark.parametrize(("records", "words"), [(0, "0 documents"), (1, "1 document")])
+def test_nothing_is_recommended_for_less_than_a_pair(run, records, words):
+    """A setting is learnt from how documents resemble each other."""
+    put("few.jsonl", jsonl(*NEWS[:records]))
+    done = run("tune", "few.jsonl", "-q")
+    assert done == Done(2, "", f"neardup: few.jsonl: {words}, and pairs are needed to recommend anything; give two documents at least\n")
+
+
+@pytest.mark.parametrize("command", [["pairs"], ["dedup"], ["tune"], ["query", "news.jsonl"], ["index", "add", "new.neardup"]])
+def test_an_index_is_no_folder_of_texts(run, news, command):
+    """Its files are not read, and how it is searched is said; inside a folder it is passed over."""
+    assert run("index", "add", "folder/my.neardup", news, "-q").code == 0
+    done = run(*command, "folder/my.neardup")
+    assert (done.code, done.out) == (2, "")
+    words = "neardup: folder/my.neardup is an index; search it with `neardup index query folder/my.neardup ...`, or remove what is in it:"
+    assert done.err.startswith(words)
+    put("folder/a.txt", MONDAY)
+    put("folder/b.txt", RAIN)
+    put("folder/kept/documents/c.txt", SHOUTED)
+    assert run("pairs", "folder", "-q").out.count("\n") == 1
 
 
 def test_guessed_columns_are_said(run, news):
@@ -694,7 +739,7 @@ def test_columns_of_a_query_are_those_of_whichever_side_has_them(run, corpus, qu
 def test_columns_of_texts_are_refused(run):
     """--text where nothing has columns is a mistake."""
     put("a.txt", MONDAY)
-    assert run("query", "a.txt", "a.txt", "--text", "x").err == "neardup: text is 'x', but none of the files has columns; leave it out\n"
+    assert run("query", "a.txt", "a.txt", "--text", "x").err == "neardup: --text is 'x', but none of the files has columns; leave it out\n"
 
 
 def test_a_pipe_with_a_name_is_read():
@@ -863,22 +908,22 @@ def test_duplicates_fail_where_that_is_asked(run, arguments, same, code):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["pairs", "-t", "0"], "threshold is 0.0; it lies above 0 and is at most 1"),
-        (["dedup", "-t", "1.5"], "threshold is 1.5; it lies above 0 and is at most 1"),
-        (["query", "a.txt", "-t", "nan"], "threshold is nan; it lies above 0 and is at most 1"),
-        (["compare", "a.txt", "-t", "2"], "threshold is 2.0; it lies above 0 and is at most 1"),
-        (["pairs", "--recall", "1"], "recall is 1.0; it lies above 0 and below 1; no number of bands is certain, 0.999 is possible"),
-        (["dedup", "--size", "33"], "size is 33; it goes from 1 to 32"),
-        (["compare", "a.txt", "--size", "0"], "size is 0; it goes from 1 to 32"),
-        (["pairs", "--num-perm", "1"], "num_perm is 1; it goes from 2 to 4096"),
-        (["dedup", "--seed", "-1"], "seed is -1; it goes from 0 to 18446744073709551615"),
-        (["pairs", "--threads", "0"], "threads is 0; it goes from 1 to"),
-        (["pairs", "--max-pairs", "0", "b.txt"], "more than max_pairs=0 pairs"),
+        (["pairs", "-t", "0"], "--threshold is 0.0; it lies above 0 and is at most 1"),
+        (["dedup", "-t", "1.5"], "--threshold is 1.5; it lies above 0 and is at most 1"),
+        (["query", "a.txt", "-t", "nan"], "--threshold is nan; it lies above 0 and is at most 1"),
+        (["compare", "a.txt", "-t", "2"], "--threshold is 2.0; it lies above 0 and is at most 1"),
+        (["pairs", "--recall", "1"], "--recall is 1.0; it lies above 0 and below 1; no number of bands is certain, 0.999 is possible"),
+        (["dedup", "--size", "33"], "--size is 33; it goes from 1 to 32"),
+        (["compare", "a.txt", "--size", "0"], "--size is 0; it goes from 1 to 32"),
+        (["pairs", "--num-perm", "1"], "--num-perm is 1; it goes from 2 to 4096"),
+        (["dedup", "--seed", "-1"], "--seed is -1; it goes from 0 to 18446744073709551615"),
+        (["pairs", "--threads", "0"], "--threads is 0; it goes from 1 to"),
+        (["pairs", "--max-pairs", "0", "b.txt"], "more than --max-pairs 0 pairs"),
         (["pairs", "n" * 256], f"{'n' * 256}: File name too long; choose a shorter one"),
         (["query", "a.txt", "n" * 256], f"{'n' * 256}: File name too long; choose a shorter one"),
         (["pairs", "missing.txt"], "missing.txt: no such file or folder; check the path"),
         (["pairs", ""], "an input is ''; name a file or folder, or - for standard input"),
-        (["pairs", "--glob", "/*", "."], "glob is '/*':"),
+        (["pairs", "--glob", "/*", "."], "--glob is '/*':"),
         (["compare", "-", "-"], "A and B are both '-'; standard input can be read once"),
         (["query", "-", "-"], "CORPUS and IN are both '-'; standard input can be read once"),
         (["compare", "two.jsonl"], "two.jsonl holds 2 documents; compare takes two files of one text each, pairs takes many"),
@@ -900,7 +945,7 @@ def test_wrong_use_is_told_in_one_line(run, arguments, words):
 def test_a_recall_out_of_reach_is_a_note(run):
     """A warning of the library is told like any other note, without the place in its source; --quiet keeps it back."""
     put("a.txt", MONDAY)
-    words = "recall 0.999 at threshold 0.8 is out of reach with num_perm=4: 0.998 is the most; raise num_perm\n"
+    words = "recall 0.999 at threshold 0.8 is out of reach with --num-perm 4: 0.998 is the most; raise --num-perm\n"
     for command in (["pairs"], ["dedup"], ["query", "a.txt"]):
         assert words in run(*command, "a.txt", "--num-perm", "4", "--recall", "0.999").err.splitlines(keepends=True)
         assert run(*command, "a.txt", "--num-perm", "4", "--recall", "0.999", "-q").err == ""
@@ -1101,7 +1146,7 @@ def test_dedup_refuses_options_that_mean_nothing(run):
         (["--evidence", "in.jsonl"], "in.jsonl is one of the inputs; write to another name"),
         (["--evidence", "pairs.txt"], "pairs.txt: not a format to write"),
         (["--keep", "shortest"], "no column 'shortest'; the columns are 'text'"),
-        (["--exact", "-t", "0.3"], "threshold is 0.3; exact=True is for 0.5 and above"),
+        (["--exact", "-t", "0.3"], "--threshold is 0.3; --exact is for 0.5 and above; leave it out below that"),
     ):
         done = run("dedup", "in.jsonl", *arguments)
         assert (done.code, done.out) == (2, "")
@@ -1387,6 +1432,39 @@ def test_an_index_from_the_command_line(run, tmp_path):
     assert "threshold 0.7, not 0.9" in run("index", "add", index, corpus, "-t", "0.9").err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["dedup", "news.jsonl", "--append"], "--append is given and --against is not given; name the one index to which"),
+        (["dedup", "news.jsonl", "--clusters", "components", "--against", "x.csv"], "with --against use 'witness'"),
+        (
+            ["dedup", "n.csv", "--append", "--against", "y"],
+            "--append needs ids that differ from run to run, and these are positions; name a column of ids: --id",
+        ),
+        (["dedup", "n.csv", "--memory-limit", "lots"], "--memory-limit is 'lots'; it is a number of bytes, or a string like '3GB'"),
+        (["dedup", "wide.csv"], "wide.csv: no column is obviously the text; --text names one of 'a', 'b'"),
+        (["index", "remove", "x", "zebra"], "no document 'zebra' in the index; ids are as `neardup index query` shows them"),
+    ],
+)
+def test_messages_name_options(run, news, arguments, words):
+    """What Python calls num_perm is --num-perm here, whoever says it."""
+    put("n.csv", "text\none two\n")
+    put("x.csv", "text\none two\n")
+    put("wide.csv", "a,b\none two,three\n")
+    assert run("index", "add", "x", news, "-q").code == 0
+    done = run(*arguments, "-q")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert words in done.err
+
+
+def test_every_option_of_a_message_is_one():
+    """wording.OPTIONS are options, by these names."""
+    group = typer.main.get_command(cli.app)
+    commands = [*group.commands.values(), *group.commands["index"].commands.values()]
+    known = {option for command in commands for parameter in command.params for option in parameter.opts}
+    assert {"--" + name.replace("_", "-") for name in wording.OPTIONS} <= known
+
+
 # ---- what is older, what is skipped, what it would take ----------------------------------------------------------------------
 
 
@@ -1400,7 +1478,7 @@ def test_months_are_added_to_an_archive(run):
         {"id": "x", "witness": "m", "against": "kept.neardup", "similarity": 1.0}
     ]
     assert [json.loads(line)["id"] for line in Path("feb-kept.jsonl").read_text().splitlines()] == ["y"]
-    assert run("dedup", "feb.jsonl", *options, "--keep", "longest").err.startswith("neardup: keep is 'longest', but what is in the index")
+    assert run("dedup", "feb.jsonl", *options, "--keep", "longest").err.startswith("neardup: --keep is 'longest', but what is in the index")
     assert "3 documents in" in run("index", "check", "kept.neardup").err
     said = run("dedup", "feb.jsonl", "--against", "jan.jsonl", "--against", "kept.neardup").err
     assert "2 documents removed for older ones" in said

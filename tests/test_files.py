@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import neardup
 from neardup import documents, files
 from neardup.documents import read, strings
 from neardup.errors import DuplicateIdError, InputError, ParameterError
@@ -219,7 +220,7 @@ def test_a_folder_is_all_files_below(folder):
 
 @pytest.mark.parametrize(
     ("glob", "expected"),
-    [("*.txt", ["d/a.txt"]), ("**/*.txt", ["d/a.txt", "d/s/b.txt"]), ("s/*", ["d/s/b.txt", "d/s/c.py"]), ("*.none", []), ("**/.*", [])],
+    [("*.txt", ["d/a.txt"]), ("**/*.txt", ["d/a.txt", "d/s/b.txt"]), ("s/*", ["d/s/b.txt", "d/s/c.py"])],
 )
 def test_a_glob_chooses_in_folders(glob, expected, folder):
     """As pathlib has it; files that are named are read anyway."""
@@ -229,6 +230,32 @@ def test_a_glob_chooses_in_folders(glob, expected, folder):
     assert contents("d/s/c.py", glob=glob)[0] == ["d/s/c.py"]
 
 
+@pytest.mark.parametrize("glob", ["*.none", "**/.*"])
+def test_a_glob_that_matches_nothing(glob, folder):
+    """A mistyped pattern is told, and is no empty corpus."""
+    put("d/a.txt", "a")
+    put("d/.hidden", "h")
+    with pytest.raises(ParameterError, match=f"glob is {re.escape(repr(glob))}, and no file in d matches it; it is a pattern within"):
+        contents("d", glob=glob)
+
+
+def test_a_folder_with_nothing_to_read(folder):
+    """Neither is a folder without files."""
+    put("d/.hidden", "h")
+    with pytest.raises(InputError, match="d: no file in it to read, hidden ones are not read; name another folder, or a file"):
+        contents("d")
+
+
+def test_an_index_is_no_folder_of_texts(folder):
+    """What is in it are no texts; below another folder it is passed over like what is hidden."""
+    neardup.Index.open("d/old.neardup").close()
+    with pytest.raises(InputError, match=r"d/old.neardup is an index; search it with `neardup index query d/old.neardup ...`"):
+        contents("d/old.neardup")
+    put("d/a.txt", "a")
+    put("d/documents/b.txt", "b")
+    assert contents("d")[0] == ["d/a.txt", "d/documents/b.txt"]
+
+
 @pytest.mark.parametrize("glob", ["/etc/*", ""])
 def test_a_glob_that_is_none(glob, folder):
     """It stays within the folder."""
@@ -236,12 +263,6 @@ def test_a_glob_that_is_none(glob, folder):
         ParameterError, match=rf"glob is '{glob}'.*; it is a pattern within the folder, like '\*\*/\*\.txt'".replace("*'.*", r"\*'.*")
     ):
         contents(".", glob=glob)
-
-
-def test_an_empty_folder(folder):
-    """It has no documents."""
-    source = FileDocuments(["."])
-    assert (list(source.batches()), source.total, source.description) == ([], 0, "0 files")
 
 
 def test_a_file_that_is_named_twice_is_read_once(folder):

@@ -50,6 +50,8 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 #: The longest line of JSONL, field of CSV and text file.
 LONGEST = 1 << 30
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+#: What the folder of an index has in it, as docs/reference/format.md says: a file, and a folder.
+CATALOG, DOCUMENTS = "catalog.sqlite", "documents"
 
 
 def format_of(path: str) -> tuple[str, str | None]:
@@ -163,7 +165,11 @@ def find(path: str, glob: str | None) -> Iterator[File]:
         where = Path(path)
         mode = where.stat().st_mode
         if stat.S_ISDIR(mode):
-            for found in _below(where, glob):
+            if is_index(where):
+                raise InputError(
+                    f"{path} is an index; search it with `neardup index query {path} ...`, or remove what is in it: against= (--against {path})"
+                )
+            for found in _some(_below(where, glob), path, glob):
                 yield File(str(found), found, str(found.relative_to(where)), found.stat().st_size, *format_of(found.name))
         elif stat.S_ISREG(mode):
             yield File(path, where, where.name, where.stat().st_size, *format_of(where.name))
@@ -200,11 +206,11 @@ def _remote(url: str, glob: str | None) -> Iterator[File]:
             yield File(url, Path(name), name, system.size(root) or 0, *format_of(name), system, root)
             return
         chosen = None if glob is None else set(system.glob(f"{root.rstrip('/')}/{glob}"))
-        for path in sorted(system.find(root)):
-            place = path[len(root) :].lstrip("/")
-            if not any(part.startswith(".") for part in place.split("/")) and (chosen is None or path in chosen):
-                name = path if "://" in path else prefix + path
-                yield File(name, Path(place), place, system.size(path) or 0, *format_of(place), system, path)
+        places = {path: path[len(root) :].lstrip("/") for path in sorted(system.find(root)) if chosen is None or path in chosen}
+        shown = [path for path, place in places.items() if not any(part.startswith(".") for part in place.split("/"))]
+        for path in _some(shown, url, glob):
+            name, place = path if "://" in path else prefix + path, places[path]
+            yield File(name, Path(place), place, system.size(path) or 0, *format_of(place), system, path)
 
 
 def _standard_input() -> io.BufferedReader:
@@ -250,8 +256,22 @@ def _buffered(name: str, stream: io.BufferedReader) -> File:
     return file
 
 
+def is_index(folder: Path) -> bool:
+    """Whether a folder is that of an index."""
+    return (folder / CATALOG).is_file() and (folder / DOCUMENTS).is_dir()
+
+
+def _some(found: list[T], folder: str, glob: str | None) -> list[T]:
+    """What was found in a folder; that it is nothing is no answer to anybody's question."""
+    if not found and glob is not None:
+        raise ParameterError(f"glob is {glob!r}, and no file in {folder} matches it; it is a pattern within the folder, like '**/*.txt'")
+    if not found:
+        raise InputError(f"{folder}: no file in it to read, hidden ones are not read; name another folder, or a file")
+    return found
+
+
 def _below(folder: Path, glob: str | None) -> list[Path]:
-    """The regular files below a folder in order; nothing hidden, no link that leads out."""
+    """The regular files below a folder in order; nothing hidden, no index, no link that leads out."""
     try:
         chosen = None if glob is None else set(folder.glob(glob))
     except (ValueError, NotImplementedError) as error:
@@ -259,7 +279,7 @@ def _below(folder: Path, glob: str | None) -> list[Path]:
     root = folder.resolve()
     found = []
     for parent, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not name.startswith(".") and not is_index(Path(parent, name))]
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
             wanted = path.is_file() and (chosen is None or path in chosen)
             if wanted and (not path.is_symlink() or path.resolve().is_relative_to(root)):
@@ -560,7 +580,7 @@ class FileDocuments(Documents):
     text, id
         The columns of data files that hold the text and the id; guessed when obvious.
     glob
-        Which files below folders are read, by default all that are not hidden.
+        Which files below folders are read, by default all that are not hidden. Indexes in folders are never read.
     on_error
         ``"skip"`` leaves out lines of JSONL and rows of CSV that cannot be read.
     whole
@@ -569,9 +589,9 @@ class FileDocuments(Documents):
     Raises
     ------
     InputError
-        If a file or column cannot be read.
+        If a file or column cannot be read, or a folder is an index or has nothing in it to read.
     ParameterError
-        If ``glob`` is no pattern, or a column is named and no file has columns.
+        If ``glob`` is no pattern or matches nothing in a folder, or a column is named and no file has columns.
     """
 
     def __init__(

@@ -136,9 +136,6 @@ class Job:
             refuse_input(self.output, corpus.files)
         for message in corpus.guessed:
             note(f"{corpus.description}: {message}", quiet=self.quiet)
-        if not corpus.files:
-            why = "hidden ones are not read" if self.glob is None else f"--glob {self.glob!r} matches none"
-            note(f"no files in {', '.join(inputs)}: {why}", quiet=self.quiet)
         return corpus
 
     def has_columns(self, inputs: list[str]) -> bool:

@@ -195,6 +195,9 @@ def tune(
             threads=threads,
             progress=partial(tell, corpus=corpus),
         )
+    if tuning.documents < 2:
+        found = count(tuning.documents, "document")
+        raise InputError(f"{corpus.description}: {found}, and pairs are needed to recommend anything; give two documents at least")
     if sys.stdout.isatty():
         console = Console(highlight=False)
         show_levels(tuning, console)
