@@ -101,7 +101,8 @@ MAY_IMPORT = {
     "report.facts": {"", "documents", "excerpts", "joins", "report.marking"},  # what is shown of a result
     "report.marking": {"alignment", "shingling"},  # two texts side by side
     "cli": {"", "cli.corpus", "cli.judging", "cli.keeping", "cli.jobs", "cli.terminal"},  # the commands
-    "cli.terminal": {"files", "ids"},  # what people see
+    "cli.wording": set(),  # messages, with the names of options
+    "cli.terminal": {"files", "ids", "cli.wording"},  # what people see
     "cli.jobs": {"", "files", "writing", "cli.terminal"},  # options, and the files they name
     "cli.corpus": {"", "dedup", "report", "cli.distributed", "writing", "cli.jobs", "cli.terminal"},
     "cli.beside": {"alignment", "cli.terminal"},  # two texts on a terminal
@@ -127,7 +128,7 @@ MAY_IMPORT = {
     },
 }
 
-COMMANDS = {"cli", "cli.terminal", "cli.beside", "cli.jobs", "cli.corpus", "cli.distributed", "cli.judging", "cli.keeping"}
+COMMANDS = {"cli", "cli.terminal", "cli.beside", "cli.jobs", "cli.corpus", "cli.distributed", "cli.judging", "cli.keeping", "cli.wording"}
 OTHERS = {"streaming", "interop.datasketch", "interop.frames", "interop.huggingface"}  # stand on the assemblers
 ASSEMBLERS = {"engines.spark", *OTHERS, "index", "dedup", "tuning", "evaluation", "report", "report.facts", "report.marking", *COMMANDS, ""}
 EVERYWHERE = {"errors", "_kernels"}

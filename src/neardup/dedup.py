@@ -184,7 +184,7 @@ def deduplicate(
             raise ParameterError(f"{name} is {value!r}; it is one of {', '.join(map(repr, choices))}")
     check_integer("max_pairs", max_pairs, 1, 2**62)
     if exact and threshold < 0.5:
-        raise ParameterError(f"threshold is {threshold}; exact=True is for 0.5 and above, below it use bands: Banding.for_threshold")
+        raise ParameterError(f"threshold is {threshold}; exact=True is for 0.5 and above; leave it out below that")
     every, components = pairs == "all", clusters == "components"
     ranking = Ranking(keep, order)
     if settings.by_corpus and (exact or against is not None):

@@ -17,6 +17,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from neardup.cli.wording import worded
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -52,7 +54,7 @@ def note(message: object, *, quiet: bool = False, prefix: str = "") -> None:
 
 def complain(error: object) -> None:
     """Why the work ends, on standard error; of a very long reason its beginning and end."""
-    text = str(error) or "out of memory"
+    text = worded(error) or "out of memory"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         text = f"{error.strerror}; make room, or write elsewhere"
     if len(text) > LONGEST:
@@ -122,7 +124,7 @@ def progress(*, quiet: bool) -> Iterator[Tell]:
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn()
     bars = Progress(*columns, console=Console(stderr=True), transient=True)
     with warnings.catch_warnings(), ExitStack() as shown:
-        warnings.showwarning = lambda message, *_, **__: note(message, quiet=quiet)
+        warnings.showwarning = lambda message, *_, **__: note(worded(message), quiet=quiet)
 
         def tell(stage: str, done: int = 0, total: int | None = None, corpus: FileDocuments | None = None) -> None:
             if not bars.tasks and sys.stderr.isatty() and not quiet:
