@@ -1423,8 +1423,8 @@ def test_an_index_from_the_command_line(run, tmp_path):
         assert run("index", *command).err == "neardup: no index in 'none'; name another folder, or add documents to make one\n"
     assert run("index", "add", tmp_path / "none", tmp_path / "nothing.jsonl").code == 2
     assert not (tmp_path / "none").exists()
-    assert "0 documents added to" in again.err
-    assert "--skip-known leaves out the documents that are there" in again.err
+    assert again.err.index("0 documents added to") < again.err.index(" is in the index already, nothing was added; --skip-known leaves out")
+    assert again.err.endswith("; --skip-known leaves out what is there, `neardup index remove` removes it\n")
     given = ("--text", "text", "--id", "id", "--skip-known")
     again = run("index", "add", index, corpus, *given)
     assert (again.code, again.err) == (0, f"1 document added, 3 in {index}; 2 documents left out, being there already\n")
@@ -1510,6 +1510,57 @@ def test_lines_that_cannot_be_read_are_skipped(run):
     assert "skipped: b.csv: line 3: 1 values, and the header has 2" in done.err
     assert "2 lines skipped" in done.err
     assert [row["id"] for row in pa.csv.read_csv("b-out.csv").to_pylist()] == [1, 3, 5]
+
+
+@pytest.mark.parametrize(
+    "command", [["pairs"], ["dedup"], ["tune"], ["query", "news.jsonl"], ["index", "add", "new.neardup"], ["index", "query", "old.neardup"]]
+)
+def test_every_command_lists_what_it_skips(run, news, command):
+    """And names the option where it is not given."""
+    put("a.jsonl", jsonl(*NEWS[:2]) + "bad\n")
+    put("b.csv", 'id,text\n1,one\n2\n3,"three"\n')
+    assert run("index", "add", "old.neardup", news, "-q").code == 0
+    for name, line in (("a.jsonl", 3), ("b.csv", 3)):
+        done = run(*command, name, "--id", "id")
+        assert (done.code, done.out) == (2, "")
+        assert done.err.endswith(", or leave out such lines: --on-error skip\n")
+        done = run(*command, name, "--on-error", "skip")
+        assert done.code == 0
+        assert f"skipped: {name}: line {line}" in done.err
+        assert "\n1 line skipped, which could not be read\n" in done.err
+
+
+@pytest.mark.parametrize(
+    "command", [["pairs"], ["dedup"], ["tune"], ["query", "a.txt"], ["index", "add", "new.neardup"], ["compare", "a.txt"]]
+)
+def test_what_is_no_text_is_said(run, command):
+    """Bytes that are not UTF-8, and NUL bytes: the files are counted, the first is named, the results stay as they are."""
+    put("a.txt", MONDAY)
+    put("in/b.txt", RAIN)
+    put("in/latin.txt", "caf\xe9 au lait".encode("latin1"))
+    words = (
+        " not UTF-8, or not text: what cannot be decoded separates words; convert texts (iconv -f latin1 -t utf-8), "
+        "leave out others (--glob '**/*.txt')\n"
+    )
+    done = run(*command, "in/latin.txt" if command[0] == "compare" else "in")
+    assert (done.code, "in/latin.txt is" + words in done.err) == (0, True)
+    put("in/a.bin", b"a\0b")
+    put("in/é.txt", "é")
+    if command[0] != "compare":
+        command = command if "index" not in command else ["index", "add", "other.neardup"]
+        assert "2 files, in/a.bin first, are" + words in run(*command, "in").err
+        assert "not UTF-8" not in run(*command, "in", "-q").err
+
+
+def test_numbers_and_their_texts_are_two_documents(run):
+    """What came from JSONL and comes again from CSV is added, and said."""
+    put("a.jsonl", jsonl({"id": 3, "text": MONDAY}, {"id": "x", "text": RAIN}))
+    put("a.csv", f'id,text\n3,"{MONDAY}"\nx4,"{RAIN}"\n')
+    words = "{} are two documents: ids are text from CSV, numbers from elsewhere; keep to one\n"
+    assert "two documents" not in run("index", "add", "one", "a.jsonl").err
+    assert words.format("'3' and 3") in run("index", "add", "one", "a.csv").err
+    assert run("index", "add", "two", "a.csv").code == 0
+    assert words.format("3 and '3'") in run("index", "add", "two", "a.jsonl").err
 
 
 def test_many_skipped_lines_are_not_all_shown(run):

@@ -285,6 +285,11 @@ class Documents(ABC):
         """What was left out since it could not be read, and why."""
         return []
 
+    @property
+    def undecoded(self) -> list[str]:
+        """The files, of those read so far, that are not UTF-8 or have NUL bytes in them."""
+        return []
+
     def shares(self, other: Documents) -> str | None:
         """The name of a file that another corpus reads too."""
         return self.description if other is self else None

@@ -309,11 +309,21 @@ def grouped(items: Iterable[T], size: int, weight: Callable[[T], int]) -> Iterat
 # ---- what is in them -----------------------------------------------------------------------------------------------------
 
 
+#: What helps where a line cannot be read.
+SKIPPING = "leave out such lines: on_error='skip' (--on-error skip)"
+
+
 class TextFiles(Documents):
     """Files that are one document each; a file's id is its path as given."""
 
     def __init__(self, files: list[File]) -> None:
         self.files = files
+        self.odd: dict[str, None] = {}
+
+    @property
+    def undecoded(self) -> list[str]:
+        """What text files do not have in them."""
+        return list(self.odd)
 
     @property
     def positional(self) -> bool:
@@ -335,12 +345,23 @@ class TextFiles(Documents):
         self.bytes_done = 0
         for files in grouped(self.files, size, lambda file: file.size):
             texts = [self.text(file) for file in files]
+            self.odd |= {file.name: None for file, text in zip(files, texts, strict=True) if not _is_text(text)}
             self.bytes_done += sum(file.size for file in files)
             yield Batch([file.name for file in files], texts, text_lengths(texts))
 
     def chunks(self, take: Take) -> Iterator[Chunk]:
         """Records with ``id`` and ``text``."""
         return ([{"id": file.name, "text": self.text(file)}] for file in self.files if take(1)[0])
+
+
+def _is_text(text: str) -> bool:
+    """Whether a text has what is in text files alone: neither NUL nor what could not be decoded."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return "\0" not in text
 
 
 class JsonLines(Rows):
@@ -395,7 +416,7 @@ class JsonLines(Rows):
                 yield number, {name: self._value(number, record, name) for name in names} if names else record
             except InputError as error:  # noqa: PERF203  a line is parsed at a hundred times the price
                 if not self.skips:
-                    raise
+                    raise InputError(f"{error}, or {SKIPPING}") from None
                 self.wrong[number] = str(error)
 
     def _value(self, number: int, record: dict[str, Any], name: str) -> Any:
@@ -461,7 +482,7 @@ class Csv(Rows):
                 except csv.Error as error:
                     row, why = [], f"{self.file.name}: line {rows.line_num}: {plain(error)}; mend it, or write JSONL"
                     if not self.skips:
-                        raise InputError(why) from None
+                        raise InputError(f"{why}, or {SKIPPING}") from None
                     self.wrong[rows.line_num] = why
 
     def _groups(self, size: int) -> Iterator[list[list[str]]]:
@@ -639,6 +660,11 @@ class FileDocuments(Documents):
     def skipped(self) -> list[str]:
         """What was left out in each file."""
         return [why for part in self.parts for why in part.skipped]
+
+    @property
+    def undecoded(self) -> list[str]:
+        """The text files of which some could not be decoded."""
+        return [name for part in self.parts for name in part.undecoded]
 
     def shares(self, other: Documents) -> str | None:
         """The name of a file that another corpus reads too."""

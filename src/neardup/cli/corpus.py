@@ -26,7 +26,6 @@ from neardup.cli.terminal import (
     SCORES,
     count,
     emit,
-    note,
     progress,
     show,
 )
@@ -185,10 +184,7 @@ def dedup(
         if report is not None:
             result.report(report, progress=partial(tell, corpus=corpus))
         result.finish()
-    for why in result.skipped[:ROWS]:
-        note(f"skipped: {why}", quiet=job.quiet)
-    if len(result.skipped) > ROWS:
-        note(f"skipped: ... and {len(result.skipped) - ROWS:,} more", quiet=job.quiet)
+    job.tell_unread()
     names = ("id", "witness", "similarity") if against is None else ("id", "witness", "against", "similarity")
     rows = ({name: getattr(removed, name) for name in names} for removed in result.each_removed())
     if sys.stdout.isatty():
@@ -236,8 +232,6 @@ def account(counted: dict[str, Any]) -> Iterator[str]:
     yield f"{count(counted['documents'], 'document')}: {counted['kept']:,} kept, {counted['removed']:,} removed{copies}"
     if counted["against"]:
         yield f"{count(counted['against'], 'document')} removed for older ones"
-    if counted["skipped"]:
-        yield f"{count(counted['skipped'], 'line')} skipped, which could not be read"
     if counted["without_shingles"]:
         yield f"{count(counted['without_shingles'], 'document')} without a single word: kept, since they duplicate nothing"
     if counted["heavy_buckets"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +14,10 @@ import typer
 
 import neardup
 from neardup.cli.terminal import (
+    ROWS,
     Tell,
     columnar,
+    count,
     note,
     records,
     show,
@@ -112,6 +114,8 @@ class Job:
     num_perm: Annotated[int, typer.Option(help="Slots of a signature, 2 to 4096.", rich_help_panel=FINE)] = 128
     seed: Annotated[int, typer.Option(help="Another seed finds independently.", rich_help_panel=FINE)] = 0
     threads: Annotated[int | None, typer.Option(help="By default all processors.", rich_help_panel=FINE, show_default=False)] = None
+    #: What was read.
+    corpora: list[FileDocuments] = field(default_factory=list, init=False)
 
     def check_output(self, *, folder: bool = False) -> None:
         """Refuse an output that could not be written: before the work, not after it."""
@@ -132,11 +136,30 @@ class Job:
             tell("opening")
         columns = (self.text, self.id) if named else (None, None)
         corpus = FileDocuments(inputs, *columns, self.glob, self.on_error.value, whole=self.whole_files)
+        self.corpora.append(corpus)
         if self.output:
             refuse_input(self.output, corpus.files)
         for message in corpus.guessed:
             note(f"{corpus.description}: {message}", quiet=self.quiet)
         return corpus
+
+    def tell_unread(self) -> None:
+        """Say of what was read which lines were left out, and which files are no text."""
+        skipped = [why for corpus in self.corpora for why in corpus.skipped]
+        for why in skipped[:ROWS]:
+            note(f"skipped: {why}", quiet=self.quiet)
+        if len(skipped) > ROWS:
+            note(f"skipped: ... and {len(skipped) - ROWS:,} more", quiet=self.quiet)
+        if skipped:
+            note(f"{count(len(skipped), 'line')} skipped, which could not be read", quiet=self.quiet)
+        undecoded = [name for corpus in self.corpora for name in corpus.undecoded]
+        if undecoded:
+            first = f"{undecoded[0]} is" if len(undecoded) == 1 else f"{len(undecoded):,} files, {undecoded[0]} first, are"
+            note(
+                f"{first} not UTF-8, or not text: what cannot be decoded separates words; convert texts (iconv -f latin1 -t utf-8), "
+                "leave out others (--glob '**/*.txt')",
+                quiet=self.quiet,
+            )
 
     def has_columns(self, inputs: list[str]) -> bool:
         """Whether some of these files have columns, as their names say."""
@@ -181,6 +204,7 @@ class Job:
 
     def finish(self, columns: dict[str, list[Any]], title: str, said: Iterable[str]) -> None:
         """Show the rows, or write them as a table in the format of the output's name; then say what it came to."""
+        self.tell_unread()
         if self.output is None:
             show(columns, title)
         else:

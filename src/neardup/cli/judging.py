@@ -24,6 +24,8 @@ from neardup.cli.jobs import (
     IdOption,
     InputsArgument,
     Job,
+    OnError,
+    OnErrorOption,
     ProfiledThreshold,
     ProfileOption,
     Profiles,
@@ -154,8 +156,10 @@ def single_text(path: str, *, quiet: bool) -> str:
     """The text of a file that is one document."""
     from neardup.documents import strings
 
-    corpus = Job([path], quiet=quiet).read([path], lambda *_: None)
+    job = Job([path], quiet=quiet)
+    corpus = job.read([path], lambda *_: None)
     texts = [text for batch in corpus.batches() for text in strings(batch.texts)]
+    job.tell_unread()
     if len(texts) != 1:
         raise InputError(f"{path} holds {count(len(texts), 'document')}; compare takes two files of one text each, pairs takes many")
     return texts[0]
@@ -170,6 +174,7 @@ def tune(
     text: TextOption = None,
     id: IdOption = None,
     glob: GlobOption = None,
+    on_error: OnErrorOption = OnError.refuse,
     quiet: QuietOption = False,
     tokens: TokensOption = None,
     size: SizeOption = None,
@@ -184,7 +189,7 @@ def tune(
       neardup tune essays/ --threshold 0.5 --sample 5000
     """
     with progress(quiet=quiet) as tell:
-        job = Job(inputs, text=text, id=id, glob=glob, quiet=quiet, tokens=tokens, size=size)
+        job = Job(inputs, text=text, id=id, glob=glob, quiet=quiet, on_error=on_error, tokens=tokens, size=size)
         corpus = job.read(inputs, tell)
         tuning = neardup.tune(
             corpus,
@@ -195,6 +200,7 @@ def tune(
             threads=threads,
             progress=partial(tell, corpus=corpus),
         )
+    job.tell_unread()
     if tuning.documents < 2:
         found = count(tuning.documents, "document")
         raise InputError(f"{corpus.description}: {found}, and pairs are needed to recommend anything; give two documents at least")
@@ -233,6 +239,7 @@ def evaluate(
     text: TextOption = None,
     id: IdOption = None,
     glob: GlobOption = None,
+    on_error: OnErrorOption = OnError.refuse,
     quiet: QuietOption = False,
     threads: Annotated[int | None, typer.Option(help="By default all processors.", rich_help_panel=FINE, show_default=False)] = None,
 ) -> None:
@@ -249,7 +256,8 @@ def evaluate(
     if (labels is None) == (group is None):
         raise ParameterError("labels come from --labels FILE or from --group COLUMN; give one of them")
     with progress(quiet=quiet) as tell:
-        corpus = Job(inputs, text=text, id=id, glob=glob, quiet=quiet).read(inputs, tell)
+        job = Job(inputs, text=text, id=id, glob=glob, quiet=quiet, on_error=on_error)
+        corpus = job.read(inputs, tell)
         tell("pairing")
         evaluation = neardup.evaluate(
             corpus,
@@ -258,6 +266,7 @@ def evaluate(
             thresholds=threshold or THRESHOLDS,
             threads=threads,
         )
+    job.tell_unread()
     if plot is not None:
         evaluation.plot(plot)
     best, wrong = evaluation.best, evaluation.wrong()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,8 @@ from neardup.cli.jobs import (
     Job,
     Measures,
     NameOption,
+    OnError,
+    OnErrorOption,
     Profiles,
     QuietOption,
     TextOption,
@@ -32,7 +35,6 @@ from neardup.cli.terminal import (
     printable,
     progress,
 )
-from neardup.errors import DuplicateIdError
 
 index_app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
 app.add_typer(index_app, name="index", help="Keep an index on disk or on a server: add documents, look others up, mend it.")
@@ -52,6 +54,18 @@ def known_id(index: neardup.Index, name: str) -> str | int:
     return name
 
 
+def other(id: str | int) -> str | int | None:
+    """The same number as text, or of such a text the number."""
+    if isinstance(id, int):
+        return str(id)
+    return int(id) if len(id) < 20 and id.isascii() and id.removeprefix("-").isdecimal() and str(int(id)) == id else None
+
+
+def twins(index: Any, ids: list[str | int]) -> Iterator[str | int]:
+    """Those ids of which an index has the other kind, and not the same."""
+    return (id for id in ids if (same := other(id)) is not None and same in index and id not in index)
+
+
 @index_app.command("add")
 def index_add(
     path: IndexArgument,
@@ -65,6 +79,7 @@ def index_add(
     text: TextOption = None,
     id: IdOption = None,
     glob: GlobOption = None,
+    on_error: OnErrorOption = OnError.refuse,
     skip_known: Annotated[
         bool, typer.Option("--skip-known", help="Leave out documents whose id is there: to go on after an interruption.")
     ] = False,
@@ -80,15 +95,17 @@ def index_add(
     """
     from neardup.documents import strings
 
-    done = known = 0
+    done, known, twin = 0, 0, None
     with progress(quiet=quiet) as tell:
-        corpus = Job(inputs, text=text, id=id, glob=glob, quiet=quiet).read(inputs, tell)
+        job = Job(inputs, text=text, id=id, glob=glob, on_error=on_error, quiet=quiet)
+        corpus = job.read(inputs, tell)
         with neardup.Index.open(path, threshold, profile=None if profile is None else profile.value, name=name) as index:
             # A server would be asked for each id.
             there: Any = set(index.ids()) if skip_known and "://" in path else index
             try:
                 for batch in corpus.batches(65_536):
                     ids, texts = batch.ids, batch.texts
+                    twin = twin or next(twins(there, ids if there is not index or "://" not in path else ids[:10]), None)
                     if skip_known and any(id in there for id in ids):
                         new = [(id, text) for id, text in zip(ids, strings(texts), strict=True) if id not in there]
                         ids, texts = [id for id, _ in new], [text for _, text in new]
@@ -97,14 +114,15 @@ def index_add(
                         there.update(ids)
                     done, known = done + len(ids), known + len(batch.ids) - len(ids)
                     tell("adding", done + known, corpus=corpus)
-            except BaseException as error:
+            except BaseException:
                 note(f"{count(done, 'document')} added to {place_of(path, name)}, and then this:", quiet=quiet)
-                if isinstance(error, DuplicateIdError):
-                    note("--skip-known leaves out the documents that are there", quiet=quiet)
                 raise
             said = f"{count(done, 'document')} added, {len(index):,} in {place_of(path, name)}"
             if known:
                 said += f"; {count(known, 'document')} left out, being there already"
+    job.tell_unread()
+    if twin is not None:
+        note(f"{twin!r} and {other(twin)!r} are two documents: ids are text from CSV, numbers from elsewhere; keep to one", quiet=quiet)
     note(said, quiet=quiet)
 
 
@@ -134,6 +152,7 @@ def index_query(
     text: TextOption = None,
     id: IdOption = None,
     glob: GlobOption = None,
+    on_error: OnErrorOption = OnError.refuse,
     name: NameOption = None,
     fail: FailOption = False,
     quiet: QuietOption = False,
@@ -144,7 +163,7 @@ def index_query(
       neardup index query news.neardup new-story.txt
       cat draft.md | neardup index query essays.neardup - --top 1
     """
-    job = Job(inputs, text=text, id=id, glob=glob, fail=fail, quiet=quiet)
+    job = Job(inputs, text=text, id=id, glob=glob, on_error=on_error, fail=fail, quiet=quiet)
     columns: dict[str, list[Any]] = {"query": [], "id": [], "similarity": [], "containment": []}
     done = truncated = 0
     with progress(quiet=quiet) as tell, neardup.Index.open(path, mode="r", name=name) as index:
