@@ -218,6 +218,24 @@ def test_each_command_explains_itself_with_examples(command):
     assert CliRunner().invoke(cli.app, [command, "-h"], prog_name="neardup", env={"COLUMNS": "80"}).stdout == done.stdout
 
 
+def commands():
+    """Every command, by the words that call it."""
+    group = typer.main.get_command(cli.app)
+    yield from (([], group), (["index"], group.commands["index"]))
+    yield from (([name], command) for name, command in group.commands.items() if name != "index")
+    yield from ((["index", name], command) for name, command in group.commands["index"].commands.items())
+
+
+@pytest.mark.parametrize(("words", "command"), list(commands()), ids=lambda words: " ".join(words) if isinstance(words, list) else "")
+def test_a_help_text_is_shown_as_it_is_written(words, command):
+    """No word of it is markup: what stands in brackets is there; a flag takes no value, and none is shown."""
+    shown = CliRunner().invoke(cli.app, [*words, "--help"], prog_name="neardup", env={"COLUMNS": "400", "TERMINAL_WIDTH": "400"}).stdout
+    for parameter in command.params:
+        said = (parameter.help or "").replace("\\[", "[")
+        assert said in re.sub(r" +", " ", shown)
+    assert "<bool>" not in shown
+
+
 def examples():
     """The lines of the examples in the help texts."""
     for command in (corpus.dedup, corpus.pairs, corpus.query, judging.compare, judging.tune, judging.evaluate):
@@ -263,6 +281,33 @@ def test_an_evaluation_is_told(run, news):
     assert [row["kind"] for row in rows(done)] == ["score"]
     assert "1 pair labelled as duplicates\n" in done.err
     assert "best: --profile text --threshold 0.9, F1 1.000, 0 pairs wrong\n" in done.err
+
+
+@pytest.mark.parametrize("documents", ["ids.csv", "ids.jsonl"])
+@pytest.mark.parametrize("labels", ["judged.csv", "judged.jsonl"])
+def test_labels_name_numbers_as_the_documents_do(run, documents, labels):
+    """Ids of CSV are text and those of JSONL may be numbers: whatever the labels have, the same document is meant."""
+    put("ids.csv", f'id,text\n1,"{MONDAY}"\n2,"{SHOUTED}"\n007,"{RAIN}"\n')
+    put("ids.jsonl", jsonl(*({"id": id, "text": text} for id, text in ((1, MONDAY), (2, SHOUTED), ("007", RAIN)))))
+    put("judged.csv", "a,b,duplicate\n1,2,1\n1,007,0\n")
+    put("judged.jsonl", jsonl({"a": 1, "b": 2, "duplicate": True}))
+    done = run("evaluate", documents, "--labels", labels, "--profile", "text", "-t", "0.9")
+    assert done.code == 0
+    assert "1 pair labelled as duplicates\n" in done.err
+
+
+def test_the_best_settings_may_tie(run, news):
+    """Of equal ones all are named; what has no value has no column."""
+    put("judged.csv", "a,b,duplicate\nm,s,1\nm,e,1\nm,r,0\n")
+    options = "evaluate", "news.jsonl", "--labels", "judged.csv", "--profile", "text"
+    done = run(*options, "-t", "0.6", "-t", "0.7", "-t", "0.8", "-t", "0.9")
+    assert "best: --profile text --threshold 0.6, F1 1.000, 0 pairs wrong\nas good: text at 0.6 to 0.8\n" in done.err
+    assert "as good" not in run(*options, "-t", "0.8", "-t", "0.9").err
+    assert "as good: text at 0.8, short at 0.8" in run(*options, "--profile", "short", "-t", "0.8").err
+    shown = "\n".join(screen(on_terminal(*options, "-t", "0.8", columns=100).out))
+    assert " F1  pairs" in shown
+    put("whole.csv", "a,b\nm,s\n")
+    assert " F1    ARI  pairs" in "\n".join(screen(on_terminal(*options[:3], "whole.csv", "-t", "0.8", columns=100).out))
 
 
 @pytest.mark.parametrize(
@@ -327,14 +372,20 @@ def test_the_shell_completes_commands_and_options():
         (["pairs"], "Missing argument 'IN"),
         (["pairs", "--treshold", "1", "x"], "No such option"),
         (["dedup", "--clusters", "all", "x"], "Invalid value for '--clusters'"),
-        (["pairs", "-t", "high", "x"], "Invalid value for '--threshold'"),
+        (["pairs", "-t", "high", "x"], "Invalid value for '--threshold' / '-t': 'high' is not a number."),
+        (["index", "query", "x", "y", "--top", "2.5"], "Invalid value for '--top': '2.5' is not an integer."),
+        (
+            ["dedup", "--profile", "txet", "x"],
+            "Invalid value for '--profile': 'txet' is not one of 'text', 'ocr', 'short', 'code', 'excerpt'.",
+        ),
+        (["evaluate", "-t", "0.5", "-t", "high", "x"], "'high' is not a number."),
     ],
 )
 def test_a_wrong_call_says_what_is_wrong(run, arguments, words):
     """A wrong command, option or value is named on standard error, with the way to the help; the exit code is 2."""
     done = run(*arguments)
     assert (done.code, done.out) == (2, "")
-    assert words in done.err
+    assert words in re.sub(r"[\s│]+", " ", done.err)
     assert "-h' for help" in done.err
 
 
@@ -1442,7 +1493,10 @@ def test_an_index_from_the_command_line(run, tmp_path):
             "--append needs ids that differ from run to run, and these are positions; name a column of ids: --id",
         ),
         (["dedup", "n.csv", "--memory-limit", "lots"], "--memory-limit is 'lots'; it is a number of bytes, or a string like '3GB'"),
-        (["dedup", "wide.csv"], "wide.csv: no column is obviously the text; --text names one of 'a', 'b'"),
+        (
+            ["dedup", "wide.csv"],
+            "wide.csv: no column is obviously the text; --text names one of 'a', 'b'; in a folder, --glob chooses other files",
+        ),
         (["index", "remove", "x", "zebra"], "no document 'zebra' in the index; ids are as `neardup index query` shows them"),
     ],
 )

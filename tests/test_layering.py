@@ -122,7 +122,7 @@ MAY_IMPORT = {
     "engines.spark.stages": {"engines.spark.packing"},  # how many rows go to Python at a time
     "engines.spark.sessions": {"engines.spark.stages"},
     "cli.distributed": {"documents", "engines.spark", "engines.spark.sessions", "cli.jobs", "cli.terminal"},
-    "cli.keeping": {"", "documents", "stores.places", "stores.postgres", "stores.fetched", "cli.jobs", "cli.terminal"},
+    "cli.keeping": {"", "documents", "ids", "stores.places", "stores.postgres", "stores.fetched", "cli.jobs", "cli.terminal"},
     "": {  # the public names
         *("profiles", "evaluation", "tuning", "banding", "results", "dedup", "index", "minhash", "shingling", "verify", "streaming"),
     },

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from neardup import _kernels, documents
 from neardup.errors import InputError, MissingDependencyError, ParameterError, check_fraction, kind
-from neardup.ids import Id
+from neardup.ids import Id, twin
 from neardup.index import Index
 from neardup.profiles import Profile
 
@@ -92,6 +93,20 @@ class Evaluation:
         """That of the highest F1; of equal ones the first."""
         return max(self.scores, key=lambda score: score.f1)
 
+    def tied(self) -> dict[str, list[list[float]]]:
+        """The thresholds at which each profile has the highest F1, those that follow each other together.
+
+        Examples
+        --------
+        >>> evaluate(["a b c d e f g", "a b c d e f g h", "x y z"], [(0, 1)], profiles=["text"], thresholds=[0.5, 0.6, 0.9]).tied()
+        {'text': [[0.5, 0.6]]}
+        """
+        tied: dict[str, list[list[float]]] = {}
+        for (profile, best), scores in groupby(self.scores, lambda score: (score.profile, score.f1 == self.best.f1)):
+            if best:
+                tied.setdefault(profile, []).append([score.threshold for score in scores])
+        return tied
+
     def wrong(self, score: Score | None = None) -> list[Wrong]:
         """The pairs that a setting, the best by default, gets wrong: those missed, then those found, the least clear first.
 
@@ -170,7 +185,8 @@ def evaluate(
         The documents, as for :func:`neardup.deduplicate`.
     labels
         Which documents are duplicates: pairs of ids, of which all others are none; or pairs with a third item, whether they are
-        duplicates, of which others are not judged; or a group for each id; or the name of a column of groups.
+        duplicates, of which others are not judged; or a group for each id; or the name of a column of groups. A number may be
+        written as its text.
     text, id
         The names of the columns; guessed when obvious.
     profiles, thresholds
@@ -250,7 +266,11 @@ def read_labels(path: str) -> list[tuple[Any, ...]]:
     import pyarrow as pa
     from pyarrow import csv, json, parquet
 
-    reading = {"jsonl": json.read_json, "ndjson": json.read_json, "csv": csv.read_csv, "parquet": parquet.read_table}
+    def read_csv(path: str) -> pa.Table:
+        """Ids as they are written; ``007`` is no number."""
+        return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types={"a": pa.string(), "b": pa.string()}))
+
+    reading = {"jsonl": json.read_json, "ndjson": json.read_json, "csv": read_csv, "parquet": parquet.read_table}
     reader = reading.get(path.rpartition(".")[2].lower())
     if reader is None:
         raise InputError(f"labels are in {path}; they are read from .jsonl, .csv or .parquet")
@@ -297,6 +317,9 @@ def _judged(labels: Any, place: Mapping[Id, int]) -> tuple[dict[tuple[int, int],
 
 
 def _placed(id: Any, place: Mapping[Id, int]) -> int:
+    """The place of a document; a number may be written as text in the labels, and a number among the documents, or the reverse."""
+    if id not in place and isinstance(id, str | int):
+        id = twin(id) if twin(id) in place else id
     if id not in place:
         raise InputError(f"a label names document {id!r:.200}, which is not among the documents; label those that are there")
     return place[id]

@@ -52,6 +52,19 @@ def id_order(id: Id) -> tuple[bool, Id]:
     return isinstance(id, str), id
 
 
+def twin(id: Id) -> Id | None:
+    """The id that is written alike and is another: of a number its text, of such a text the number.
+
+    Examples
+    --------
+    >>> twin(3), twin("3"), twin("03"), twin("x")
+    ('3', 3, None, None)
+    """
+    if isinstance(id, int):
+        return str(id)
+    return int(id) if len(id) <= 20 and id.isascii() and id.removeprefix("-").isdecimal() and str(int(id)) == id else None
+
+
 def id_column(ids: Sequence[Id]) -> Any:
     """Ids as an Arrow column: integers where all are, of 64 bits; otherwise strings, what is no Unicode in them escaped."""
     import pyarrow as pa

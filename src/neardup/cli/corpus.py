@@ -77,7 +77,7 @@ FrequentOption = Annotated[
         metavar="SHARE", help="Leave out shingles that more than this share of documents have.", show_default=False, rich_help_panel=FINE
     ),
 ]
-EngineOption = Annotated[Engines, typer.Option(help="Where it runs: local, on this machine, or spark (pip install 'neardup[spark]').")]
+EngineOption = Annotated[Engines, typer.Option(help="Where it runs: local, on this machine, or spark (pip install 'neardup\\[spark]').")]
 MasterOption = Annotated[
     str | None, typer.Option(metavar="URL", help="Of Spark: local[4], spark://HOST:7077, yarn; as it is configured.", show_default=False)
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 import neardup
 from neardup.cli.terminal import (
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from neardup.files import FileDocuments
 
 FINE = "Fine tuning"
-INPUTS_HELP = "Text, JSONL (also .gz, .zst), CSV, Parquet or Arrow files, folders of them, or - for standard input."
+INPUTS_HELP = "Text, JSONL (also .gz, .zst), CSV, Parquet or Arrow files, folders of them, or - for standard input: JSONL or one text."
 OUTPUT_HELP = "Write the result here, in the format of its name: .jsonl, .csv, .parquet ..."
 MAX_PAIRS_HELP = "The most that may be listed; m copies of a text make m (m - 1) / 2 pairs."
 
@@ -50,7 +51,7 @@ ProfileOption = Annotated[
     ),
 ]
 FailOption = Annotated[bool, typer.Option("--fail-on-duplicates", help="Exit with 1 when any are found.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors only.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes: results and errors only.")]
 TokensOption = Annotated[
     Tokens | None, typer.Option(help="What shingles are made of; the profile's, words for text.", show_default=False, rich_help_panel=FINE)
 ]
@@ -84,9 +85,53 @@ TextOption = Annotated[
 ]
 IdOption = Annotated[str | None, typer.Option("--id", metavar="NAME", help="Column of the ids; guessed when obvious.", show_default=False)]
 GlobOption = Annotated[str | None, typer.Option("--glob", metavar="PATTERN", help="Which files of folders.", show_default=False)]
+WholeOption = Annotated[bool, typer.Option("--whole-files", help="Each file is one text, even .csv or .jsonl.")]
 InputsArgument = Annotated[list[str], typer.Argument(metavar="IN", help=INPUTS_HELP, show_default=False)]
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
+#: What a number is called, by how pydantic, which reads it, begins its word for what it was not.
+NUMBERS = {"int": "an integer", "float": "a number"}
+
+
+class Command(TyperCommand):
+    """A command as typer has it, but that a flag shows no value in the help, and a wrong value is named."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The options, as the help shows them."""
+        return without_values(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options; some versions of typer say of a wrong one what pydantic says of it."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            cause: Any = error.__cause__
+            if hasattr(cause, "errors"):
+                wrong = cause.errors()[0]
+                number = NUMBERS.get(wrong["type"].partition("_")[0])
+                given = f"{wrong['input']!r} is not {number}." if number else wrong["msg"]
+                error.message = given.removeprefix("Value error, ")
+            raise
+
+
+class Group(TyperGroup):
+    """Commands, of which the same holds."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The options, as the help shows them."""
+        return without_values(super().get_params(ctx))
+
+
+def without_values(parameters: Any) -> Any:
+    """Parameters of which flags show no type, since they take no value."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
+
+app = typer.Typer(
+    cls=Group, pretty_exceptions_enable=False, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]}
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +148,7 @@ class Job:
     fail: FailOption = False
     quiet: QuietOption = False
     on_error: OnErrorOption = OnError.refuse
-    whole_files: Annotated[bool, typer.Option("--whole-files", help="Each file is one text, even .csv or .jsonl.")] = False
+    whole_files: WholeOption = False
     recall: Annotated[float, typer.Option(help="Probability that a pair exactly at the threshold is found.", rich_help_panel=FINE)] = 0.99
     tokens: TokensOption = None
     size: SizeOption = None
@@ -242,4 +287,4 @@ def command(work: Callable[..., None]) -> Callable[..., None]:
     every = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())]
     run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]  # where typer looks
     run.__name__, run.__doc__ = work.__name__, work.__doc__
-    return app.command()(run)
+    return app.command(cls=Command)(run)

@@ -18,6 +18,7 @@ import neardup
 from neardup.cli.beside import show_beside
 from neardup.cli.jobs import (
     FINE,
+    Command,
     FailOption,
     FoldOption,
     GlobOption,
@@ -36,6 +37,7 @@ from neardup.cli.jobs import (
     TextOption,
     ThresholdOption,
     TokensOption,
+    WholeOption,
     app,
 )
 from neardup.cli.terminal import (
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
 TRIED_PASSAGES = 200
 
 
-@app.command()
+@app.command(cls=Command)
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A text file, or - for standard input.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
@@ -165,7 +167,7 @@ def single_text(path: str, *, quiet: bool) -> str:
     return texts[0]
 
 
-@app.command()
+@app.command(cls=Command)
 def tune(
     inputs: InputsArgument,
     threshold: ThresholdOption = 0.8,
@@ -175,6 +177,7 @@ def tune(
     id: IdOption = None,
     glob: GlobOption = None,
     on_error: OnErrorOption = OnError.refuse,
+    whole_files: WholeOption = False,
     quiet: QuietOption = False,
     tokens: TokensOption = None,
     size: SizeOption = None,
@@ -189,7 +192,7 @@ def tune(
       neardup tune essays/ --threshold 0.5 --sample 5000
     """
     with progress(quiet=quiet) as tell:
-        job = Job(inputs, text=text, id=id, glob=glob, quiet=quiet, on_error=on_error, tokens=tokens, size=size)
+        job = Job(inputs, text=text, id=id, glob=glob, quiet=quiet, on_error=on_error, whole_files=whole_files, tokens=tokens, size=size)
         corpus = job.read(inputs, tell)
         tuning = neardup.tune(
             corpus,
@@ -220,7 +223,7 @@ def tune(
     note(f"at --threshold {threshold}, {advice}", quiet=quiet)
 
 
-@app.command()
+@app.command(cls=Command)
 def evaluate(
     inputs: InputsArgument,
     labels: Annotated[
@@ -240,6 +243,7 @@ def evaluate(
     id: IdOption = None,
     glob: GlobOption = None,
     on_error: OnErrorOption = OnError.refuse,
+    whole_files: WholeOption = False,
     quiet: QuietOption = False,
     threads: Annotated[int | None, typer.Option(help="By default all processors.", rich_help_panel=FINE, show_default=False)] = None,
 ) -> None:
@@ -256,7 +260,7 @@ def evaluate(
     if (labels is None) == (group is None):
         raise ParameterError("labels come from --labels FILE or from --group COLUMN; give one of them")
     with progress(quiet=quiet) as tell:
-        job = Job(inputs, text=text, id=id, glob=glob, quiet=quiet, on_error=on_error)
+        job = Job(inputs, text=text, id=id, glob=glob, quiet=quiet, on_error=on_error, whole_files=whole_files)
         corpus = job.read(inputs, tell)
         tell("pairing")
         evaluation = neardup.evaluate(
@@ -277,16 +281,28 @@ def evaluate(
         emit({"kind": "wrong", **pair._asdict()} for pair in wrong)
     note(f"{count(evaluation.documents, 'document')}, {count(evaluation.duplicates, 'pair')} labelled as duplicates", quiet=quiet)
     note(f"best: --profile {best.profile} --threshold {best.threshold}, F1 {best.f1:.3f}, {count(len(wrong), 'pair')} wrong", quiet=quiet)
+    tied = evaluation.tied()
+    if [[best.threshold]] != tied.pop(best.profile) or tied:
+        note(f"as good: {alike(evaluation)}", quiet=quiet)
+
+
+def alike(evaluation: neardup.Evaluation) -> str:
+    """The settings of the highest F1, in words."""
+    runs = (
+        (profile, f"{run[0]:g} to {run[-1]:g}" if run[1:] else f"{run[0]:g}") for profile, runs in evaluation.tied().items() for run in runs
+    )
+    return ", ".join(f"{profile} at {run}" for profile, run in runs)
 
 
 def show_scores(evaluation: neardup.Evaluation, console: Console) -> None:
     """A row for each profile and threshold, and the pairs that the best of them gets wrong."""
     table = Table(box=None, header_style="dim")
     table.add_column("profile")
-    for name in ("threshold", "precision", "recall", "F1", "ARI", "pairs"):
+    whole = evaluation.best.ari is not None
+    for name in ("threshold", "precision", "recall", "F1", *(["ARI"] if whole else []), "pairs"):
         table.add_column(name, justify="right")
     for score in evaluation.scores:
-        figures = ["" if value is None else f"{value:.3f}" for value in (score.precision, score.recall, score.f1, score.ari)]
+        figures = [f"{value:.3f}" for value in (score.precision, score.recall, score.f1, score.ari) if value is not None]
         style = "bold green" if score is evaluation.best else None
         table.add_row(score.profile, f"{score.threshold:g}", *figures, f"{score.found:,}", style=style)
     console.print(table)

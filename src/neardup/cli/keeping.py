@@ -12,8 +12,10 @@ from rich.text import Text
 
 import neardup
 from neardup.cli.jobs import (
+    Command,
     FailOption,
     GlobOption,
+    Group,
     IdOption,
     IndexArgument,
     InputsArgument,
@@ -25,6 +27,7 @@ from neardup.cli.jobs import (
     Profiles,
     QuietOption,
     TextOption,
+    WholeOption,
     app,
 )
 from neardup.cli.terminal import (
@@ -36,7 +39,7 @@ from neardup.cli.terminal import (
     progress,
 )
 
-index_app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+index_app = typer.Typer(cls=Group, rich_markup_mode="rich", no_args_is_help=True)
 app.add_typer(index_app, name="index", help="Keep an index on disk or on a server: add documents, look others up, mend it.")
 
 
@@ -54,19 +57,14 @@ def known_id(index: neardup.Index, name: str) -> str | int:
     return name
 
 
-def other(id: str | int) -> str | int | None:
-    """The same number as text, or of such a text the number."""
-    if isinstance(id, int):
-        return str(id)
-    return int(id) if len(id) < 20 and id.isascii() and id.removeprefix("-").isdecimal() and str(int(id)) == id else None
-
-
 def twins(index: Any, ids: list[str | int]) -> Iterator[str | int]:
     """Those ids of which an index has the other kind, and not the same."""
-    return (id for id in ids if (same := other(id)) is not None and same in index and id not in index)
+    from neardup.ids import twin
+
+    return (id for id in ids if (same := twin(id)) is not None and same in index and id not in index)
 
 
-@index_app.command("add")
+@index_app.command("add", cls=Command)
 def index_add(
     path: IndexArgument,
     inputs: InputsArgument,
@@ -80,6 +78,7 @@ def index_add(
     id: IdOption = None,
     glob: GlobOption = None,
     on_error: OnErrorOption = OnError.refuse,
+    whole_files: WholeOption = False,
     skip_known: Annotated[
         bool, typer.Option("--skip-known", help="Leave out documents whose id is there: to go on after an interruption.")
     ] = False,
@@ -94,10 +93,11 @@ def index_add(
       neardup index add postgresql://db.example/texts --name news january.jsonl
     """
     from neardup.documents import strings
+    from neardup.ids import twin
 
-    done, known, twin = 0, 0, None
+    done, known, doubled = 0, 0, None
     with progress(quiet=quiet) as tell:
-        job = Job(inputs, text=text, id=id, glob=glob, on_error=on_error, quiet=quiet)
+        job = Job(inputs, text=text, id=id, glob=glob, on_error=on_error, whole_files=whole_files, quiet=quiet)
         corpus = job.read(inputs, tell)
         with neardup.Index.open(path, threshold, profile=None if profile is None else profile.value, name=name) as index:
             # A server would be asked for each id.
@@ -105,7 +105,7 @@ def index_add(
             try:
                 for batch in corpus.batches(65_536):
                     ids, texts = batch.ids, batch.texts
-                    twin = twin or next(twins(there, ids if there is not index or "://" not in path else ids[:10]), None)
+                    doubled = doubled or next(twins(there, ids if there is not index or "://" not in path else ids[:10]), None)
                     if skip_known and any(id in there for id in ids):
                         new = [(id, text) for id, text in zip(ids, strings(texts), strict=True) if id not in there]
                         ids, texts = [id for id, _ in new], [text for _, text in new]
@@ -121,12 +121,14 @@ def index_add(
             if known:
                 said += f"; {count(known, 'document')} left out, being there already"
     job.tell_unread()
-    if twin is not None:
-        note(f"{twin!r} and {other(twin)!r} are two documents: ids are text from CSV, numbers from elsewhere; keep to one", quiet=quiet)
+    if doubled is not None:
+        note(
+            f"{doubled!r} and {twin(doubled)!r} are two documents: ids are text from CSV, numbers from elsewhere; keep to one", quiet=quiet
+        )
     note(said, quiet=quiet)
 
 
-@index_app.command("remove")
+@index_app.command("remove", cls=Command)
 def index_remove(
     path: IndexArgument, ids: Annotated[list[str], typer.Argument(metavar="ID")], name: NameOption = None, quiet: QuietOption = False
 ) -> None:
@@ -142,7 +144,7 @@ def index_remove(
     note(said, quiet=quiet)
 
 
-@index_app.command("query")
+@index_app.command("query", cls=Command)
 def index_query(
     path: IndexArgument,
     inputs: InputsArgument,
@@ -153,6 +155,7 @@ def index_query(
     id: IdOption = None,
     glob: GlobOption = None,
     on_error: OnErrorOption = OnError.refuse,
+    whole_files: WholeOption = False,
     name: NameOption = None,
     fail: FailOption = False,
     quiet: QuietOption = False,
@@ -163,7 +166,7 @@ def index_query(
       neardup index query news.neardup new-story.txt
       cat draft.md | neardup index query essays.neardup - --top 1
     """
-    job = Job(inputs, text=text, id=id, glob=glob, on_error=on_error, fail=fail, quiet=quiet)
+    job = Job(inputs, text=text, id=id, glob=glob, on_error=on_error, whole_files=whole_files, fail=fail, quiet=quiet)
     columns: dict[str, list[Any]] = {"query": [], "id": [], "similarity": [], "containment": []}
     done = truncated = 0
     with progress(quiet=quiet) as tell, neardup.Index.open(path, mode="r", name=name) as index:
@@ -183,9 +186,9 @@ def index_query(
     job.finish(columns, "Matches", said)
 
 
-@index_app.command("stats")
+@index_app.command("stats", cls=Command)
 def index_stats(path: IndexArgument, name: NameOption = None) -> None:
-    """Say what an index holds, with which parameters, and which of its buckets everyone falls into.
+    """Say what an index holds and its parameters, and what so many texts share that it is boilerplate or a template.
 
     Examples:
       neardup index stats news.neardup
@@ -214,7 +217,7 @@ def index_stats(path: IndexArgument, name: NameOption = None) -> None:
         console.print(Text(f"{bucket['members']:,} distinct texts agree in band {bucket['band']}, as {printable(bucket['example'])} does"))
 
 
-@index_app.command("check")
+@index_app.command("check", cls=Command)
 def index_check(path: IndexArgument, name: NameOption = None, quiet: QuietOption = False) -> None:
     """Read every byte of an index, verify checksums, and make again what is derived from its documents.
 
@@ -229,7 +232,7 @@ def index_check(path: IndexArgument, name: NameOption = None, quiet: QuietOption
     note(said, quiet=quiet)
 
 
-@index_app.command("compact")
+@index_app.command("compact", cls=Command)
 def index_compact(path: IndexArgument, name: NameOption = None, quiet: QuietOption = False) -> None:
     """Rewrite an index as one segment, without what was removed: it is smaller then, and looking up is quickest.
 
@@ -242,7 +245,7 @@ def index_compact(path: IndexArgument, name: NameOption = None, quiet: QuietOpti
     note(said, quiet=quiet)
 
 
-@index_app.command("migrate")
+@index_app.command("migrate", cls=Command)
 def index_migrate(address: Annotated[str, typer.Argument(metavar="ADDRESS", help="postgresql://...")], quiet: QuietOption = False) -> None:
     """Make the tables of neardup in a PostgreSQL database, or bring those of an older version up to date.
 
