@@ -519,7 +519,16 @@ def test_tsv_is_separated_by_tabs(folder):
         (b"id,text\n" + b"1,a\n" * 9999 + b"1,\xff\n", r"not UTF-8 \(.*\); convert it: iconv -t utf-8"),
         (b"id,t\xff\n1,a\n", r"not UTF-8 \(.*\); convert it: iconv -t utf-8"),
         (b"id,id,text\n1,2,a\n", r"two columns are named 'id'; rename one"),
-        (b"left,right\n1,2\n", r"no column is obviously the text"),
+        (
+            b"left,right\n1,2\n",
+            r"no column is obviously the text; text= \(--text\) names one of 'left', 'right'; in a folder, --glob chooses other files, --whole",
+        ),
+        (
+            b"id;text\n1;one\n",
+            r"it has one column, 'id;text'; separate columns by commas, or name it: text='id;text' \(--text 'id;text'\)$",
+        ),
+        (b"id\ttext\n1\tone\n", r"it has one column, 'id\\ttext'; separate columns by commas, or name it"),
+        (b"\xef\xbb\xbfid;text\n", r"it has one column, 'id;text'"),
     ],
 )
 def test_bad_csv(data, message, folder):
@@ -529,12 +538,21 @@ def test_bad_csv(data, message, folder):
         contents("a.csv")
 
 
+def test_one_column_may_have_any_name_that_is_given(folder):
+    """What looks like several columns is one where the caller says so; TSV has its own separator."""
+    put("a.csv", "id;text\none two\n")
+    assert contents("a.csv", text="id;text") == ([0], ["one two"])
+    put("a.tsv", "id,text\n1,one\n")
+    with pytest.raises(InputError, match=r"^a\.tsv: it has one column, 'id,text'; separate columns by tabs, or name it"):
+        contents("a.tsv")
+
+
 def test_a_field_of_csv_that_is_too_long(folder, monkeypatch):
     """Megabytes are fine; the limit is what a document may have."""
     put("a.csv", "id,text\n1," + "x" * 3_000_000 + "\n2,b\n")
     assert contents("a.csv") == (["1", "2"], ["x" * 3_000_000, "b"])
     monkeypatch.setattr(files, "LONGEST", 1000)
-    with pytest.raises(InputError, match=r"^a\.csv: line 2: field larger than field limit \(1000\); mend it, or write JSONL$"):
+    with pytest.raises(InputError, match=r"^a\.csv: line 2: field larger than field limit \(1000\); mend it, or write JSONL, or leave out"):
         contents("a.csv")
 
 
@@ -1035,7 +1053,7 @@ def test_of_many_columns_some_are_named(tmp_path):
     path.write_text(json.dumps({f"c{i}": "x" for i in range(5000)}) + "\n")
     with pytest.raises(InputError, match=r"no column 'body'; the columns are 'c0', .*, 'c19' and 4,980 more$"):
         FileDocuments([path], text="body")
-    with pytest.raises(InputError, match=r"names one of 'c0', .* and 4,980 more$"):
+    with pytest.raises(InputError, match=r"names one of 'c0', .* and 4,980 more; in a folder"):
         FileDocuments([path])
 
 

@@ -445,8 +445,8 @@ class Rows(Documents):
             return known
         others = [name for name in textual if self.columns[name] == "string" and name.lower() not in ID_NAMES]
         if len(others) != 1:
-            names = listed(self.columns)
-            raise InputError(f"{self.where}no column is obviously the text; text= (--text) names one of {names}")
+            elsewhere = "; in a folder, --glob chooses other files, --whole-files takes each for one text" if self.where else ""
+            raise InputError(f"{self.where}no column is obviously the text; text= (--text) names one of {listed(self.columns)}{elsewhere}")
         return others[0]
 
     @abstractmethod

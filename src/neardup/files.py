@@ -452,7 +452,14 @@ class Csv(Rows):
         self.file = file
         self.skips = on_error == "skip"
         self.wrong: dict[int, str] = {}
-        super().__init__(((name, "string") for name in next(self._rows(), ())), text, f"{file.name}: ")
+        header = next(self._rows(), [])
+        if len(header) == 1 and header[0] != text and any(separator in header[0] for separator in ",;\t|"):
+            name, separators = header[0], "tabs" if file.format == "tsv" else "commas"
+            raise InputError(
+                f"{file.name}: it has one column, {name!r:.200}; separate columns by {separators}, "
+                f"or name it: text={name!r:.200} (--text {name!r:.200})"
+            )
+        super().__init__(((name, "string") for name in header), text, f"{file.name}: ")
         self.schema = pa.schema([(name, pa.string()) for name in self.columns])
 
     @property
