@@ -1008,13 +1008,19 @@ def test_texts_without_a_word_are_said(run):
     put("b.txt", MONDAY)
     done = run("compare", "a.txt", "b.txt")
     assert (done.code, done.err) == (0, "a.txt has not a single word: it matches nothing\n")
-    assert "1 document without a single word: kept, since they duplicate nothing\n" in run("dedup", "a.txt", "b.txt").err
+    assert "1 document (a.txt) without a single word: kept, since they duplicate nothing\n" in run("dedup", "a.txt", "b.txt").err
+    put("c.jsonl", jsonl(*({"id": i, "text": "..."} for i in range(3))))
+    assert "3 documents (0, 1 ...) without a single word: kept" in run("dedup", "c.jsonl").err
 
 
 def test_short_texts_are_counted(run):
     """Where one edit can hide a copy, that is said."""
     put("a.txt", "seven words are not so very many")
-    assert "1 document of fewer than 10 tokens: one edit can hide a copy; try --profile short\n" in run("dedup", "a.txt").err
+    words = "1 document (a.txt) of fewer than 10 tokens: one edit can hide a copy"
+    assert f"{words}; try --profile short\n" in run("dedup", "a.txt").err
+    put("many.jsonl", jsonl(*({"id": i, "text": f"{MONDAY} {i} and {i} and {i}"} for i in range(10))))
+    assert f"{words}\n" in run("dedup", "a.txt", "many.jsonl").err
+    assert "try --profile short" not in run("dedup", "a.txt", "--profile", "short", "--size", "32").err
 
 
 @pytest.mark.parametrize(
@@ -1092,7 +1098,7 @@ def test_no_bar_disturbs_who_types():
 
 # ---- interrupted ---------------------------------------------------------------------------------------------------------
 
-INTERRUPTED = "neardup: interrupted; an output file is complete or as it was\n"
+INTERRUPTED = "neardup: interrupted{}\n"
 #: Runs the command, and interrupts it when a module is loaded.
 WHILE_LOADING = """
 import os, signal, sys
@@ -1144,12 +1150,16 @@ def test_ctrl_c_leaves_nothing_half_written(run, interrupt, news, command, momen
     """In every stage: exit code 130, one line and no traceback, the old output as it was, no temporary file; twice is as once."""
     put("out.jsonl", "old")
     interrupt(moment)
-    assert run(command, *[news][: command == "query"], news, "-q", "-o", "out.jsonl") == Done(130, "", INTERRUPTED)
+    assert run(command, *[news][: command == "query"], news, "-q", "-o", "out.jsonl") == Done(
+        130, "", INTERRUPTED.format("; out.jsonl is as it was")
+    )
     assert Path("out.jsonl").read_text() == "old"
     assert sorted(map(str, Path().iterdir())) == ["news.jsonl", "out.jsonl"]
 
 
-@pytest.mark.parametrize(("module", "words"), [("rich.console", ""), ("numpy", INTERRUPTED), ("pyarrow", INTERRUPTED)])
+@pytest.mark.parametrize(
+    ("module", "words"), [("rich.console", ""), ("numpy", INTERRUPTED.format("")), ("pyarrow", INTERRUPTED.format(""))]
+)
 def test_ctrl_c_while_modules_are_loaded(news, module, words):
     """The first moment of the command is part of it."""
     assert process(module, "pairs", news, program=[sys.executable, "-c", WHILE_LOADING]) == Done(130, "", words)
@@ -1160,8 +1170,26 @@ def test_ctrl_c_on_a_terminal(many):
     put("many.jsonl", many)
     done = on_terminal("pairs", "many.jsonl", "--num-perm", "4096", "--threads", "1", columns=100, until="reading")
     assert done.code == 130
-    assert screen(done.out)[-1:] == [INTERRUPTED.rstrip()]
+    assert screen(done.out)[-1:] == ["neardup: interrupted"]
     assert done.out.rindex("\x1b[?25h") > done.out.rindex("\x1b[?25l")
+
+
+def test_an_interruption_says_what_is_done(run, interrupt, news, monkeypatch):
+    """Which outputs are written, and that the same command goes on with what is kept beside them."""
+    monkeypatch.setattr("neardup.work.KEPT", 0)
+    monkeypatch.setattr("neardup.work.SECONDS", 0.0)
+    interrupt("pairing")
+    done = run("dedup", news, "-q", "-o", "out.jsonl", "--evidence", "pairs.csv")
+    kept = "; out.jsonl.work is kept, and the same command goes on from there"
+    assert done == Done(130, "", INTERRUPTED.format(f"; out.jsonl is not written, pairs.csv is not written{kept}"))
+    assert Path("out.jsonl.work").is_dir()
+
+
+def test_an_interruption_after_an_output_says_so(run, news, monkeypatch):
+    """What is complete is complete."""
+    monkeypatch.setattr(neardup.results.Result, "report", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    done = run("dedup", news, "-q", "-o", "out.jsonl", "--report", "report.html")
+    assert done == Done(130, "", INTERRUPTED.format("; out.jsonl is written, report.html is not written"))
 
 
 def test_dedup_by_a_column_annotated_with_its_evidence(run):
@@ -1210,7 +1238,9 @@ def test_other_ends_leave_nothing_either(run, interrupt, number, code):
     interrupt("fsync", number)
     gc.disable()  # so that only leaving can take it away
     try:
-        assert run("dedup", "-", "-q", "-o", "out.jsonl", stdin=jsonl(*NEWS).encode()) == Done(code, "", INTERRUPTED)
+        assert run("dedup", "-", "-q", "-o", "out.jsonl", stdin=jsonl(*NEWS).encode()) == Done(
+            code, "", INTERRUPTED.format("; out.jsonl is not written")
+        )
     finally:
         gc.enable()
     assert not Path("out.jsonl").exists()
@@ -1535,7 +1565,42 @@ def test_months_are_added_to_an_archive(run):
     assert run("dedup", "feb.jsonl", *options, "--keep", "longest").err.startswith("neardup: --keep is 'longest', but what is in the index")
     assert "3 documents in" in run("index", "check", "kept.neardup").err
     said = run("dedup", "feb.jsonl", "--against", "jan.jsonl", "--against", "kept.neardup").err
-    assert "2 documents removed for older ones" in said
+    assert "2 documents: 0 kept, 2 removed (2 for older documents)\n" in said
+
+
+def test_what_is_added_to_an_archive_is_said(run):
+    """How many, where, and whether it is new; why others are removed stands in one line."""
+    put("jan.jsonl", jsonl(NEWS[0], NEWS[1]))
+    put("feb.jsonl", jsonl({"id": "x", "text": SHOUTED}, {"id": "y", "text": SHOUTED}, {"id": "z", "text": MONDAY + RAIN}))
+    options = "--against", "kept.neardup", "--append", "--text", "text", "--id", "id"
+    said = "2 documents: 2 kept, 0 removed\n2 documents added to kept.neardup, which is a new index\n"
+    assert run("dedup", "jan.jsonl", *options).err == said
+    said = "3 documents: 1 kept, 2 removed (2 for older documents, 1 exact among these)\n1 document added to kept.neardup\n"
+    assert run("dedup", "feb.jsonl", *options).err == said
+    assert "0 documents added to kept.neardup\n" in run("dedup", "feb.jsonl", *options).err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--keep", "nosuch"], "a.jsonl: no column 'nosuch'; the columns are 'id', 'text'"),
+        (["--order", "nosuch"], "a.jsonl: no column 'nosuch'; the columns are 'id', 'text'"),
+        (["--keep=-"], "--keep is '-'; it is 'first', 'last', 'longest', the name of a column"),
+        (["--memory-limit", "lots"], "--memory-limit is 'lots'; it is a number of bytes, or a string like '3GB'"),
+        (["--against", "nosuch.neardup"], "nosuch.neardup: no such file or folder; check the path"),
+        (["--append"], "--append is given and --against is not given; name the one index"),
+        (["--append", "--against", "x", "--keep", "last"], "--keep is 'last', but what is in the index stays there"),
+        (["--drop-frequent", "2"], "--drop-frequent is 2.0; it lies above 0 and below 1"),
+        (["--threads", "0"], "--threads is 0; it goes from 1 to"),
+        (["--exact", "-t", "0.3"], "--threshold is 0.3; --exact is for 0.5 and above"),
+    ],
+)
+def test_options_are_checked_before_anything_is_read(run, options, words):
+    """All that is known from names, numbers and headers: the ids, which are read to the end, repeat, and that is not found."""
+    put("a.jsonl", jsonl({"id": "x", "text": MONDAY}) + "broken\n")
+    done = run("dedup", "a.jsonl", *options)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"neardup: {words}")
 
 
 def test_lines_that_cannot_be_read_are_skipped(run):

@@ -103,7 +103,7 @@ MAY_IMPORT = {
     "cli": {"", "cli.corpus", "cli.judging", "cli.keeping", "cli.jobs", "cli.terminal"},  # the commands
     "cli.wording": set(),  # messages, with the names of options
     "cli.terminal": {"files", "ids", "cli.wording"},  # what people see
-    "cli.jobs": {"", "files", "writing", "cli.terminal"},  # options, and the files they name
+    "cli.jobs": {"", "files", "writing", "work", "cli.terminal"},  # options, and the files they name
     "cli.corpus": {"", "dedup", "report", "cli.distributed", "writing", "cli.jobs", "cli.terminal"},
     "cli.beside": {"alignment", "cli.terminal"},  # two texts on a terminal
     "cli.judging": {"", "documents", "alignment", "evaluation", "tuning", "verify", "cli.beside", "cli.jobs", "cli.terminal"},

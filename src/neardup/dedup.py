@@ -13,7 +13,7 @@ import numpy as np
 from neardup import documents
 from neardup.banding import Banding
 from neardup.clusters import first_kept
-from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_integer, one_of
+from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_fraction, check_integer, one_of
 from neardup.frequent import flat_hashes, frequent_shingles, without
 from neardup.ids import Id, PackedIds, check_ids, pack
 from neardup.index import Index
@@ -168,36 +168,17 @@ def deduplicate(
     >>> deduplicate(texts).kept
     [0, 2]
     """
-    settings = resolve(
-        profile, threshold, recall, shingling=shingling, minhash=minhash, banding=banding, verify=verify, bucket_limit=bucket_limit
-    )
-    settings = settings._replace(whole_buckets=settings.whole_buckets and bucket_limit is None)
+    settings, ranking, workers, limit = check(
+        threshold, profile=profile, keep=keep, order=order, clusters=clusters, exact=exact, recall=recall, shingling=shingling,
+        minhash=minhash, banding=banding, verify=verify, bucket_limit=bucket_limit, pairs=pairs, max_pairs=max_pairs, against=against,
+        append=append, drop_frequent=drop_frequent, on_error=on_error, memory_limit=memory_limit, threads=threads,
+    )  # fmt: skip
     threshold, minhash, banding = settings.threshold, settings.minhash, settings.banding
-    known = (
-        ("clusters", clusters, ("witness", "components")),
-        ("pairs", pairs, ("decisions", "all")),
-        ("on_error", on_error, ("raise", "skip")),
-        ("verify", settings.verify, ("exact", "noisy", "rarity", "contained")),
-    )
-    for name, value, choices in known:
-        if not one_of(value, *choices):
-            raise ParameterError(f"{name} is {value!r}; it is one of {', '.join(map(repr, choices))}")
-    check_integer("max_pairs", max_pairs, 1, 2**62)
-    if exact and threshold < 0.5:
-        raise ParameterError(f"threshold is {threshold}; exact=True is for 0.5 and above; leave it out below that")
     every, components = pairs == "all", clusters == "components"
-    ranking = Ranking(keep, order)
-    if settings.by_corpus and (exact or against is not None):
-        given = "exact is True" if exact else f"against is {against!r}"
-        raise ParameterError(
-            f"verify is {settings.verify!r} and {given}; similarities then depend on all of one corpus, leave it out or verify='exact'"
-        )
-    if settings.inside:
-        _check_inside(ranking, exact=exact, against=against, components=components)
-    workers, limit = number_of_threads(threads), memory_bytes(memory_limit)
     tell = progress or (lambda _stage, _done, _total: None)
     corpus = documents.read(source, text=text, id=id, on_error=on_error)
-    _check_against(corpus, against, ranking, append=append, components=components, dropping=drop_frequent is not None)
+    if append and corpus.positional:
+        raise ParameterError("append=True needs ids that differ from run to run, and these are positions; name a column of ids: id= (--id)")
     with ExitStack() as opened:
         older = Against(
             against, corpus, Parameters(settings.profile, threshold, minhash, banding, workers), opened, append=append, text=text, id=id
@@ -227,14 +208,14 @@ def deduplicate(
         barred = None if every or components or exact else matched.barred(threshold)
         edges, whole = (_all_edges(join, tell, most, copies), True) if barred is None else _deciding_edges(join, barred, tell)
         decisions = decide(join, edges, matched, threshold, components=components)
-        if append:
-            older.add(ids, signed, np.flatnonzero(decisions.kept), tell)
+        added = {"added": older.add(ids, signed, np.flatnonzero(decisions.kept), tell)} if append else {}
     heavy = join.heavy()
     join.close()
     counters = {
         "documents": len(ids),
         **outcome(decisions),
         "copies": copies,
+        **added,
         "against": int((decisions.witness >= len(ids)).sum()),
         "without_shingles": len(ids) - shingled,
         "short": int(((signed.sizes > 0) & (signed.sizes <= minhash.shingling.size)).sum()),
@@ -242,6 +223,81 @@ def deduplicate(
         "heavy_buckets": len(heavy),
     }
     return Result(settings, threshold, ids, decisions, counters, corpus, join, edges, matched, heavy, exact, every, whole, components)
+
+
+class Checked(NamedTuple):
+    """Parameters that go together, what ranks the documents, how many threads, and how many bytes of memory."""
+
+    settings: Settings
+    ranking: Ranking
+    threads: int
+    limit: int
+
+
+def check(
+    threshold: float | None,
+    *,
+    profile: str | None = None,
+    keep: Keep = "first",
+    order: str | None = None,
+    clusters: str = "witness",
+    exact: bool = False,
+    recall: float | None = None,
+    shingling: Shingling | None = None,
+    minhash: MinHash | None = None,
+    banding: Banding | None = None,
+    verify: Any = None,
+    bucket_limit: int | None = None,
+    pairs: str = "decisions",
+    max_pairs: int = MAX_PAIRS,
+    against: Any = None,
+    append: bool = False,
+    drop_frequent: float | None = None,
+    on_error: str = "raise",
+    memory_limit: int | str | None = None,
+    threads: int | None = None,
+) -> Checked:
+    """Refuse what :func:`deduplicate` would, as far as that is known before anything is read.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range, or does not go with another.
+
+    Examples
+    --------
+    >>> check(0.7, keep="date").ranking.columns
+    ['date']
+    """
+    settings = resolve(
+        profile, threshold, recall, shingling=shingling, minhash=minhash, banding=banding, verify=verify, bucket_limit=bucket_limit
+    )
+    settings = settings._replace(whole_buckets=settings.whole_buckets and bucket_limit is None)
+    known = (
+        ("clusters", clusters, ("witness", "components")),
+        ("pairs", pairs, ("decisions", "all")),
+        ("on_error", on_error, ("raise", "skip")),
+        ("verify", settings.verify, ("exact", "noisy", "rarity", "contained")),
+    )
+    for name, value, choices in known:
+        if not one_of(value, *choices):
+            raise ParameterError(f"{name} is {value!r}; it is one of {', '.join(map(repr, choices))}")
+    check_integer("max_pairs", max_pairs, 1, 2**62)
+    if exact and settings.threshold < 0.5:
+        raise ParameterError(f"threshold is {settings.threshold}; exact=True is for 0.5 and above; leave it out below that")
+    components = clusters == "components"
+    ranking = Ranking(keep, order)
+    if settings.by_corpus and (exact or against is not None):
+        given = "exact is True" if exact else f"against is {against!r}"
+        raise ParameterError(
+            f"verify is {settings.verify!r} and {given}; similarities then depend on all of one corpus, leave it out or verify='exact'"
+        )
+    if settings.inside:
+        _check_inside(ranking, exact=exact, against=against, components=components)
+    if drop_frequent is not None:
+        check_fraction("drop_frequent", drop_frequent, one=False)
+    _check_against(against, ranking, append=append, components=components, dropping=drop_frequent is not None)
+    return Checked(settings, ranking, number_of_threads(threads), memory_bytes(memory_limit))
 
 
 #: The formulas that unfinished work depends on.
@@ -295,7 +351,7 @@ def _check_inside(ranking: Ranking, *, exact: bool, against: Any, components: bo
             raise ParameterError(f"verify is 'contained', which keeps the longer document, and {name} is {value!r}; leave it out")
 
 
-def _check_against(corpus: documents.Documents, against: Any, ranking: Ranking, *, append: bool, components: bool, dropping: bool) -> None:
+def _check_against(against: Any, ranking: Ranking, *, append: bool, components: bool, dropping: bool) -> None:
     """Refuse what would not come to the answer of one run over everything."""
     if against is not None and components:
         raise ParameterError("clusters is 'components', and older documents are not matched with each other; with against= use 'witness'")
@@ -310,8 +366,6 @@ def _check_against(corpus: documents.Documents, against: Any, ranking: Ranking, 
         raise ParameterError(
             f"{given}, but what is in the index stays there whatever comes later; append=True goes with keep='first' alone"
         )
-    if corpus.positional:
-        raise ParameterError("append=True needs ids that differ from run to run, and these are positions; name a column of ids: id= (--id)")
 
 
 def _work(
@@ -570,15 +624,18 @@ class Against:
             self.names,
         )
 
-    def add(self, ids: Sequence[Id], signed: Signed, kept: Any, tell: Progress) -> None:
-        """Add the kept documents to the index, a transaction at a time, but for those that an interrupted run has added."""
+    def add(self, ids: Sequence[Id], signed: Signed, kept: Any, tell: Progress) -> int:
+        """Add the kept documents to the index, a transaction at a time, but for those that an interrupted run has added; how many."""
         (index,) = self.indexes
+        added = 0
         for start in range(0, len(kept), APPENDED):
             places = kept[start : start + APPENDED]
             names = check_ids([ids[place] for place in places.tolist()])
             new = [i for i, name in enumerate(names) if name not in index]
             index._store.add([names[i] for i in new], signed.batch(places[new]), self.parameters.threads)
+            added += len(new)
             tell("adding to the index", start + len(places), len(kept))
+        return added
 
 
 # ---- before anything runs --------------------------------------------------------------------------------------------------

@@ -613,6 +613,8 @@ class FileDocuments(Documents):
         ``"skip"`` leaves out lines of JSONL and rows of CSV that cannot be read.
     whole
         Every file is one text, whatever its name says.
+    columns
+        What will be asked for, and is refused where it is not there before anything is read to its end.
 
     Raises
     ------
@@ -631,6 +633,7 @@ class FileDocuments(Documents):
         on_error: str = "raise",
         *,
         whole: bool = False,
+        columns: Sequence[str] = (),
     ) -> None:
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
         names = dict.fromkeys(os.fspath(path) for path in given)
@@ -650,6 +653,12 @@ class FileDocuments(Documents):
         for option, value in (("text", text), ("id", id)):
             if value is not None and not rows:
                 raise ParameterError(f"{option} is {value!r}, but none of the files has columns; leave it out")
+        for name in columns:
+            for part in self.parts:
+                if isinstance(part, TextFiles):
+                    refuse_columns([name], "text file")
+                elif part.columns:
+                    part.column_kind(name)
         for part in rows if len(self.files) > 1 else ():
             part.prefix = part.file.name
         self.guessed = [*dict.fromkeys(message for part in rows for message in part.guessed), *choose_ids(rows, id)]

@@ -179,6 +179,19 @@ class Result:
             columns = self._named(places), self._named(witnesses), self.decisions.similarity[places].tolist(), self._corpora(witnesses)
             yield from map(Removed, *columns)
 
+    def unjudged(self, *, short: bool = False, n: int = 2) -> list[Id]:
+        """The first ids of documents without a single word, or of the ``short`` ones: those that the counters count.
+
+        Examples
+        --------
+        >>> import neardup
+        >>> neardup.deduplicate(["...", "one two three four five six", "!", "?"]).unjudged()
+        [0, 2]
+        """
+        sizes = self._join.sets.signed.sizes
+        places = np.flatnonzero((sizes > 0) & (sizes <= self.minhash.shingling.size) if short else self._join.sets.number < 0)
+        return self._named(places[:n])
+
     @property
     def names_older(self) -> bool:
         """Whether older corpora were there, whose documents may be witnesses."""

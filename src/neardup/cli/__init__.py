@@ -62,7 +62,8 @@ def main() -> None:
     except SystemExit as leaving:  # whoever reads a broken pipe has seen enough
         code = 0 if isinstance(leaving.__context__, BrokenPipeError) else leaving.code
         if isinstance(code, int) and code > 128:
-            note("neardup: interrupted; an output file is complete or as it was")
+            left = getattr(leaving, "left", "")
+            note("neardup: interrupted" + (f"; {left}" if left else ""))
     except (NearDupError, OSError, MemoryError) as error:
         complain(error)
     except Exception:  # noqa: BLE001  a defect, and no duplicates: those are 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,9 @@ from neardup.cli.jobs import (
     Engines,
     Job,
     check_place,
+    check_there,
     command,
+    work_folder,
 )
 from neardup.cli.terminal import (
     ROWS,
@@ -31,6 +33,8 @@ from neardup.cli.terminal import (
 )
 from neardup.errors import ParameterError
 
+#: One of so many documents that are short, and another profile is worth a try.
+SHORT = 10
 KEEP_HELP = "first, last or longest; COLUMN for its least value, --keep=-COLUMN for the greatest; COLUMN=A,B for the value named first."
 KeepOption = Annotated[
     str,
@@ -127,7 +131,7 @@ def dedup(
       zcat pages.jsonl.gz | neardup dedup - --threshold 0.9 > removed.jsonl
     """
     from neardup import writing
-    from neardup.dedup import estimate
+    from neardup.dedup import check, estimate
 
     preferred = keeping(keep)
     if engine is Engines.spark:
@@ -149,7 +153,17 @@ def dedup(
         raise ParameterError(f"--master is {master!r}, and the engine is local; add --engine spark, or leave it out")
     with progress(quiet=job.quiet) as tell:
         check_outputs(job, evidence, report, annotate=annotate)
-        parameters, corpus = job.parameters(), job.read(job.inputs, tell)
+        parameters = job.parameters()
+        given: dict[str, Any] = dict(
+            keep=preferred, order=order, clusters=clusters.value, exact=exact, append=append, drop_frequent=drop_frequent,
+            against=None if against is None else against[0] if append and len(against) == 1 else against,
+            memory_limit=memory_limit, threads=job.threads,
+        )  # fmt: skip
+        ranking = check(job.threshold, **parameters, **given).ranking
+        if not append:
+            check_there(against or ())
+        corpus = job.read(job.inputs, tell, needed=ranking.columns)
+        made = append and against is not None and not Path(against[0]).exists()
         for path in (evidence, report):
             if path is not None:
                 writing.refuse_input(path, corpus.files)
@@ -157,23 +171,15 @@ def dedup(
             tell("sampling")
             foretell(estimate(corpus, job.threshold, memory_limit=memory_limit, threads=job.threads, **parameters))
             return
-        work = Path(f"{job.output.rstrip('/')}.work") if job.output and all(file.place for file in corpus.files) else None
+        work = work_folder(job.output) if job.output and all(file.place for file in corpus.files) else None
         result = neardup.deduplicate(
             corpus,
             job.threshold,
             **parameters,
             text=job.text,
             id=job.id,
-            keep=preferred,
-            order=order,
-            clusters=clusters.value,
-            exact=exact,
-            against=None if against is None else against[0] if append and len(against) == 1 else against,
-            append=append,
-            drop_frequent=drop_frequent,
+            **given,
             work=work,
-            memory_limit=memory_limit,
-            threads=job.threads,
             progress=partial(tell, corpus=corpus),
         )
         tell("writing")
@@ -193,7 +199,10 @@ def dedup(
         show(columns, "Removed, each with the kept document that it duplicates", result.counters["removed"])
     else:
         emit(rows)
-    said = [*account(result.summary()), *([f"report in {report}"] if report is not None else [])]
+    said = [*account(result), *([f"report in {report}"] if report is not None else [])]
+    if append and against is not None:
+        added = count(result.counters["added"], "document")
+        said.append(f"{added} added to {against[0]}" + (", which is a new index" if made else ""))
     job.conclude(said, found=result.counters["removed"] > 0)
 
 
@@ -226,21 +235,31 @@ def foretell(estimate: Any) -> None:
     print(f"{count(estimate.documents, 'document')}: about {seconds}, {megabytes}, learnt from the first {estimate.sampled:,}")  # noqa: T201
 
 
-def account(counted: dict[str, Any]) -> Iterator[str]:
+def account(result: neardup.Result) -> Iterator[str]:
     """What a deduplication came to, in words."""
-    copies = f" ({counted['copies']:,} exact)" if counted["copies"] else ""
-    yield f"{count(counted['documents'], 'document')}: {counted['kept']:,} kept, {counted['removed']:,} removed{copies}"
-    if counted["against"]:
-        yield f"{count(counted['against'], 'document')} removed for older ones"
+    counted = result.summary()
+    why = [f"{counted['against']:,} for older documents"] if counted["against"] else []
+    why += [f"{counted['copies']:,} exact" + (" among these" if why else "")] if counted["copies"] else []
+    removed = f"{counted['removed']:,} removed" + (f" ({', '.join(why)})" if why else "")
+    yield f"{count(counted['documents'], 'document')}: {counted['kept']:,} kept, {removed}"
     if counted["without_shingles"]:
-        yield f"{count(counted['without_shingles'], 'document')} without a single word: kept, since they duplicate nothing"
+        which = some(counted["without_shingles"], result.unjudged())
+        yield f"{which} without a single word: kept, since they duplicate nothing"
     if counted["heavy_buckets"]:
         what = "left out" if counted["verify"] == "noisy" else "joined by rare shingles"
         yield f"{count(counted['heavy_buckets'], 'bucket')} that everyone falls into, by boilerplate or a template: {what}"
     if counted["weakest"] is not None and counted["weakest"] < counted["threshold"]:
         yield f"the least similar of the removed resembles its kept document at {counted['weakest']:.3f}: --clusters components follows chains"
     if counted["short"]:
-        yield f"{count(counted['short'], 'document')} of fewer than {2 * counted['size']} tokens: one edit can hide a copy; try --profile short"
+        which = some(counted["short"], result.unjudged(short=True))
+        many = counted["short"] * SHORT >= counted["documents"] and counted["profile"] != "short"
+        advice = "; try --profile short" if many else ""
+        yield f"{which} of fewer than {2 * counted['size']} tokens: one edit can hide a copy{advice}"
+
+
+def some(n: int, first: Sequence[Any]) -> str:
+    """A number of documents, and which are the first of them."""
+    return f"{count(n, 'document')} ({', '.join(map(str, first))}{' ...' if n > len(first) else ''})"
 
 
 @command

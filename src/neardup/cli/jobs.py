@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -172,15 +172,15 @@ class Job:
         writing.check_output(self.output, texts=texts)
         check_place(self.output)
 
-    def read(self, inputs: list[str], tell: Tell, *, named: bool = True) -> FileDocuments:
-        """The documents of some files, none of which is the output; what had to be guessed is said."""
+    def read(self, inputs: list[str], tell: Tell, *, named: bool = True, needed: Sequence[str] = ()) -> FileDocuments:
+        """The documents of some files, none of which is the output and all of which have the columns needed; what is guessed is said."""
         from neardup.files import FileDocuments
         from neardup.writing import refuse_input
 
         if "-" not in inputs:  # a bar would disturb someone who types
             tell("opening")
         columns = (self.text, self.id) if named else (None, None)
-        corpus = FileDocuments(inputs, *columns, self.glob, self.on_error.value, whole=self.whole_files)
+        corpus = FileDocuments(inputs, *columns, self.glob, self.on_error.value, whole=self.whole_files, columns=needed)
         self.corpora.append(corpus)
         if self.output:
             refuse_input(self.output, corpus.files)
@@ -267,6 +267,15 @@ class Job:
             raise typer.Exit(1)
 
 
+def check_there(paths: Iterable[str]) -> None:
+    """Refuse paths where nothing is."""
+    from neardup import files
+
+    for path in paths:
+        with files.explained(path):
+            Path(path).stat()
+
+
 def check_place(path: str) -> None:
     """Refuse a path where nothing can be written, by beginning to."""
     from neardup import writing
@@ -276,12 +285,51 @@ def check_place(path: str) -> None:
         raise typer.Abort
 
 
+@contextmanager
+def interruptible(*outputs: str | None) -> Iterator[None]:
+    """Have an interruption say which outputs are written, and whether unfinished work is kept beside the first of them."""
+
+    def state(path: str) -> tuple[int, int] | None:
+        with suppress(OSError, ValueError):
+            there = Path(path).stat()
+            return there.st_ino, there.st_mtime_ns
+        return None
+
+    before = {path: state(path) for path in outputs if path}
+    try:
+        yield
+    except SystemExit as leaving:
+        told = [
+            f"{path} is " + ("written" if state(path) != old else "not written" if old is None else "as it was")
+            for path, old in before.items()
+        ]
+        unfinished = [
+            f"{work_folder(path)} is kept, and the same command goes on from there" for path in outputs[:1] if path and is_kept(path)
+        ]
+        leaving.left = "; ".join(filter(None, [", ".join(told), *unfinished]))  # type: ignore[attr-defined]
+        raise
+
+
+def work_folder(output: str) -> Path:
+    """Where unfinished work is kept."""
+    return Path(f"{output.rstrip('/')}.work")
+
+
+def is_kept(output: str) -> bool:
+    """Whether there is unfinished work."""
+    from neardup.work import MANIFEST
+
+    return (work_folder(output) / MANIFEST).is_file()
+
+
 def command(work: Callable[..., None]) -> Callable[..., None]:
     """Make a command that has its own options and those of every job."""
     shared = inspect.signature(Job, eval_str=True).parameters
 
     def run(**given: Any) -> None:
-        work(Job(**{name: given.pop(name) for name in shared}), **given)
+        job = Job(**{name: given.pop(name) for name in shared})
+        with interruptible(job.output, given.get("evidence"), given.get("report")):
+            work(job, **given)
 
     own = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
     every = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())]
