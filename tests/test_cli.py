@@ -756,7 +756,9 @@ def test_an_index_is_no_folder_of_texts(run, news, command):
     assert run("index", "add", "folder/my.neardup", news, "-q").code == 0
     done = run(*command, "folder/my.neardup")
     assert (done.code, done.out) == (2, "")
-    words = "neardup: folder/my.neardup is an index; search it with `neardup index query folder/my.neardup ...`, or remove what is in it:"
+    words = (
+        "neardup: folder/my.neardup is an index; search it with `neardup index query folder/my.neardup ...`, or compare a corpus with it:"
+    )
     assert done.err.startswith(words)
     put("folder/a.txt", MONDAY)
     put("folder/b.txt", RAIN)
@@ -1589,7 +1591,10 @@ def test_what_is_added_to_an_archive_is_said(run):
         (["--memory-limit", "lots"], "--memory-limit is 'lots'; it is a number of bytes, or a string like '3GB'"),
         (["--against", "nosuch.neardup"], "nosuch.neardup: no such file or folder; check the path"),
         (["--append"], "--append is given and --against is not given; name the one index"),
-        (["--append", "--against", "x", "--keep", "last"], "--keep is 'last', but what is in the index stays there"),
+        (
+            ["--append", "--against", "x", "--keep", "last"],
+            "--keep is 'last', but what is in the index stays there whatever comes later; --append goes with --keep first alone",
+        ),
         (["--drop-frequent", "2"], "--drop-frequent is 2.0; it lies above 0 and below 1"),
         (["--threads", "0"], "--threads is 0; it goes from 1 to"),
         (["--exact", "-t", "0.3"], "--threshold is 0.3; --exact is for 0.5 and above"),

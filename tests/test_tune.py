@@ -429,7 +429,7 @@ def test_the_command_says_what_is_an_estimate(news):
     assert (best["bands"], best["cost"]) == (tuned.recommended.banding.bands, tuned.recommended.cost)
     assert notes.startswith("400 documents, 100 of them drawn: what is said of all is an estimate\n")
     assert run(news, "-q", "--tokens", "chars")[1] == ""
-    assert run("-", "-q", input="")[0][0]["pairs"] == 0
+    assert run("-", "-q", input='{"text": "one"}\n{"text": "two"}')[0][0]["pairs"] == 0
 
 
 def test_the_recommendation_holds_for_dedup(news):
@@ -459,7 +459,8 @@ def test_the_command_on_a_terminal(tmp_path, columns):
 
 def test_the_command_without_a_banding(tmp_path):
     """Where nothing reaches the recall that is said."""
-    (tmp_path / "a.txt").write_text("one two three", encoding="utf-8")
-    lines, notes = run(tmp_path / "a.txt", "-t", "0.001")
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text("one two three", encoding="utf-8")
+    lines, notes = run(tmp_path, "-t", "0.001")
     assert {row["kind"] for row in lines} == {"similarity"}
-    assert notes == "1 document\nat --threshold 0.001, no banding reaches that recall\n"
+    assert notes == "2 documents\nat --threshold 0.001, no banding reaches that recall\n"

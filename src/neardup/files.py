@@ -167,7 +167,7 @@ def find(path: str, glob: str | None) -> Iterator[File]:
         if stat.S_ISDIR(mode):
             if is_index(where):
                 raise InputError(
-                    f"{path} is an index; search it with `neardup index query {path} ...`, or remove what is in it: against= (--against {path})"
+                    f"{path} is an index; search it with `neardup index query {path} ...`, or compare a corpus with it: against= (--against {path})"
                 )
             for found in _some(_below(where, glob), path, glob):
                 yield File(str(found), found, str(found.relative_to(where)), found.stat().st_size, *format_of(found.name))

@@ -28,6 +28,7 @@ RULES = (
     (rf"{CLAUSE} is None\b", "{} is not given"),
     (rf"{CLAUSE} is ", "{} is "),
     (rf"{NAME}=(?=[ ;,])", "{}"),
+    (rf"{NAME}='(\w+)'", "{} {}"),
     (rf"{NAME}=", "{} "),
     (rf"(?<![\w'-])({'|'.join(name for name in OPTIONS if '_' in name)})(?!\w)", "{}"),
 )
@@ -51,5 +52,6 @@ def worded(error: object) -> str:
     return text
 
 
-def _option(form: str, name: re.Match[str]) -> str:
-    return form.format("--" + name[1].replace("_", "-"))
+def _option(form: str, found: re.Match[str]) -> str:
+    name, *value = found.groups()
+    return form.format("--" + name.replace("_", "-"), *value)
