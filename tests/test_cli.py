@@ -763,7 +763,7 @@ def test_an_index_is_no_folder_of_texts(run, news, command):
     put("folder/a.txt", MONDAY)
     put("folder/b.txt", RAIN)
     put("folder/kept/documents/c.txt", SHOUTED)
-    assert run("pairs", "folder", "-q").out.count("\n") == 1
+    assert run("pairs", "folder").err == "3 documents, 1 pair at 0.8 or above\n"
 
 
 def test_guessed_columns_are_said(run, news):
