@@ -109,7 +109,13 @@ MAY_IMPORT = {
     "cli.judging": {"", "documents", "alignment", "evaluation", "tuning", "verify", "cli.beside", "cli.jobs", "cli.terminal"},
     "engines": set(),
     "engines.spark": {
-        *("engines.spark.bucketing", "engines.spark.deciding", "engines.spark.matching", "engines.spark.packing", "engines.spark.repeating"),
+        *(
+            "engines.spark.bucketing",
+            "engines.spark.deciding",
+            "engines.spark.matching",
+            "engines.spark.packing",
+            "engines.spark.repeating",
+        ),
         *("engines.spark.sessions", "engines.spark.signing", "engines.spark.stages"),
         *("shingling", "minhash", "banding", "profiles", "ranking"),
     },  # the whole-corpus job, where Spark moves the data
