@@ -134,9 +134,11 @@ def run_commands(page, block, folder):
 
 
 @pages
-def test_examples_run(page, tmp_path, monkeypatch):
-    """What a page shows is what happens: its Python and its commands, in its order."""
+def test_examples_run(page, tmp_path, monkeypatch, request):
+    """What a page shows is what happens: its Python and its commands, in its order; on a server, where it speaks of one."""
     monkeypatch.chdir(tmp_path)
+    if "$NEWS_DATABASE" in page.read_text(encoding="utf-8"):
+        monkeypatch.setenv("NEWS_DATABASE", request.getfixturevalue("postgres").url())
     (tmp_path / ".venv").symlink_to(sys.prefix)
     namespace = {"__name__": "__main__"}
     for block in blocks(page, "python", "pycon", "console"):
