@@ -431,7 +431,7 @@ def test_a_terminal_shows_the_first_and_counts_the_rest():
     [
         (["a/b/x", "a/b/y"], "a/b/"),
         (["a/bx", "a/by"], "a/"),
-        (["/a", "/b"], "/"),
+        (["/a", "/b"], ""),
         (["https://a.org/1", "https://a.org/2"], "https://a.org/"),
         (["/a/x", "a/x"], ""),
         (["x", "y"], ""),
@@ -461,6 +461,8 @@ def test_dedup_on_a_terminal(news):
         "4 documents: 2 kept, 2 removed (1 exact)",
         "written to clean.jsonl",
     ]
+    again = screen(on_terminal("dedup", news, "-o", "clean.jsonl", "--text", "text", "--id", "id").out)
+    assert again[-1] == "written to clean.jsonl, in place of what was there"
 
 
 def test_query_on_a_terminal(news):

@@ -134,7 +134,7 @@ app = typer.Typer(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Job:
     """The options of every command that reads many documents, and what they mean."""
 
@@ -161,6 +161,12 @@ class Job:
     threads: Annotated[int | None, typer.Option(help="By default all processors.", rich_help_panel=FINE, show_default=False)] = None
     #: What was read.
     corpora: list[FileDocuments] = field(default_factory=list, init=False)
+    #: Whether the output was there before.
+    replaces: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        with suppress(OSError, ValueError):  # what is no path is said later
+            self.replaces = self.output is not None and Path(self.output).exists()
 
     def check_output(self, *, folder: bool = False) -> None:
         """Refuse an output that could not be written: before the work, not after it."""
@@ -261,7 +267,8 @@ class Job:
 
     def conclude(self, said: Iterable[str], *, found: bool) -> None:
         """Say what it came to."""
-        for line in (*said, *([f"written to {self.output}"] if self.output else [])):
+        instead = ", in place of what was there" if self.replaces else ""
+        for line in (*said, *([f"written to {self.output}{instead}"] if self.output else [])):
             note(line, quiet=self.quiet)
         if self.fail and found:
             raise typer.Exit(1)

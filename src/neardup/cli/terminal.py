@@ -73,9 +73,10 @@ def emit(rows: Iterable[dict[str, Any]]) -> None:
 
 
 def folder_of(names: list[Any]) -> str:
-    """The folder that all names lie below, with its last slash; empty when there is none or they are not paths."""
+    """The folder that all names lie below, with its last slash; empty when there is none but the root or they are not paths."""
     shared = os.path.commonprefix(names) if all(isinstance(name, str) for name in names) else ""  # noqa: RUF071  cut below
-    return shared[: shared.rfind("/") + 1]
+    folder = shared[: shared.rfind("/") + 1]
+    return "" if folder == "/" else folder
 
 
 def records(columns: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
