@@ -79,6 +79,7 @@ def main():
     given = parser.parse_args()
 
     from pyspark.sql import SparkSession
+    from pyspark.sql.functions import xxhash64
 
     from neardup.engines import spark as engine
 
@@ -98,7 +99,7 @@ def main():
 
     df = spark.read.parquet(given.corpus)
     if given.shuffle:
-        df = df.repartition(7).orderBy("text")  # an order that is no order of ids
+        df = df.repartition(7).orderBy(xxhash64("text"))  # an order that is none of ids; by texts, Spark would collect some of them
     spark.range(1000).repartition(4).mapInArrow(lambda batches: batches, "id long").count()  # start-up: workers import what they need
     start, cpu = time.monotonic(), cpu_seconds()
     job = engine.Job(df, order=given.order, partitions=given.partitions, work=given.work, progress=progress)
