@@ -79,7 +79,7 @@ def removed(job):
 # ---- the same decisions ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("partitions", [2, pytest.param(8, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("partitions", [2, 8])
 def test_real_stories(spark, stories, partitions, record_property):
     """Kept documents, witnesses and similarities are those of the local job, row by row, for shuffled input."""
     from pyspark.sql.functions import rand
@@ -178,7 +178,6 @@ def driver(*arguments, **given):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **given)
 
 
-@pytest.mark.prove  # minutes
 def test_executors_that_are_killed(spark, stories, tmp_path, record_property):
     """One in the map stage, one in the shuffle, one while it is decided: the log says that work was lost; the result is the same."""
     kills = [word for stage in spark_driver.TASKS for word in ("--kill", stage)]
@@ -193,7 +192,6 @@ def test_executors_that_are_killed(spark, stories, tmp_path, record_property):
     record_property("tasks lost", log.count("Lost task"))
 
 
-@pytest.mark.prove  # minutes
 def test_a_driver_that_is_killed_goes_on(spark, crowds, tmp_path):
     """Killed between stages, the same call takes up what was published, and decides the same; another job begins anew."""
     work = tmp_path / "work"

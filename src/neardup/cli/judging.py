@@ -354,10 +354,10 @@ def show_levels(tuning: neardup.Tuning, console: Console) -> None:
 
 
 def show_trials(tuning: neardup.Tuning, console: Console) -> None:
-    """The bandings that were tried, the recommended one marked."""
-    table = Table(box=None, header_style="dim")
+    """The bandings that were tried, the recommended one marked; sixty columns are enough for it."""
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("", "slots", "bands", "rows", "recall", "expected", "candidates", "bytes each", "time"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=name != "bytes each")
     for trial in tuning.trials:
         best = trial is tuning.recommended
         table.add_row(
