@@ -81,7 +81,7 @@ class Job:
         ranking = signing.ranking_of(keep, order)
         self.spark = sessions.check_session(df)
         if partitions is None:
-            partitions = int(self.spark.conf.get("spark.sql.shuffle.partitions"))
+            partitions = sessions.partitions_of(self.spark)
         check_integer("partitions", partitions, 1, 1 << 20)
         self.df, self.id, self.clusters, self.partitions = df, id, clusters, partitions
         self._documents, self._order = signing.documents(df, text, id, ranking)
@@ -447,7 +447,7 @@ def deduplicate(
         The other parameters of :class:`Job`: ``profile``, ``keep`` (no function), ``clusters``, ``recall``, ``shingling``,
         ``minhash``, ``banding``, ``verify`` as for :func:`neardup.deduplicate`; ``work``, a folder that all machines reach, where
         stages are kept so that the same call goes on after an interruption; ``partitions``, how many tasks a shuffle has, by default
-        ``spark.sql.shuffle.partitions``; ``progress``, called with a line a stage.
+        ``spark.sql.shuffle.partitions``, or two a core where that is 200 and the master is local; ``progress``, called with a line a stage.
 
     Returns
     -------
@@ -504,7 +504,7 @@ def clusters(pairs: Any, work: str | os.PathLike[str] | None = None, native: int
     for name in ("a", "b"):
         if name not in pairs.columns:
             raise InputError(f"there is no column {name!r} among {', '.join(map(repr, pairs.columns))}; pairs have a and b")
-    partitions = int(spark.conf.get("spark.sql.shuffle.partitions"))
+    partitions = sessions.partitions_of(spark)
     stages = Stages(spark, sessions.work_folder(spark, work), {"clusters": os.urandom(8).hex()}, partitions, lambda _line: None)
     return deciding.components(pairs.select("a", "b"), lambda name, frame: stages.run(name, lambda: frame), native)
 

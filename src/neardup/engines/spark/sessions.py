@@ -17,6 +17,8 @@ from neardup.errors import InputError, MissingDependencyError, ParameterError
 #: The formats that Spark reads and writes, by the ends of names; compressed lines and rows end in more.
 FORMATS = {".parquet": "parquet", ".orc": "orc", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".csv": "csv", ".tsv": "csv"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2"}
+#: What Spark says of partitions where nobody does: far too many for one machine.
+UNTOLD = 200
 
 
 def require_pyspark() -> Any:
@@ -86,6 +88,13 @@ def check_session(df: Any) -> Any:
     if not hasattr(df, "_jdf"):
         raise TypeError("df is a DataFrame of Spark Connect, which cannot write stages; use a classic session, in the driver")
     return df.sparkSession
+
+
+def partitions_of(spark: Any) -> int:
+    """How many tasks a shuffle has: as the session says; on a local master two a core, where it says nothing of its own."""
+    told = int(spark.conf.get("spark.sql.shuffle.partitions"))
+    local = spark.sparkContext.master.partition("[")[0] == "local"
+    return 2 * int(spark.sparkContext.defaultParallelism) if local and told == UNTOLD else told
 
 
 def work_folder(spark: Any, work: str | os.PathLike[str] | None) -> Folder:
