@@ -183,6 +183,7 @@ def excerpts(documents: int, *, each: int = 100, seed: int = 0) -> Excerpts:
         planted = edited(excerpt, 1 - rng.uniform(0.8, 1) ** (1 / 5), vocabulary, rng)
         asked.append(" ".join(excerpt))
         hosts.append(" ".join([*around[:cut], *planted, *around[cut:length]]))
+    others = [text for text in others if not any(excerpt in text for excerpt in asked)]  # near-duplicates of their origins
     stored = hosts + rng.sample(others, min(len(others), documents - len(hosts)))
     return Excerpts(asked, stored + mosaic(others, documents - len(stored), seed=seed), source)
 

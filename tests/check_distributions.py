@@ -118,9 +118,12 @@ def check_source(sdist: Path, folder: Path) -> None:
 
 def check_suite(wheel: Path, folder: Path, *, oldest: bool) -> None:
     """Every test, run on the installed wheel from copies: what they import is the wheel, what they read is the copy."""
+    folder.chmod(0o755)  # some tests go on as another user
     python = environment(folder / "suite", f"{wheel}[test]", *(OLDEST if oldest else []))
     home = folder / "copy"
     home.mkdir()
+    if (ROOT.parent / "shared").is_dir():
+        (folder / "shared").symlink_to((ROOT.parent / "shared").resolve())
     for name in BESIDE:
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, home / name)
