@@ -554,6 +554,8 @@ class Parquet(Table):
             groups = (parquet.metadata.row_group(i).total_byte_size for i in range(parquet.num_row_groups))
             fitting = BATCH_BYTES * parquet.metadata.num_rows // max(1, sum(groups))
             done = 0
+            if not parquet.num_row_groups:  # some versions of Arrow refuse to read no rows
+                return
             for batch in parquet.iter_batches(max(1, min(size, fitting)), columns=names, use_threads=False):
                 done += len(batch)
                 self.bytes_done = raw.size() * done // parquet.metadata.num_rows
