@@ -1032,6 +1032,7 @@ def test_short_texts_are_counted(run):
     [
         (MemoryError(), "neardup: out of memory\n"),
         (OSError(errno.ENOSPC, "No space left on device"), "neardup: No space left on device; make room, or write elsewhere\n"),
+        (OSError(errno.ENOSPC, "No space left", "a/b"), "neardup: a/b: No space left; make room, or write elsewhere\n"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "neardup: Disk quota exceeded; make room, or write elsewhere\n"),
     ],
 )

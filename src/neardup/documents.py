@@ -495,7 +495,7 @@ def _first(names: Iterable[str], columns: Iterable[str]) -> str | None:
 
 
 def choose_ids(sources: Sequence[Rows], id: str | None) -> list[str]:
-    """Choose one column of ids for sources that are read one after another; the message if it was guessed.
+    """Choose one column of ids for sources that are read one after another; the message if it was guessed, or is none.
 
     A guessed column is in all of them, complete and without repeats.
     """
@@ -506,8 +506,10 @@ def choose_ids(sources: Sequence[Rows], id: str | None) -> list[str]:
             source.id = id
         return []
     name = _first(ID_NAMES, [name for name in sources[0].columns if all(name in s.columns for s in sources)] if sources else [])
-    if name is None or not _identifies(name, sources):
+    if name is None:
         return []
+    if not _identifies(name, sources):
+        return [f"column {name!r} has no id of its own for each document, so these are known by their places (--id NAME chooses another)"]
     for source in sources:
         source.id = name
     return [f"id column {name!r} (guessed; --id NAME chooses another)"]

@@ -38,7 +38,9 @@ def check_ids(ids: Iterable[Id]) -> list[Id]:
     if len(set(names)) < len(names):
         counts = Counter(names)
         twice = next(name for name in names if counts[name] > 1)
-        raise DuplicateIdError(f"document {twice!r} is given twice, nothing was added; ids are unique")
+        raise DuplicateIdError(
+            f"document {twice!r} is given twice, nothing was added; ids are unique: number the documents, or drop repeats"
+        )
     return names
 
 

@@ -56,7 +56,8 @@ def complain(error: object) -> None:
     """Why the work ends, on standard error; of a very long reason its beginning and end."""
     text = worded(error) or "out of memory"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        text = f"{error.strerror}; make room, or write elsewhere"
+        where = f"{error.filename}: " if error.filename else ""
+        text = f"{where}{error.strerror}; make room, or write elsewhere"
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
