@@ -106,6 +106,7 @@ def test_one_and_two_executors(tmp_path, record_property):
     assert one[0] == two[0] == expected
     assert two[1]["cpu"] <= 1.15 * one[1]["cpu"]
     assert seconds / two[1]["seconds"] >= 0.15
+    assert cpu / two[1]["cpu"] >= 0.15
 
 
 def test_guides(guides, tmp_path, record_property):  # noqa: F811  the fixture
