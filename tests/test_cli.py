@@ -1788,6 +1788,21 @@ def test_what_cannot_be_written_is_said_before_the_work(run, news, monkeypatch, 
     assert re.search(rf"neardup: {name}: its folder does not exist; create it: mkdir -p .*/nowhere\n", done.err)
 
 
+def test_a_report_shows_columns(run):
+    """What --show names; a column that is not there, or none to show it in, is refused before the work."""
+    rows = [{"id": i, "text": f"one two three four five six {'seven' * i}", "source": f"paper {i}"} for i in range(3)]
+    Path("news.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run("dedup", "news.jsonl", "-t", "0.3", "-q", "--report", "report.html", "--show", "source", "--show", "id").code == 0
+    html = Path("report.html").read_text()
+    assert "<span>source</span> <bdi>paper 1</bdi>" in html
+    assert "<span>id</span> <bdi>1</bdi>" in html
+    done = run("dedup", "news.jsonl", "-o", "out.jsonl", "--report", "other.html", "--show", "sauce")
+    assert done == Done(2, "", "neardup: news.jsonl: no column 'sauce'; the columns are 'id', 'text', 'source'\n")
+    done = run("dedup", "news.jsonl", "-o", "out.jsonl", "--show", "source")
+    assert done == Done(2, "", "neardup: --show is 'source', and there is no report to show it; add --report report.html\n")
+    assert not Path("out.jsonl").exists()
+
+
 def test_a_report_is_written_last(run, news, monkeypatch):
     """What goes wrong in the report costs the report alone: what is kept is written by then."""
     monkeypatch.setattr(neardup.results.Result, "report", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))

@@ -396,7 +396,7 @@ def test_a_preference_that_is_not_there_is_refused(tmp_path):
     """No such column; no columns at all; values without a common order."""
     with pytest.raises(InputError, match=r"no column 'date'; the columns are"):
         deduplicate(pa.table({"text": ["a"]}), keep="date")
-    with pytest.raises(ParameterError, match=r"column 'date' is to rank the documents, but a list of 1 texts has no columns"):
+    with pytest.raises(ParameterError, match=r"column 'date' is asked for, but a list of 1 texts has no columns"):
         deduplicate(["a"], keep="date")
     (tmp_path / "a.txt").write_text("a")
     with pytest.raises(ParameterError, match=r"a text file has no columns; give a table or a data file"):

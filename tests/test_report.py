@@ -7,12 +7,15 @@ import re
 import shutil
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import neardup
 from neardup.clusters import first_kept
+from neardup.errors import InputError, ParameterError
 from neardup.joins import Edges
 from neardup.report.marking import AROUND, LONGEST, LOOKED_AT, marked, shortened
 from neardup.results import _surely_removed
@@ -282,6 +285,38 @@ def test_it_says_which_document_was_removed(page):
         assert f"{one} was removed</th>" in html
 
 
+@pytest.mark.parametrize("given", [lambda table: table, pa.Table.to_pandas, lambda table: table.to_pandas(types_mapper=pd.ArrowDtype)])
+def test_columns_are_shown_beside_the_ids(tmp_path, given):
+    """In pairs, clusters, and of documents too short to judge; a value that is missing is left out, a long one is shortened."""
+    table = pa.table(
+        {
+            "id": ["a", "b", "c", "d"],
+            "text": [words(12, 0), words(12, 0).upper(), f"{words(12, 0)} more", "?"],
+            "source": ["Herald <b>", "Tribune", "x" * 1000, "Nobody"],
+            "year": pa.array(["1901-02-03", None, "1903-01-01", "1904-01-01"]).cast(pa.timestamp("s")),
+        }
+    )
+    neardup.deduplicate(given(table), 0.6).report(tmp_path / "report.html", columns=["source", "year"])
+    html = (tmp_path / "report.html").read_text()
+    assert html.count("<span>source</span> <bdi>Herald &lt;b&gt;</bdi>") == 2  # of the pair and the cluster that it stays for
+    assert html.count("<span>year</span> <bdi>1901-02-03 00:00:00</bdi>") == 2
+    assert html.count("<span>source</span> <bdi>Tribune</bdi>") == 1  # a copy, which is a member of the cluster
+    assert html.count("<span>year</span>") == 2 + 1 + 1 + 1  # none of the copy, which has none
+    assert f"<bdi>{'x' * 300} …</bdi>" in html
+    assert "<bdi>d</bdi> " in html
+    assert "<span>source</span> <bdi>Nobody</bdi>" in html
+
+
+def test_columns_that_are_not_there_are_refused(tmp_path):
+    """With their names, and what there is."""
+    table = pa.table({"id": ["a"], "text": ["one two three four five six"]})
+    with pytest.raises(InputError, match=r"no column 'source'; the columns are '?id"):
+        neardup.deduplicate(table).report(tmp_path / "report.html", columns=["source"])
+    with pytest.raises(ParameterError, match=r"column 'source' is asked for, but a list of 1 texts has no columns; leave it out"):
+        neardup.deduplicate(["one"]).report(tmp_path / "report.html", columns=["source"])
+    assert not (tmp_path / "report.html").exists()
+
+
 def test_whether_there_is_boilerplate_is_said(tmp_path):
     """An example of each, or that there is none, or that it was not looked for."""
     frame = words(200, 1)
@@ -380,9 +415,8 @@ def test_hostile_texts_do_nothing(opened, tmp_path):
     """Markup, scripts, templates and marks of direction in texts, ids and names are shown as they are."""
     texts = [f"{text} {words(30, i)}" for i, text in enumerate(HOSTILE)]
     table = {"id": [*HOSTILE, *(f"{text} again" for text in HOSTILE)], "text": [*texts, *(f"{text} more" for text in texts)]}
-    import pandas as pd
-
-    neardup.deduplicate(pd.DataFrame(table, dtype=object)).report(tmp_path / "report.html")
+    table["source"] = table["id"]
+    neardup.deduplicate(pd.DataFrame(table, dtype=object)).report(tmp_path / "report.html", columns=["source"])
     html = (tmp_path / "report.html").read_text()
     assert "<script>document" not in html
     assert "<img" not in html

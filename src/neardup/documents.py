@@ -360,8 +360,8 @@ def refuse_columns(columns: Sequence[str], description: str) -> None:
     """Refuse the names of columns where there are none."""
     if columns:
         raise ParameterError(
-            f"column {columns[0]!r} is to rank the documents, but a {description} has no columns; "
-            "give a table or a data file, or keep 'first', 'last' or 'longest'"
+            f"column {columns[0]!r} is asked for, but a {description} has no columns; "
+            "leave it out (keep='first', 'last' and 'longest' need none), or give a table or a data file"
         )
 
 

@@ -383,7 +383,13 @@ class Result:
             **{name: getattr(shingling, name) for name in ("strip_diacritics", "fold_digits", "stop") if getattr(shingling, name)},
         }
 
-    def report(self, path: str | os.PathLike[str], progress: Callable[[str, int, int | None], None] | None = None) -> None:
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        progress: Callable[[str, int, int | None], None] | None = None,
+        *,
+        columns: Sequence[str] = (),
+    ) -> None:
         """Write a page that shows what was removed and why, what nearly was, and what another threshold would do.
 
         One file of HTML, which needs no network and loads nothing. The texts that it shows are read again: pairs around the
@@ -395,13 +401,15 @@ class Result:
             Where to: a file of HTML.
         progress
             Called with what is being done, how much is done, and of how much.
+        columns
+            Columns of the documents to show beside their ids: a source, a date.
 
         Raises
         ------
         ParameterError
-            If the path does not end in ``.html``.
+            If the path does not end in ``.html``, or the documents have no columns.
         InputError
-            If the documents cannot be read again.
+            If the documents cannot be read again, or have not that column.
 
         Examples
         --------
@@ -413,8 +421,9 @@ class Result:
         from neardup.report import Subject, write_report
 
         subject = Subject(
-            self, self._documents, self._named, self._join, self._heavy, self._curve, *self._removed_similarity(), self._removed_at
-        )
+            self, self._documents, self._named, self._join, self._heavy, self._curve, *self._removed_similarity(), self._removed_at,
+            columns,
+        )  # fmt: skip
         write_report(subject, path, progress)
 
     @property

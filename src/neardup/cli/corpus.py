@@ -58,6 +58,12 @@ EvidenceOption = Annotated[
 ReportOption = Annotated[
     str | None, typer.Option(metavar="FILE", help="Write a page that shows what was removed and why: report.html.", show_default=False)
 ]
+ShowOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--show", metavar="NAME", help="A column to show beside the ids in the report, as source. May be repeated.", show_default=False
+    ),
+]
 ExactOption = Annotated[bool, typer.Option("--exact", help="Find all pairs, whatever --recall says: slower.", rich_help_panel=FINE)]
 
 MemoryOption = Annotated[
@@ -104,6 +110,7 @@ def dedup(
     annotate: AnnotateOption = False,
     evidence: EvidenceOption = None,
     report: ReportOption = None,
+    beside: ShowOption = None,
     clusters: ClustersOption = Clusters.witness,
     exact: ExactOption = False,
     against: AgainstOption = None,
@@ -144,6 +151,7 @@ def dedup(
             "--memory-limit": memory_limit,
             "--evidence": evidence,
             "--report": report,
+            "--show": beside,
         }
         refused = local | {name: value is not None for name, value in named.items()}
         options = {"keep": preferred, "order": order, "clusters": clusters.value}
@@ -153,6 +161,8 @@ def dedup(
         raise ParameterError(f"--master is {master!r}, and the engine is local; add --engine spark, or leave it out")
     with progress(quiet=job.quiet) as tell:
         check_outputs(job, evidence, report, annotate=annotate)
+        if beside and report is None:
+            raise ParameterError(f"--show is {beside[0]!r}, and there is no report to show it; add --report report.html")
         parameters = job.parameters()
         given: dict[str, Any] = dict(
             keep=preferred, order=order, clusters=clusters.value, exact=exact, append=append, drop_frequent=drop_frequent,
@@ -162,7 +172,7 @@ def dedup(
         ranking = check(job.threshold, **parameters, **given).ranking
         if not append:
             check_there(against or ())
-        corpus = job.read(job.inputs, tell, needed=ranking.columns)
+        corpus = job.read(job.inputs, tell, needed=[*ranking.columns, *(beside or ())])
         made = append and against is not None and not Path(against[0]).exists()
         for path in (evidence, report):
             if path is not None:
@@ -188,7 +198,7 @@ def dedup(
         if job.output is not None:
             result.write(job.output, annotate=annotate)
         if report is not None:
-            result.report(report, progress=partial(tell, corpus=corpus))
+            result.report(report, progress=partial(tell, corpus=corpus), columns=beside or ())
         result.finish()
     job.tell_unread()
     names = ("id", "witness", "similarity") if against is None else ("id", "witness", "against", "similarity")

@@ -23,6 +23,7 @@ LOCAL = {
     "--dry-run": "it samples what one machine reads",
     "--evidence": "use --annotate, which names each document's witness",
     "--report": "pairs are looked at on one machine; a sample of the documents does for that",
+    "--show": "it is of the report, which is made on one machine",
     "--verify": "similarities that depend on the whole corpus are judged on one machine",
     "--glob": "Spark takes patterns in paths: 'news/*.parquet'",
     "--whole-files": "Spark reads rows; make a column of the texts",

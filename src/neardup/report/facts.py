@@ -24,14 +24,23 @@ PAIRS, CLUSTERS, MEMBERS, OTHERS = 20, 20, 12, 20
 BARS, STEPS = 20, 40
 #: How far below the threshold what was nearly a match is looked for.
 BELOW = 0.15
+#: Classes of what stands for no value, in Python and pandas.
+MISSING = ("NoneType", "NaTType", "NAType")
+
+
+class Shown(NamedTuple):
+    """A document as it is called, and the columns to show with what it has there."""
+
+    name: str
+    values: list[tuple[str, str]]
 
 
 class Pair(NamedTuple):
     """Two documents side by side."""
 
     kind: str
-    a: str
-    b: str
+    a: Shown
+    b: Shown
     similarity: float
     rows: list[Row]
 
@@ -40,9 +49,9 @@ class Cluster(NamedTuple):
     """A kept document, and some of those that were removed for it."""
 
     size: int
-    kept: str
+    kept: Shown
     excerpt: str
-    members: list[tuple[str, float]]
+    members: list[tuple[Shown, float]]
 
 
 class Bar(NamedTuple):
@@ -70,6 +79,8 @@ class Subject(NamedTuple):
         How similar each removed document is to its witness, and what none is below.
     removed_at
         Says how many documents higher thresholds would remove, and whether just so many or at least so many.
+    columns
+        Columns of the documents that are shown beside their ids.
     """
 
     result: Any
@@ -81,6 +92,7 @@ class Subject(NamedTuple):
     similarity: npt.NDArray[np.float64]
     low: float
     removed_at: Callable[[Sequence[float]], list[tuple[int, bool]]]
+    columns: Sequence[str]
 
 
 def facts_of(subject: Subject, tell: Callable[[str, int, int | None], None]) -> dict[str, Any]:
@@ -95,12 +107,17 @@ def facts_of(subject: Subject, tell: Callable[[str, int, int | None], None]) -> 
     heavy = [(bucket.members, int(join.sets.place[bucket.example])) for bucket in subject.heavy[:OTHERS]]
     sizes = join.sets.signed.sizes
     empty, short = np.flatnonzero(sizes == 0), np.flatnonzero((sizes > 0) & (sizes <= result.minhash.shingling.size))
-    shown = {place for a, b, _, _ in pairs for place in (a, b)} | {place for place, _ in groups}
-    shown |= set(empty[:OTHERS].tolist()) | set(short[:OTHERS].tolist())
-    texts = _texts(subject, shown | {place for _, place in heavy}, tell)
+    clusters = [(place, size, _members(decisions, inside, place)) for place, size in groups]
+    places = {place for a, b, _, _ in pairs for place in (a, b)} | {place for place, _ in groups}
+    places |= set(empty[:OTHERS].tolist()) | set(short[:OTHERS].tolist())
+    places |= {place for _, _, members in clusters for place in members} if subject.columns else set()
+    texts, values = _read(subject, places | {place for _, place in heavy}, tell)
 
     def name(place: int) -> str:
         return str(subject.named(np.array([place], np.int64))[0])
+
+    def shown(place: int) -> Shown:
+        return Shown(name(place), values.get(place, []))
 
     return {
         "version": __version__,
@@ -111,13 +128,21 @@ def facts_of(subject: Subject, tell: Callable[[str, int, int | None], None]) -> 
         "curve": [] if subject.curve is None else [(x, subject.curve(x)) for x in np.linspace(0, 1, 101).tolist()],
         "histogram": _histogram(subject.similarity, subject.low),
         "sizes": _size_bars(decisions.witness[inside]),
-        "pairs": [Pair(kind, name(a), name(b), score, marked(texts[a], texts[b])) for a, b, score, kind in pairs],
-        "clusters": [_cluster(decisions, inside, place, size, texts, name) for place, size in groups],
+        "pairs": [Pair(kind, shown(a), shown(b), score, marked(texts[a], texts[b])) for a, b, score, kind in pairs],
+        "clusters": [
+            Cluster(
+                size + 1,
+                shown(place),
+                shortened(texts[place]),
+                [(shown(member), float(decisions.similarity[member])) for member in members],
+            )
+            for place, size, members in clusters
+        ],
         "heavy": [(members, shortened(texts[place])) for members, place in heavy],
         "crowd": 0 if join.exact else join.crowd,
         "inside": result.settings.inside,
-        "short": [(name(place), shortened(texts[place])) for place in short[:OTHERS].tolist()],
-        "empty": [name(place) for place in empty[:OTHERS].tolist()],
+        "short": [(shown(place), shortened(texts[place])) for place in short[:OTHERS].tolist()],
+        "empty": [shown(place) for place in empty[:OTHERS].tolist()],
         "steps": _steps(subject),
     }
 
@@ -161,25 +186,24 @@ def _clusters(witness: PlaceArray) -> list[tuple[int, int]]:
     return list(zip(kept[order].tolist(), counts[order].tolist(), strict=True))
 
 
-def _cluster(decisions: Any, inside: PlaceArray, place: int, size: int, texts: dict[int, str], name: Callable[[int], str]) -> Cluster:
+def _members(decisions: Any, inside: PlaceArray, place: int) -> list[int]:
+    """The documents that were removed for one that stays, the least similar first; some of them where there are many."""
     members = inside[decisions.witness[inside] == place]
-    members = members[np.argsort(decisions.similarity[members], kind="stable")][:MEMBERS]
-    return Cluster(
-        size + 1,
-        name(place),
-        shortened(texts[place]),
-        [(name(member), float(decisions.similarity[member])) for member in members.tolist()],
-    )
+    least_first = np.argsort(decisions.similarity[members], kind="stable")
+    return [int(member) for member in members[least_first[:MEMBERS]]]
 
 
-def _texts(subject: Subject, places: set[int], tell: Callable[[str, int, int | None], None]) -> dict[int, str]:
-    """The texts of some documents, read again; InputError where they are no longer those that were read."""
+def _read(
+    subject: Subject, places: set[int], tell: Callable[[str, int, int | None], None]
+) -> tuple[dict[int, str], dict[int, list[tuple[str, str]]]]:
+    """The texts of some documents and what they have in the columns, read again; InputError where they are no longer those that were read."""
     many, wanted = len(subject.result.ids), sorted(places)
     ids = dict(zip(wanted, subject.named(np.array(wanted, np.int64)), strict=True))
     changed = InputError(f"{subject.documents.description}: no longer the {many:,} documents that were read; leave files alone meanwhile")
     texts: dict[int, str] = {}
+    values: dict[int, list[tuple[str, str]]] = {}
     start = 0
-    for batch in subject.documents.batches():
+    for batch in subject.documents.batches(columns=subject.columns):
         stop = start + len(batch.ids)
         here = wanted[bisect_left(wanted, start) : bisect_left(wanted, stop)]
         if any(batch.ids[place - start] != ids[place] for place in here):
@@ -187,11 +211,19 @@ def _texts(subject: Subject, places: set[int], tell: Callable[[str, int, int | N
         if here:
             own = strings(batch.texts)
             texts |= {place: own[place - start] for place in here}
+            columns = [column.to_pylist() if hasattr(column, "to_pylist") else list(column) for column in batch.columns]
+            values |= {place: _named(subject.columns, [column[place - start] for column in columns]) for place in here}
         start = stop
         tell("reporting", start, many)
     if start != many:
         raise changed
-    return texts
+    return texts, values
+
+
+def _named(columns: Sequence[str], row: Sequence[Any]) -> list[tuple[str, str]]:
+    """What a document has in the columns to show, where it has something."""
+    texts = {column: shortened(str(value)) for column, value in zip(columns, row, strict=True) if type(value).__name__ not in MISSING}
+    return [(column, text) for column, text in texts.items() if text not in ("", "nan")]
 
 
 def _histogram(similarity: npt.NDArray[np.float64], low: float) -> list[Bar]:
