@@ -93,6 +93,19 @@ prove *args:
     } | tee -a "$out"
     {{ python }} -m pytest -m prove --hypothesis-profile=prove --no-header --color=no --tb=short -v --durations=0 "$@" | tee -a "$out"
 
+# the long attacks: texts and files that mean harm, want of everything, kills, storms; the dated result goes to docs/attacks
+[positional-arguments]
+attack *args:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    mkdir -p docs/attacks
+    out=docs/attacks/$(date -u +%F).txt
+    {
+        echo "neardup $(git describe --always --dirty), $(date -u +%F), $({{ python }} -V), $(rustc -V | cut -d' ' -f1-2)"
+        grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs || uname -m
+    } | tee -a "$out"
+    {{ python }} -m pytest tests -m attack --no-header --color=no --tb=short -v --durations=0 "$@" | tee -a "$out"
+
 # build the wheel into dist
 build:
     {{ python }} -m pip wheel --no-deps --wheel-dir dist .
