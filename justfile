@@ -76,9 +76,27 @@ instructions *args:
 fuzz *args:
     cd src/kernels && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none --no-trace-compares paths -- -max_len=4096 {{ args }}
 
-# run the kernels' tests under AddressSanitizer
-sanitize:
-    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test {{ crate }} --target x86_64-unknown-linux-gnu
+# check what the crate depends on: licences, sources, duplicates (needs cargo-deny: cargo install cargo-deny)
+audit:
+    cargo deny --manifest-path src/kernels/Cargo.toml --locked check licenses bans sources
+
+# run the kernels' tests, and then those of Python on the extension, under AddressSanitizer (needs libasan of gcc); the tests may be named
+sanitize *args="tests --ignore tests/test_spark.py --ignore tests/test_benchmarks.py":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    export RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address
+    cargo test {{ crate }} --target x86_64-unknown-linux-gnu
+    export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=line-tables-only
+    cargo build {{ crate }} --target x86_64-unknown-linux-gnu --features python
+    copy=$(mktemp -d)
+    trap 'rm -rf "$copy"' EXIT
+    mkdir "$copy/neardup"
+    git archive HEAD | tar x -C "$copy/neardup"
+    if [ -d ../shared ]; then ln -s "$(realpath ../shared)" "$copy/shared"; fi
+    cp src/kernels/target/x86_64-unknown-linux-gnu/debug/libneardup_kernels.so "$copy/neardup/src/neardup/_kernels.abi3.so"
+    cd "$copy/neardup"
+    export LD_PRELOAD="$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH="$PWD/src"
+    {{ python }} -m pytest -q -n auto --dist worksteal -p no:benchmark {{ args }}
 
 # the long acceptance; its dated result goes to docs/proofs, one run of a day after another
 [positional-arguments]

@@ -399,7 +399,7 @@ def test_a_preference_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ParameterError, match=r"column 'date' is asked for, but a list of 1 texts has no columns"):
         deduplicate(["a"], keep="date")
     (tmp_path / "a.txt").write_text("a")
-    with pytest.raises(ParameterError, match=r"a text file has no columns; give a table or a data file"):
+    with pytest.raises(ParameterError, match=r"a text file has no columns; leave it out .* or give a table or a data file"):
         deduplicate(tmp_path, order="date")
     path = tmp_path / "b.jsonl"
     path.write_text('{"text": "a", "d": 1}\n{"text": "b", "d": "x"}\n')
@@ -936,7 +936,7 @@ WRONG = {
     "recall 1": ({"recall": 1.0}, ParameterError, r"recall is 1\.0; it lies above 0 and below 1"),
     "recall nan": ({"recall": math.nan}, ParameterError, "recall is nan"),
     "recall x": ({"recall": "x"}, TypeError, "recall is 'x' of type str"),
-    "keep best": ({"keep": "best"}, ParameterError, "column 'best' is to rank .* no columns; give a table or a data file, or keep 'first'"),
+    "keep best": ({"keep": "best"}, ParameterError, "column 'best' is asked for.* no columns; leave it out \(keep='first', .*\), or give a table or a data file"),
     "keep None": ({"keep": None}, ParameterError, "keep is None; it is 'first', 'last', 'longest', the name"),
     "keep an array": ({"keep": np.array(["first", "last"])}, ParameterError, r"keep is array\(.*\); it is 'first'"),
     "pairs x": ({"pairs": "x"}, ParameterError, "pairs is 'x'; it is one of 'decisions', 'all'"),

@@ -7,7 +7,7 @@ and the answer is the same for any threads, batches or engine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,7 @@ from neardup.joins import Edges, Join, Mask, PlaceArray, Sets
 FloatArray = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Decisions:
+class Decisions(NamedTuple):
     """What became of each document, by its place in the input.
 
     Attributes

@@ -10,7 +10,6 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -44,7 +43,6 @@ TEXTUAL = ("string", "null", "object")
 # ---- one column of texts -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Utf8:
     """A column of texts read in place: text i is ``buffers[which[i]][starts[i]:stops[i]]``, UTF-8.
 
@@ -55,10 +53,19 @@ class Utf8:
     (2, ['a', 'ßb'], ['ßb'])
     """
 
-    buffers: list[npt.NDArray[np.uint8]]
-    which: npt.NDArray[np.uint32]
-    starts: npt.NDArray[np.uint64]
-    stops: npt.NDArray[np.uint64]
+    __slots__ = ("buffers", "starts", "stops", "which")
+
+    def __init__(
+        self,
+        buffers: list[npt.NDArray[np.uint8]],
+        which: npt.NDArray[np.uint32],
+        starts: npt.NDArray[np.uint64],
+        stops: npt.NDArray[np.uint64],
+    ) -> None:
+        self.buffers = buffers
+        self.which = which
+        self.starts = starts
+        self.stops = stops
 
     @classmethod
     def of(cls, data: npt.NDArray[np.uint8], offsets: npt.NDArray[Any]) -> Utf8:

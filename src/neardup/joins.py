@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -152,7 +151,6 @@ def gathered(evidence: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint64], s
     return evidence[source], (ends - many).astype(np.uint64), sizes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Sets:
     """The distinct shingle sets of a corpus, numbered by the rank of the first document of each.
 
@@ -168,10 +166,13 @@ class Sets:
         The corpus.
     """
 
-    number: PlaceArray
-    place: PlaceArray
-    arrays: _kernels.Sets
-    signed: Signed
+    __slots__ = ("arrays", "number", "place", "signed")
+
+    def __init__(self, number: PlaceArray, place: PlaceArray, arrays: _kernels.Sets, signed: Signed) -> None:
+        self.number = number
+        self.place = place
+        self.arrays = arrays
+        self.signed = signed
 
     @classmethod
     def of(cls, signed: Signed, order: PlaceArray, threads: int) -> Sets:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,7 +17,6 @@ Keep: TypeAlias = "str | Mapping[str, Sequence[Any]] | Callable[[Any, str], Any]
 WORDS = ("first", "last", "longest")
 
 
-@dataclass
 class Ranking:
     """Collects what ranks documents, batch by batch, and puts them in order.
 
@@ -42,21 +40,18 @@ class Ranking:
     [1, 2, 0]
     """
 
-    keep: Keep
-    order: str | None = None
-    _columns: list[list[Any]] = field(default_factory=list)
-    _keys: list[Any] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        keep: Any = self.keep
+    def __init__(self, keep: Any, order: str | None = None) -> None:
         if isinstance(keep, Mapping):
             if len(keep) != 1 or isinstance(next(iter(keep.values())), str):
                 raise ParameterError(f"keep is {keep!r}; name one column and its values, the preferred first: {{'source': ['a', 'b']}}")
         elif not callable(keep) and (not isinstance(keep, str) or not keep.lstrip("-")):
             raise ParameterError(f"keep is {keep!r}; it is 'first', 'last', 'longest', the name of a column, or a function of id and text")
-        if self.order is not None and not isinstance(self.order, str):
-            raise ParameterError(f"order is {self.order!r}; it is the name of a column")
-        self._columns = [[] for _ in self.columns]
+        if order is not None and not isinstance(order, str):
+            raise ParameterError(f"order is {order!r}; it is the name of a column")
+        self.keep: Keep = keep
+        self.order = order
+        self._columns: list[list[Any]] = [[] for _ in self.columns]
+        self._keys: list[Any] = []
 
     @property
     def columns(self) -> list[str]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +46,7 @@ SLOT_NS, BAND_NS, COMPARISON_NS, SHINGLE_NS = 4, 35, 100, 2
 EXCERPT, READ = 80, 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """A pair of documents: their ids, their similarity, and the tokens of each from about where they begin to differ.
 
     Examples
@@ -63,8 +62,7 @@ class Example:
     text_b: str
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """The pairs of distinct shingle sets at one level of similarity; at the level from 1 to 1 the copies.
 
     Attributes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -212,7 +211,8 @@ def tune(
         show_levels(tuning, console)
         show_trials(tuning, console)
     else:
-        emit({"kind": "similarity", **asdict(level)} for level in tuning.levels)
+        levels = (level._asdict() | {"examples": [example._asdict() for example in level.examples]} for level in tuning.levels)
+        emit({"kind": "similarity", **level} for level in levels)
         emit(tuning_row(tuning, trial) for trial in tuning.trials)
     sampled = f", {tuning.sample:,} of them drawn: what is said of all is an estimate" if tuning.sample < tuning.documents else ""
     note(f"{count(tuning.documents, 'document')}{sampled}", quiet=quiet)
