@@ -49,6 +49,8 @@ FORMATS = {
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 #: The longest line of JSONL, field of CSV and text file.
 LONGEST = 1 << 30
+#: About the most bytes that rows of Parquet become at a time, whose strings are stored once and named many times.
+REPEATED = 4 * BATCH_BYTES
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: What the folder of an index has in it, as docs/reference/format.md says: a file, and a folder.
 CATALOG, DOCUMENTS = "catalog.sqlite", "documents"
@@ -237,13 +239,25 @@ def _blocks(stream: io.BufferedReader) -> Iterator[bytes]:
         block = raw.read(1 << 20)
 
 
+def _bounded(name: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Blocks as they are; a text that is too long for a document is refused meanwhile, for it may never end."""
+    begun, total = b"", 0
+    for block in blocks:
+        begun = begun or block.lstrip(BYTE_ORDER_MARK + b" \t\r\n")[:1]
+        total += len(block)
+        if total > LONGEST and begun != b"{":
+            raise InputError(f"{name}: longer than {LONGEST:,} bytes, the most for a document; split it")
+        yield block
+
+
 def _buffered(name: str, stream: io.BufferedReader) -> File:
     """A stream, kept so that it can be read again: JSONL if it begins with ``{``, otherwise one text."""
     descriptor, path = tempfile.mkstemp(prefix="neardup-")
+    shown = "standard input" if name == "-" else name
     try:
         with os.fdopen(descriptor, "w+b") as copy:
-            with explained("standard input" if name == "-" else name):
-                copy.writelines(_blocks(stream))
+            with explained(shown):
+                copy.writelines(_bounded(shown, _blocks(stream)))
             size = copy.tell()
             copy.seek(0)
             first = next((line for line in copy if line.strip()), b"")
@@ -552,7 +566,7 @@ class Parquet(Table):
         with self.file.open() as (raw, content):
             parquet = pq.ParquetFile(content, buffer_size=1 << 20, pre_buffer=False)  # which keeps what it has read
             groups = (parquet.metadata.row_group(i).total_byte_size for i in range(parquet.num_row_groups))
-            fitting = BATCH_BYTES * parquet.metadata.num_rows // max(1, sum(groups))
+            fitting = min(BATCH_BYTES * parquet.metadata.num_rows // max(1, sum(groups)), _most_rows(parquet, content))
             done = 0
             if not parquet.num_row_groups:  # some versions of Arrow refuse to read no rows
                 return
@@ -560,6 +574,29 @@ class Parquet(Table):
                 done += len(batch)
                 self.bytes_done = raw.size() * done // parquet.metadata.num_rows
                 yield pa.Table.from_batches([batch])
+
+
+def _most_rows(parquet: Any, content: pa.NativeFile) -> int:
+    """How many rows may be decoded at a time, however often the longest strings that a file has once are repeated in them."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    most, metadata = REPEATED, parquet.metadata
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        for column in map(group.column, range(group.num_columns)):
+            if column.physical_type != "BYTE_ARRAY":
+                continue
+            if "DELTA_BYTE_ARRAY" in column.encodings:  # each may be nearly all of the one before
+                most = min(most, 256)
+            elif column.has_dictionary_page and group.num_rows * column.total_uncompressed_size > REPEATED:
+                one = pq.ParquetFile(content, metadata=metadata, read_dictionary=[column.path_in_schema], pre_buffer=False)
+                for batch in one.iter_batches(1, row_groups=[i], columns=[column.path_in_schema], use_threads=False):
+                    if pa.types.is_dictionary(batch.column(0).type):
+                        longest = pc.max(pc.binary_length(batch.column(0).dictionary)).as_py() or 1
+                        most = min(most, max(1, REPEATED // longest))
+                    break
+    return most
 
 
 class ArrowFile(Table):
