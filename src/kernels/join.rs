@@ -252,6 +252,9 @@ fn compared(pairs: &[u64], sets: Sets, threads: usize, compare: impl Fn(u32, u32
 }
 
 /// The matches of sets that share a bucket of more than `most` comparisons; in order.
+///
+/// Look-alikes share such buckets in many bands, with other members in each: buckets that overlap are joined as one, so that a
+/// pair is compared once, however many it shares.
 pub fn heavy_join(bands: &[Buckets], roles: &[u8], sets: Sets, threshold: f64, most: u64, threads: usize) -> Vec<Edge> {
     let mut scratch = Vec::new();
     let mut heavy: Vec<Vec<u32>> = Vec::new();
@@ -263,10 +266,68 @@ pub fn heavy_join(bands: &[Buckets], roles: &[u8], sets: Sets, threshold: f64, m
     }
     heavy.sort_unstable();
     heavy.dedup(); // boilerplate fills the same bucket in many bands
-    let mut edges: Vec<Edge> = heavy.iter().flat_map(|members| prefix_join(members, roles, sets, threshold, threads)).collect();
+    let joined = overlapping(&heavy, roles.len());
+    let mut edges: Vec<Edge> = joined.iter().flat_map(|some| overlap_join(some, roles, sets, threshold, threads)).collect();
     edges.sort_unstable();
-    edges.dedup();
     edges
+}
+
+/// Buckets in groups, of which no two have a member in common.
+fn overlapping(buckets: &[Vec<u32>], sets: usize) -> Vec<Vec<&[u32]>> {
+    let mut parents: Vec<usize> = (0..buckets.len()).collect();
+    let root = |parents: &mut Vec<usize>, mut i: usize| {
+        while parents[i] != i {
+            parents[i] = parents[parents[i]];
+            i = parents[i];
+        }
+        i
+    };
+    let mut first = vec![usize::MAX; sets];
+    for (i, bucket) in buckets.iter().enumerate() {
+        for &set in bucket {
+            let other = &mut first[set as usize];
+            if *other == usize::MAX {
+                *other = i;
+            } else {
+                let (a, b) = (root(&mut parents, *other), root(&mut parents, i));
+                parents[a.max(b)] = a.min(b);
+            }
+        }
+    }
+    let mut groups: Vec<Vec<&[u32]>> = vec![Vec::new(); buckets.len()];
+    for (i, bucket) in buckets.iter().enumerate() {
+        groups[root(&mut parents, i)].push(bucket);
+    }
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
+/// The matches of sets that share one of some buckets.
+fn overlap_join(buckets: &[&[u32]], roles: &[u8], sets: Sets, threshold: f64, threads: usize) -> Vec<Edge> {
+    if let [members] = buckets {
+        return prefix_join(members, roles, sets, threshold, threads);
+    }
+    let mut postings: Vec<(u32, u32)> = (0..).zip(buckets).flat_map(|(i, bucket)| bucket.iter().map(move |&set| (set, i))).collect();
+    postings.sort_unstable();
+    let mut ends = vec![(0, 0); roles.len()];
+    let (mut members, mut start) = (Vec::new(), 0);
+    for own in postings.chunk_by(|a, b| a.0 == b.0) {
+        members.push(own[0].0);
+        ends[own[0].0 as usize] = (start, start + own.len());
+        start += own.len();
+    }
+    let of = |set: u32| &postings[ends[set as usize].0..ends[set as usize].1];
+    let share = |a: u32, b: u32| {
+        let (a, b) = (of(a), of(b));
+        let (mut i, mut j) = (0, 0);
+        while i < a.len() && j < b.len() && a[i].1 != b[j].1 {
+            let (x, y) = (a[i].1, b[j].1);
+            i += (x < y) as usize;
+            j += (y < x) as usize;
+        }
+        i < a.len() && j < b.len()
+    };
+    join_where(&members, roles, sets, threshold, threads, share)
 }
 
 /// A hash of a set's prefix: which, whose, and its place among the set's hashes from the rarest on.
@@ -290,12 +351,24 @@ struct Meeting {
 /// match share one of the rarest hashes of each, and after the first of those there must be room for the rest. Any order of
 /// hashes finds all; that of rarity here is by counts that may be too high.
 pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, threshold: f64, threads: usize) -> Vec<Edge> {
+    join_where(members, roles, sets, threshold, threads, |_, _| true)
+}
+
+/// The same of those pairs that `may` match.
+fn join_where(
+    members: &[u32],
+    roles: &[u8],
+    sets: Sets,
+    threshold: f64,
+    threads: usize,
+    may: impl Fn(u32, u32) -> bool + Sync + Copy,
+) -> Vec<Edge> {
     let bar = Bar::new(threshold, 0);
     let mut members = members.to_vec();
     members.sort_unstable_by_key(|&set| (sets.sizes[set as usize], set));
     let (index, probes) = prefixes(&members, sets, threshold);
     if members.iter().all(|&set| roles[set as usize] == LEFT | RIGHT) {
-        let mut edges = probed(&members, roles, sets, bar, &index, &probes, threads);
+        let mut edges = probed(&members, roles, sets, bar, (&index, &probes), threads, may);
         edges.sort_unstable();
         return edges;
     }
@@ -303,15 +376,23 @@ pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, threshold: f64, th
     let of = |postings: &[Posting], side: u8| -> Vec<Posting> {
         postings.iter().copied().filter(|posting| roles[members[posting.member as usize] as usize] & side != 0).collect()
     };
-    let mut edges = probed(&members, roles, sets, bar, &of(&index, LEFT), &of(&probes, RIGHT), threads);
-    edges.append(&mut probed(&members, roles, sets, bar, &of(&index, RIGHT), &of(&probes, LEFT), threads));
+    let mut edges = probed(&members, roles, sets, bar, (&of(&index, LEFT), &of(&probes, RIGHT)), threads, may);
+    edges.append(&mut probed(&members, roles, sets, bar, (&of(&index, RIGHT), &of(&probes, LEFT)), threads, may));
     edges.sort_unstable();
     edges.dedup();
     edges
 }
 
 /// The matches of probes with what is indexed.
-fn probed(members: &[u32], roles: &[u8], sets: Sets, bar: Bar, index: &[Posting], probes: &[Posting], threads: usize) -> Vec<Edge> {
+fn probed(
+    members: &[u32],
+    roles: &[u8],
+    sets: Sets,
+    bar: Bar,
+    (index, probes): (&[Posting], &[Posting]),
+    threads: usize,
+    may: impl Fn(u32, u32) -> bool + Sync,
+) -> Vec<Edge> {
     let (meetings, ends) = meetings(index, probes, members.len());
     let shares: Vec<Range<usize>> = (0..members.len()).step_by(1024).map(|first| first..(first + 1024).min(members.len())).collect();
     let found = on_threads(shares, threads, |share| {
@@ -328,7 +409,7 @@ fn probed(members: &[u32], roles: &[u8], sets: Sets, bar: Bar, index: &[Posting]
                     }
                     let (size, other_size) = (sets.sizes[own as usize], sets.sizes[other as usize]);
                     let room = (size - place).min(other_size - posting.place) as usize;
-                    if bar.least(size, other_size).is_some_and(|least| least <= room) {
+                    if bar.least(size, other_size).is_some_and(|least| least <= room) && may(own, other) {
                         edges.extend(sets.compare(other, own, bar));
                     }
                 }
