@@ -55,11 +55,13 @@ def ratio(work, hostile, ordinary, rounds=3):
 
 @cache
 def vocabulary():
+    """A thousand words, nearly."""
     syllables = ["ran", "ten", "lis", "mon", "pur", "sal", "ver", "tic", "nor", "cus"]
     return np.array([f"{a}{b}{c}" for a in ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki") for b in syllables for c in syllables])
 
 
 def words(random_, n):
+    """Words in any order."""
     return vocabulary()[random_.integers(0, len(vocabulary()), n)].tolist()
 
 
@@ -121,6 +123,7 @@ def templates(n):
 
 
 def index_of(texts, **options):
+    """An index of texts."""
     index = Index(**options)
     index.add_many(range(len(texts)), texts, threads=1)
     return index
@@ -136,6 +139,7 @@ def warmed():
 
 @pytest.fixture(autouse=True, scope="module")
 def loaded():
+    """Nothing is imported while something is measured."""
     warmed()
 
 
@@ -146,7 +150,7 @@ JOBS = {
     "noisy": lambda texts, **options: deduplicate(texts, threads=1, verify="noisy", **options),
     "excerpts": lambda texts, **options: deduplicate(texts, threads=1, profile="excerpt", **options),
     "drop frequent": lambda texts, **options: deduplicate(texts, threads=1, drop_frequent=0.1, **options),
-    "add": lambda texts, **options: index_of(texts, **options),
+    "add": index_of,
     "add and look up": lambda texts, **options: index_of(texts, **options).query_many(texts[:100], threads=1),
     "add and pairs": lambda texts, **options: index_of(texts, **options).pairs(threads=1),
     "add and look up estimates": lambda texts, **options: index_of(texts, verify="estimate", **options).query_many(texts[:100], threads=1),

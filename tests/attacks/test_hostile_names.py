@@ -1,6 +1,5 @@
 """Files, names, ids and columns that mean harm: memory stays bounded, nothing is written elsewhere, nothing acts on who looks."""
 
-import contextlib
 import gzip
 import io
 import json
@@ -68,6 +67,7 @@ def repeated(path, rows, size, **options):
 
 
 def assert_bounded(path, rows, size, record):
+    """All rows are read, some at a time."""
     said, grown = reading(path)
     record(f"{Path(path).stat().st_size >> 10:,} KiB that stand for {rows * size >> 20:,} MiB take, MiB", grown >> 20)
     assert said == f"read {rows} {rows * size}"
@@ -213,17 +213,16 @@ def test_nothing_of_a_folder_leads_out_of_it(folder):
 
 
 def test_an_archive_that_leads_out(folder):
-    """Names in a zip archive that climb or begin at the root are not read, and not written anywhere."""
+    """Names in a zip archive that climb out of what was asked for are not read, and not written anywhere."""
     pytest.importorskip("fsspec")
     with zipfile.ZipFile("a.zip", "w") as archive:
-        for name in ("a.txt", "../../climbed.txt", "/rooted.txt", "b/../../c.txt", "b/d.txt"):
-            archive.writestr(name, f"{MONDAY} {name} and more of {name} {name} {name} {name} {name} {name}")
+        for name in ("b/d.txt", "b/e/f.txt", "b/../../climbed.txt", "b/../../../climbed.txt", "/rooted.txt"):
+            archive.writestr(name, f"{MONDAY} {name}")
     before = tree("../..")
-    with contextlib.suppress(InputError):
-        deduplicate("zip://::a.zip", threshold=1.0).write("out")
+    deduplicate("zip://b::a.zip", threshold=1.0).write("out")
     written = {path for path in tree("../..") if path not in before}
-    assert written
-    assert all(Path("../../outside/here/out") in (path, *path.parents) for path in written), written
+    out = Path("../../outside/here/out")
+    assert written == {out, out / "d.txt", out / "e", out / "e" / "f.txt"}
 
 
 def test_ids_that_are_paths(folder):
@@ -246,7 +245,20 @@ def test_ids_that_are_paths(folder):
 # ---- terminals -----------------------------------------------------------------------------------------------------------
 
 #: What would colour, set the clipboard or the title, ring, turn the line, or end it.
-ACTS = ["\x1b[31m", "\x1b]52;c;RVZJTA==\x07", "\x1b]0;t\x1b\\", "\x9b31m", "\x9d0;t\x9c", "\x90q\x9c", "\u202e", "\u2066", "\r", "\x08", "\x07", "\x85"]
+ACTS = [
+    "\x1b[31m",
+    "\x1b]52;c;RVZJTA==\x07",
+    "\x1b]0;t\x1b\\",
+    "\x9b31m",
+    "\x9d0;t\x9c",
+    "\x90q\x9c",
+    "\u202e",
+    "\u2066",
+    "\r",
+    "\x08",
+    "\x07",
+    "\x85",
+]
 ACT = "".join(ACTS)
 #: What neardup itself sends: colours, and the bars that it takes away.
 OWN = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[2K|\x1b\[\d*A|\r(?=\n|\x1b|$)|\n")
@@ -330,7 +342,9 @@ META = ["'; DROP TABLE documents; --", '"', "`", "a.b", "$1", "%s", "{0}", "?", 
 def test_columns_of_metacharacters(suffix, tmp_path):
     """Columns of any name are read, rank, are kept with the work, and are written again."""
     names = [name for name in META if name]
-    table = pa.table({"id": META, "text": [f"{MONDAY} {MONDAY}"] * len(META), **{name: [f"{i:02}" for i in range(len(META))] for name in names}})
+    table = pa.table(
+        {"id": META, "text": [f"{MONDAY} {MONDAY}"] * len(META), **{name: [f"{i:02}" for i in range(len(META))] for name in names}}
+    )
     write_table(table, f"a.{suffix}")
     for name in names[:4]:
         result = deduplicate(f"a.{suffix}", id="id", text="text", keep=f"-{name}", work="work")
