@@ -39,10 +39,6 @@ impl<T> Clone for Column<T> {
 impl<T> Copy for Column<T> {}
 
 impl<T> Column<T> {
-    pub fn new(offset: usize, len: usize) -> Self {
-        Column { offset, len, of: PhantomData }
-    }
-
     pub fn len(&self) -> usize {
         self.len
     }
@@ -79,17 +75,28 @@ impl Mapped {
         Ok(Mapped { file: name, map, data, checked: (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect() })
     }
 
-    /// Values of a column, their blocks checked.
-    ///
-    /// # Panics
-    ///
-    /// When they are beyond the column or the data.
+    /// What is said of a file whose blocks are what was written, but not by neardup: the block in which it is seen.
+    pub fn damage(&self, offset: usize) -> Damage {
+        Damage { file: self.file, offset: offset / BLOCK * BLOCK }
+    }
+
+    /// The column at an offset, of so many values, which lie within the data.
+    pub fn column<T: Pod>(&self, (offset, len): (usize, usize)) -> Checked<Column<T>> {
+        let end = len.checked_mul(size_of::<T>()).and_then(|size| offset.checked_add(size));
+        if offset.is_multiple_of(align_of::<T>()) && end.is_some_and(|end| end <= self.data) {
+            return Ok(Column { offset, len, of: PhantomData });
+        }
+        Err(self.damage(0))
+    }
+
+    /// Values of a column, their blocks checked. Beyond its end there are none: whatever named them is damaged.
     #[inline]
     pub fn get<T: Pod>(&self, column: Column<T>, range: Range<usize>) -> Checked<&[T]> {
-        assert!(range.start <= range.end && range.end <= column.len, "{range:?} of a column of {}", column.len);
+        if range.start > range.end || range.end > column.len {
+            return Err(self.damage(column.offset));
+        }
         let size = size_of::<T>();
         let bytes = column.offset + size * range.start..column.offset + size * range.end;
-        assert!(bytes.end <= self.data, "a column within the data");
         if !bytes.is_empty() {
             for block in bytes.start / BLOCK..=(bytes.end - 1) / BLOCK {
                 if self.checked[block / 64].load(Ordering::Relaxed) >> (block % 64) & 1 == 0 {

@@ -142,7 +142,65 @@ pub fn id_fingerprint(id: &[u8], seed: u64) -> u32 {
     (xxh3_64_with_seed(id, seed) >> 32) as u32
 }
 
+/// A place and a length of each column of a file.
+pub type Places = [(usize, usize)];
+
 impl Segment {
+    /// A file of documents and the segment derived from it, whose columns must have the lengths that follow from each other.
+    ///
+    /// # Errors
+    ///
+    /// Damage at the beginning of the file that has them not.
+    pub fn open(
+        (documents, document_places): (Mapped, &Places),
+        (segment, segment_places): (Mapped, &Places),
+        bands: usize,
+        slots: usize,
+        id_seed: u64,
+    ) -> Checked<Self> {
+        let &[entries, id_ends, ids, set_hashes, sizes, evidence_ends, evidence, fingerprints] = document_places else {
+            return Err(documents.damage(0));
+        };
+        let columns = DocumentColumns {
+            entries: documents.column(entries)?,
+            id_ends: documents.column(id_ends)?,
+            ids: documents.column(ids)?,
+            set_hashes: documents.column(set_hashes)?,
+            sizes: documents.column(sizes)?,
+            evidence_ends: documents.column(evidence_ends)?,
+            evidence: documents.column(evidence)?,
+            fingerprints: documents.column(fingerprints)?,
+        };
+        let &[members, copies, ref runs @ ..] = segment_places else { return Err(segment.damage(0)) };
+        let run = |c: &Places| Ok(Run { directory: segment.column(c[0])?, tags: segment.column(c[1])?, numbers: segment.column(c[2])? });
+        let mut every = runs.chunks_exact(3).map(run).collect::<Checked<Vec<_>>>()?.into_iter();
+        let (Some(sets), Some(ids), true) = (every.next(), every.next(), runs.len().is_multiple_of(3)) else {
+            return Err(segment.damage(0));
+        };
+        let runs = SegmentColumns { members: segment.column(members)?, copies: segment.column(copies)?, sets, ids, bands: every.collect() };
+        let opened = Segment { documents, segment, columns, runs, id_seed, width: slots.div_ceil(4) };
+        let (n, width, columns, runs) = (opened.entries(), opened.width, &opened.columns, &opened.runs);
+        let estimated = width > 0 && columns.sizes.len() == n && Some(columns.evidence.len()) == n.checked_mul(width);
+        if !(columns.id_ends.len() == opened.documents()
+            && (estimated || width == 0 && columns.evidence_ends.len() == n)
+            && Some(columns.fingerprints.len()) == n.checked_mul(bands))
+        {
+            return Err(opened.documents.damage(0));
+        }
+        let fits = |run: &Run, numbers| {
+            let directory = (1 << directory_bits(numbers)) + 1;
+            [run.directory.len(), run.tags.len(), run.numbers.len()] == [directory, numbers, numbers]
+        };
+        if !(runs.members.len() == n
+            && runs.bands.len() == bands
+            && fits(&runs.ids, opened.documents())
+            && runs.bands.iter().chain([&runs.sets]).all(|run| fits(run, n)))
+        {
+            return Err(opened.segment.damage(0));
+        }
+        Ok(opened)
+    }
+
     pub fn documents(&self) -> usize {
         self.columns.entries.len()
     }
@@ -279,7 +337,7 @@ impl Segment {
         let run = self.runs.bands[band];
         let mut heavy = Vec::new();
         let ends = self.segment.get(run.directory, 0..run.directory.len())?;
-        for pair in ends.windows(2).filter(|pair| (pair[1] - pair[0]) as usize > least) {
+        for pair in ends.windows(2).filter(|pair| pair[1].wrapping_sub(pair[0]) as usize > least) {
             let numbers = self.segment.get(run.numbers, pair[0] as usize..pair[1] as usize)?;
             let found = numbers.iter().map(|&entry| self.fingerprint(entry, band)).collect::<Checked<Vec<_>>>()?;
             heavy.extend(found.chunk_by(|a, b| a == b).filter(|same| same.len() > least).map(|same| same[0]));
@@ -347,7 +405,7 @@ impl Removed {
         if let Some(entry) = segment.entry(document)? {
             let all = segment.members(entry)?.as_slice().len() as u32;
             let left = self.left.entry(entry).or_insert(all);
-            *left -= 1;
+            *left = left.saturating_sub(1);
             if *left == 0 {
                 self.left.remove(&entry);
                 set(&mut self.entries, entry);

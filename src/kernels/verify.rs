@@ -153,7 +153,7 @@ pub fn equal_slots(a: &[u32], b: &[u32], slots: usize) -> usize {
         }
         equal += sums.to_le_bytes().iter().map(|&sum| sum as usize).sum::<usize>();
     }
-    equal + slots - 4 * a.len()
+    (equal + slots).saturating_sub(4 * a.len())
 }
 
 /// Working memory of `sort_distinct`.

@@ -3,8 +3,8 @@
 use super::prepared::Prepared;
 use super::tables::{id_bytes, nearest_tuples, Batch, IdList, Nearest, PackedIds, RowArrays, Rows};
 use super::{cut, Array1};
-use crate::mapped::{self, Checked, Column, Damage, Mapped};
-use crate::segment::{id_fingerprint, sorted_run as sort, DocumentColumns, Removed, Run, SegmentColumns};
+use crate::mapped::{self, Checked, Damage, Mapped};
+use crate::segment::{id_fingerprint, sorted_run as sort, Removed};
 use crate::segments::{Found, Place, Segments};
 use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::exceptions::{PyIndexError, PyValueError};
@@ -88,40 +88,14 @@ type FileArgs = (std::path::PathBuf, usize, Vec<(usize, usize)>);
 #[pyclass(frozen, module = "neardup._kernels")]
 pub(super) struct Segment(Arc<crate::segment::Segment>);
 
-fn column<T>((offset, len): (usize, usize)) -> Column<T> {
-    Column::new(offset, len)
-}
-
 #[pymethods]
 impl Segment {
     #[new]
     fn new(number: u64, documents: FileArgs, segment: FileArgs, bands: usize, slots: usize, id_seed: u64) -> PyResult<Self> {
-        let (d, s) = (&documents.2, &segment.2);
-        if d.len() != 8 || s.len() != 2 + 3 * (bands + 2) {
-            return Err(PyValueError::new_err(format!("{} and {} columns", d.len(), s.len())));
-        }
-        let columns = DocumentColumns {
-            entries: column(d[0]),
-            id_ends: column(d[1]),
-            ids: column(d[2]),
-            set_hashes: column(d[3]),
-            sizes: column(d[4]),
-            evidence_ends: column(d[5]),
-            evidence: column(d[6]),
-            fingerprints: column(d[7]),
-        };
-        let mut runs = s[2..].chunks_exact(3).map(|c| Run { directory: column(c[0]), tags: column(c[1]), numbers: column(c[2]) });
-        let (sets, ids) = (runs.next().expect("bands + 2"), runs.next().expect("bands + 2"));
-        let runs = SegmentColumns { members: column(s[0]), copies: column(s[1]), sets, ids, bands: runs.collect() };
         let open = |folder, (path, data, _): &FileArgs| Mapped::open((folder, number), &File::open(path)?, *data);
-        let segment = crate::segment::Segment {
-            documents: open("documents", &documents)?,
-            segment: open("segments", &segment)?,
-            columns,
-            runs,
-            id_seed,
-            width: slots.div_ceil(4),
-        };
+        let documents = (open("documents", &documents)?, &*documents.2);
+        let segment = (open("segments", &segment)?, &*segment.2);
+        let segment = crate::segment::Segment::open(documents, segment, bands, slots, id_seed).map_err(raised)?;
         Ok(Segment(Arc::new(segment)))
     }
 

@@ -125,15 +125,23 @@ impl IdList {
         let bytes = &self.bytes[start..self.ends[place]];
         if let Some((&INTEGER, bytes)) = bytes.split_first() {
             let mut folded = [0; 8];
-            folded[..bytes.len()].copy_from_slice(bytes);
+            // Of more bytes than an integer has there is none; UTF-8 has not got the first, and its decoder says so.
+            match folded.get_mut(..bytes.len()) {
+                Some(low) => low.copy_from_slice(bytes),
+                None => return Self::decoded(py, &[INTEGER]),
+            }
             let folded = u64::from_le_bytes(folded);
             return Ok(((folded >> 1) as i64 ^ -((folded & 1) as i64)).into_pyobject(py)?.into_any());
         }
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(PyString::new(py, text).into_any()),
             // Lone surrogates.
-            Err(_) => PyBytes::new(py, bytes).call_method1(intern!(py, "decode"), (intern!(py, "utf-8"), intern!(py, "surrogatepass"))),
+            Err(_) => Self::decoded(py, bytes),
         }
+    }
+
+    fn decoded<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        PyBytes::new(py, bytes).call_method1(intern!(py, "decode"), (intern!(py, "utf-8"), intern!(py, "surrogatepass")))
     }
 
     pub(super) fn list<'py>(&self, py: Python<'py>, range: Range<usize>) -> PyResult<Bound<'py, PyList>> {

@@ -239,8 +239,8 @@ class DiskStore:
         removed = [np.array(removals.get(file.number, []), np.uint32) for file in files]
         with layout.damage(self._folder):
             table.replace(0, 0, [(source.segment, gone) for source, gone in zip(sources, removed, strict=True)], tail=True)
-        if tail:
-            table.add(_ids(tail), self._batch(tail))
+            if tail:
+                table.add(_ids(tail), self._batch(tail))
         self._table, self._files, self._sources, self._stale = table, files, sources, False
         return None
 

@@ -59,12 +59,14 @@ def _padded(length: int, to: int) -> int:
 
 @contextmanager
 def damage(folder: Path) -> Iterator[None]:
-    """What the kernels say of a damaged block of a file, as a CorruptIndexError."""
+    """What the kernels say of a damaged block of a file, or of an id that is none, as a CorruptIndexError."""
     try:
         yield
     except _kernels.DamageError as error:
         kind, number, offset = error.args
         raise CorruptIndexError(f"{file_name(folder, kind, number)} is damaged in the block at byte {offset}; {REMEDIES[kind]}") from None
+    except UnicodeDecodeError:
+        raise CorruptIndexError(f"{folder} has an id that is none; restore the folder from a copy") from None
 
 
 class Column(NamedTuple):
@@ -198,6 +200,8 @@ def read(folder: Path, kind: str, number: int, parameters: bytes) -> Layout:
         blocks = -(-data // BLOCK)
         if size != data + 8 * blocks:
             raise damaged(f"has {size} bytes, its header says {data + 8 * blocks}")
+        if data < HEADER.size or data % ALIGNMENT:
+            raise damaged(f"says that it has {data} bytes of data")
         file.seek(data)
         checksums = file.read(8 * blocks)
     table = HEADER.size + COLUMN.size * columns
@@ -205,12 +209,12 @@ def read(folder: Path, kind: str, number: int, parameters: bytes) -> Layout:
         _kernels.block_checksums(np.frombuffer(start[:data], np.uint8)).tobytes() != checksums[:8]
         or xxhash.xxh3_64_intdigest(checksums[8:]) != digest
         or (code, own) != (KINDS[kind], number)
-        or table + length > len(start)
+        or table + length > min(len(start), data)
     ):
         raise damaged("is damaged in its header or checksums")
     if start[table : table + length] != parameters:
         raise IncompatibleError(
-            f"{name} was written with {start[table : table + length].decode('utf-8', 'replace')}, the index has {parameters.decode()}; "
-            "put back the file that belongs here"
+            f"{name} was written with {start[table : table + length].decode('utf-8', 'replace')!a:.1000}, the index has "
+            f"{parameters.decode()}; put back the file that belongs here"
         )
     return Layout(str(name), data, [COLUMN.unpack_from(start, HEADER.size + COLUMN.size * i) for i in range(columns)])

@@ -27,6 +27,8 @@ Run = tuple[U32, npt.NDArray[np.uint8], U32]
 
 #: In place of the entry of a document without shingles; the mark of a list of copies.
 NONE, LIST = 2**32 - 1, 2**31
+#: The columns of a file of documents.
+TYPES = (np.uint32, np.uint64, np.uint8, np.uint64, np.uint32, np.uint64, np.uint32, np.uint32)
 #: Values of a column of parts, ids or evidence, that are merged at a time.
 PART = 1 << 22
 
@@ -83,15 +85,20 @@ def _watched(columns: Iterable[Column], proceed: Callable[[], None]) -> list[Col
 def mapped(home: Home, number: int, *, mend: bool) -> Source:
     """A file of documents, none removed, and its segment, derived again if it is damaged and may be."""
     documents = layout.read(home.folder, "documents", number, home.parameters)
-    try:
+
+    def opened() -> _kernels.Segment:
         segment = layout.read(home.folder, "segments", number, home.parameters)
+        with layout.damage(home.folder):
+            return _kernels.Segment(number, documents, segment, home.bands, home.slots, home.id_seed)
+
+    try:
+        segment = opened()
     except (FileNotFoundError, CorruptIndexError):
         if not mend:
             raise
         derive(home, number, documents)
-        segment = layout.read(home.folder, "segments", number, home.parameters)
-    of = _kernels.Segment(number, documents, segment, home.bands, home.slots, home.id_seed)
-    return Source(documents, of, np.zeros(0, np.uint32))
+        segment = opened()
+    return Source(documents, segment, np.zeros(0, np.uint32))
 
 
 # ---- documents -----------------------------------------------------------------------------------------------------------
@@ -270,7 +277,14 @@ def _parts(documents: layout.Layout, number: int, type: npt.DTypeLike, ends: U64
 
 
 def derive(home: Home, number: int, documents: layout.Layout, threads: int = 1, *, proceed: Callable[[], None] = lambda: None) -> None:
-    """Write the segment of a file of documents."""
+    """Write the segment of a file of documents.
+
+    Raises
+    ------
+    CorruptIndexError
+        If the file is not one that neardup wrote, whatever its checksums say.
+    """
+    _check(home, documents)
     (_, count), (_, entries) = documents.columns[0], documents.columns[3]
     set_hashes = layout.values(documents, 3, np.uint64)
     members, copies = _members(layout.values(documents, 0, np.uint32), entries)
@@ -298,6 +312,33 @@ def derive(home: Home, number: int, documents: layout.Layout, threads: int = 1, 
         for type, length in ((np.uint32, directory), (np.uint8, numbers), (np.uint32, numbers)):
             columns.append(Column(type, length, islice(pieces, 1)))
     layout.write(home.folder, "segments", number, home.parameters, _watched(columns, proceed))
+
+
+def _check(home: Home, documents: layout.Layout) -> None:
+    """Refuse a file of documents whose columns do not fit together."""
+
+    def ascend(column: int, type: npt.DTypeLike, most: int) -> bool:
+        ends = layout.values(documents, column, type)
+        return bool((ends[1:] >= ends[:-1]).all()) and _last(ends) == most
+
+    def fit() -> bool:
+        if len(documents.columns) != len(TYPES):
+            return False
+        for (offset, length), type in zip(documents.columns, TYPES, strict=True):
+            size = np.dtype(type).itemsize
+            if offset % size or offset + size * length > documents.data:
+                return False
+        count, id_ends, id_bytes, n, sizes, evidence_ends, evidence, fingerprints = (length for _, length in documents.columns)
+        if (id_ends, fingerprints) != (count, home.bands * n) or (sizes if home.slots else evidence_ends) != n:
+            return False
+        entries = layout.values(documents, 0, np.uint32)
+        used = np.bincount(entries[entries != NONE], minlength=n)  # each has a document, and there are no others
+        if len(used) != n or not used.all() or not ascend(1, np.uint64, id_bytes):
+            return False
+        return evidence == n * -(-home.slots // 4) if home.slots else ascend(5, np.uint64, evidence)
+
+    if not fit():
+        raise CorruptIndexError(f"{documents.path} is damaged: its columns do not fit together; {layout.REMEDIES['documents']}")
 
 
 def _members(entries: U32, count: int) -> tuple[U32, U32]:

@@ -1,0 +1,650 @@
+"""What files and addresses may hold, invented by a fuzzer: an answer or an error of neardup, and nothing else, whatever the bytes.
+
+::
+
+    python tests/attacks/fuzz_formats.py TARGET [flags of libFuzzer]
+
+It is guided by the coverage of neardup's own code (atheris). Files have checksums, so most of what it makes has right ones, and is read
+to the end. Seeds are made anew each time; inputs that once found something are in ``corpus``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import secrets
+import shutil
+import sqlite3
+import struct
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import atheris
+
+with atheris.instrument_imports(include=["neardup"]):
+    import neardup
+    import neardup.documents
+    import neardup.files
+    import neardup.index
+    import neardup.interop.datasketch
+    import neardup.stores.catalog
+    import neardup.stores.disk
+    import neardup.stores.fetched
+    import neardup.stores.layout
+    import neardup.stores.places
+    import neardup.stores.segments
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from neardup import Banding, Index, MinHash, NearDupError, Shingling
+from neardup.files import FileDocuments
+from neardup.interop.datasketch import from_datasketch, to_datasketch
+from neardup.stores import catalog, disk, layout, places, segments
+
+CORPUS = Path(__file__).parent / "corpus"
+#: The longest message of an error; columns and values are shown in it, and inputs are short.
+LONGEST = 2000
+#: Files are written here and nowhere else: in memory where the system has a place for that.
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112
+TEXTS = [
+    "the ship sailed with a cargo of timber",
+    "the ship sailed with a cargo of timber",
+    "the ship sailed with a cargo of grain",
+    "",
+    "nobody came",
+    "κατά τὸν",
+]
+
+
+class Target(NamedTuple):
+    """A format: what is done with bytes, the bytes to begin with, what makes others of them, and how long they may be."""
+
+    run: Callable[[bytes], None]
+    seeds: Callable[[], list[bytes]]
+    mutate: Callable[[bytes, int, int], bytes] | None = None
+    most: int = 4096
+
+
+# ---- the promise ---------------------------------------------------------------------------------------------------------
+
+
+class BrokenPromise(AssertionError):
+    """What the fuzzer looks for."""
+
+
+def kept(read: Callable[[], object], *others: type[Exception]) -> bool:
+    """Whether there is an answer; otherwise an error of neardup, or one of the others that are documented, in few words on one line."""
+    try:
+        read()
+    except (NearDupError, *others) as error:
+        said = str(error)
+        if not said or len(said) > LONGEST or not all(c.isprintable() for c in said):
+            raise BrokenPromise(f"a message of {len(said)} characters: {said[:300]!r}") from error
+        return False
+    return True
+
+
+@contextmanager
+def nothing_else_opened(folder: Path) -> Iterator[None]:
+    """No file outside of a folder is opened, and no connection, by Python; it reads its own modules."""
+    roots = (str(folder), sys.prefix, sys.base_prefix, str(Path(neardup.__file__).parent), str(CORPUS.parent), "/dev/", "/proc/", "/sys/")
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str) and not arguments[0].startswith(roots):
+            path = arguments[0].removeprefix("file:")
+            if os.path.isabs(path) and not path.startswith(roots):  # noqa: PTH117
+                raise BrokenPromise(f"{path!r} was opened")
+        elif event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system"):
+            raise OSError(f"{event} is not for here")
+
+    sys.addaudithook(hook)
+    yield
+
+
+# ---- files of documents --------------------------------------------------------------------------------------------------
+
+
+def reads(name: str) -> Callable[[bytes], None]:
+    """Reads a file of this name in all ways that there are: its columns guessed, lines skipped, and all that there is of each row."""
+
+    def run(data: bytes) -> None:
+        Path(name).write_bytes(data)
+
+        def all_of(**options: Any) -> None:
+            documents = FileDocuments(name, **options)
+            for batch in documents.read(3):
+                assert len(batch.ids) == len(batch.texts)
+            for _ in documents.chunks(lambda n: np.ones(n, np.bool_)):
+                pass
+
+        if not kept(all_of) and name.endswith((".jsonl", ".csv", ".tsv")):
+            kept(lambda: all_of(on_error="skip"))
+        elif name.endswith((".parquet", ".arrow")) and data[-1:] > b"\xe0":
+            kept(lambda: all_of(text="b"))
+
+    return run
+
+
+def lines() -> list[bytes]:
+    """Seeds of JSONL."""
+    records: list[dict[str, Any]] = [{"id": i, "text": text, "n": [i, None, {"a": i / 3}]} for i, text in enumerate(TEXTS)]
+    every = [json.dumps(record, ensure_ascii=bool(i % 2)).encode() for i, record in enumerate(records)]
+    return [b"\n".join(every), b'\xef\xbb\xbf{"content": "a\\ud800", "uuid": "x"}\r\n\r\n{"content": null}\n', b'[1]\n{"text": 1e999}', b"{" * 50]
+
+
+def separated(by: str) -> Callable[[], list[bytes]]:
+    """Seeds of CSV or TSV."""
+
+    def seeds() -> list[bytes]:
+        rows = [("id", "text"), *((str(i), f'"{text}"') for i, text in enumerate(TEXTS))]
+        return [
+            "\n".join(by.join(row) for row in rows).encode(),
+            f'\ufefftext{by}id\r\n"a ""b""\n c"{by}1\r\n\r\n{by}2\r\n'.encode(),
+            b"text\n\xff\n",
+            b'a\n"',
+        ]
+
+    return seeds
+
+
+def tables() -> Iterator[pa.Table]:
+    """Small tables of the types that there are."""
+    yield pa.table({"id": pa.array([1, 2, 3]), "text": pa.array(["one two", None, "three"])})
+    words = pa.array(["a", "b", "a"]).dictionary_encode()
+    yield pa.table({"text": words, "b": pa.array(["x", "", "a long string, of more than twelve"], pa.string_view())})
+    yield pa.table({"text": pa.array(["a", "b"], pa.large_string()), "b": pa.array([[{"c": 1}], None])})
+
+
+def parquet() -> list[bytes]:
+    """Seeds of Parquet."""
+    seeds = []
+    for i, table in enumerate(tables()):
+        sink = io.BytesIO()
+        options = dict(compression=["none", "snappy", "zstd"][i], write_statistics=i > 0, store_schema=i > 0)
+        pq.write_table(table if i != 1 else table.select(["text"]), sink, **options)
+        seeds.append(sink.getvalue())
+    return seeds
+
+
+def arrow() -> list[bytes]:
+    """Seeds of Arrow: files and streams."""
+    seeds = []
+    for table in tables():
+        for writer in (pa.ipc.new_file, pa.ipc.new_stream):
+            sink = io.BytesIO()
+            with writer(sink, table.schema) as to:
+                to.write_table(table)
+            seeds.append(sink.getvalue())
+    return seeds
+
+
+# ---- an index ------------------------------------------------------------------------------------------------------------
+
+
+class Made(NamedTuple):
+    """An index in a folder: what was read of it when it was made."""
+
+    folder: Path
+    parameters: dict[str, Any]
+    snapshot: catalog.Snapshot
+    documents: bytes
+    segment: bytes
+
+
+INDEXES: dict[str, Made] = {}
+
+
+def indexes() -> dict[str, Made]:
+    """Two small ones, exact and estimated, of a file, a tail and removals; the same each time."""
+    if not INDEXES:
+        for verify in ("exact", "estimate"):
+            folder = Path(f"{verify}.neardup").absolute()
+            options: dict[str, Any] = dict(shingling=Shingling(size=2), banding=Banding(2, 2), minhash=MinHash(8, shingling=Shingling(size=2)))
+            small = mock.patch.multiple(disk, TAIL=8, BULK=6)
+            with small, mock.patch.object(secrets, "randbits", return_value=7), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with Index.open(folder, 0.5, verify=verify, bucket_limit=3, **options) as index:  # type: ignore[arg-type]
+                    index.add_many(["a", 1, "b", "c", 2, -3], TEXTS)
+                    index.add("late", TEXTS[4])
+                    index.remove(2)
+            parameters = catalog.read_parameters(folder)
+            assert parameters is not None
+            snapshot = catalog.read(folder, stored(parameters))
+            documents, segment = (layout.file_name(folder, kind, 1).read_bytes() for kind in layout.KINDS)
+            INDEXES[verify] = Made(folder, parameters, snapshot, documents, segment)
+    return INDEXES
+
+
+def stored(parameters: dict[str, Any]) -> bytes:
+    """Parameters as they are stored."""
+    return json.dumps(parameters, sort_keys=True).encode()
+
+
+def opened(made: Made) -> disk.DiskStore:
+    """The store, for reading."""
+    slots = made.parameters["num_perm"] if made.parameters["verify"] == "estimate" else 0
+    return disk.DiskStore(made.folder, made.parameters, 2, 3, slots, writes=False)
+
+
+def asked(store: disk.DiskStore) -> None:
+    """All that an index is asked, one after another: what is refused by one must not hide the others."""
+    rows = Row.of(store)
+    for ask in (
+        store.ids,
+        lambda: ("a" in store, 2 in store, 1 in store),
+        lambda: list(store.batches()),
+        lambda: store.query(rows, 0.5, 1),
+        lambda: store.nearest(rows, 0.5, 1),
+        lambda: list(store.pairs(0.5, 1)),
+        lambda: store.heavy(1),
+    ):
+        kept(ask)
+
+
+class Row:
+    """A document to look up, of each kind of index."""
+
+    known: dict[int, Any] = {}
+
+    @classmethod
+    def of(cls, store: disk.DiskStore) -> Any:
+        """Signed once."""
+        slots = store._home.slots
+        if slots not in cls.known:
+            minhash = MinHash(8, shingling=Shingling(size=2))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                index = Index(0.5, minhash=minhash, banding=Banding(2, 2), verify="estimate" if slots else "exact")
+            cls.known[slots] = index._one(TEXTS[0])
+        return cls.known[slots]
+
+
+def made_by(data: bytes) -> Made:
+    """The index that a file says it belongs to."""
+    return indexes()["estimate" if b'"estimate"' in data else "exact"]
+
+
+def run_segment(data: bytes) -> None:
+    """A file of postings beside right documents."""
+    made = made_by(data)
+    layout.file_name(made.folder, "documents", 1).write_bytes(made.documents)
+    layout.file_name(made.folder, "segments", 1).write_bytes(data)
+
+    def read() -> None:
+        asked(opened(made))
+
+    with mock.patch.object(catalog, "read", lambda *_: made.snapshot):
+        kept(read)
+
+
+def run_documents(data: bytes) -> None:
+    """A file of documents, the segment derived from it, and what they are merged to."""
+    made = made_by(data)
+    layout.file_name(made.folder, "documents", 1).write_bytes(data)
+    layout.file_name(made.folder, "segments", 1).write_bytes(made.segment)
+
+    def read() -> None:
+        asked(opened(made))
+
+    def derived() -> None:
+        slots = made.parameters["num_perm"] if made.parameters["verify"] == "estimate" else 0
+        home = segments.Home(made.folder, stored(made.parameters), 2, slots, 7)
+        file = layout.read(made.folder, "documents", 1, home.parameters)
+        layout.verify(file)
+        layout.file_name(made.folder, "segments", 1).unlink()
+        with layout.damage(made.folder):
+            source = segments.mapped(home, 1, mend=True)
+            _, columns = segments.merged(home, [source._replace(removed=np.zeros(1, np.uint32)), source])
+            for column in columns:
+                for piece in column.pieces:
+                    assert len(piece) <= column.length
+        asked(opened(made))
+
+    with mock.patch.object(catalog, "read", lambda *_: made.snapshot):
+        if kept(read):
+            kept(derived)
+
+
+def file_of_index(data: bytes) -> bytes:
+    """The same with right checksums, and a header that begins rightly."""
+    body = bytearray(data)
+    body.extend(bytes(max(128, -(-len(body) // layout.ALIGNMENT) * layout.ALIGNMENT) - len(body)))
+    later = b"".join(sums(body[layout.BLOCK :]))
+    body[:16] = layout.MAGIC + struct.pack("<II", layout.FORMAT, 1 + (body[12] == 2))
+    struct.pack_into("<QQQ", body, 16, 1, len(body), xxhash.xxh3_64_intdigest(later))
+    return bytes(body) + b"".join(sums(body[: layout.BLOCK])) + later
+
+
+def sums(data: bytes | bytearray) -> Iterator[bytes]:
+    """The checksums of blocks."""
+    for start in range(0, len(data), layout.BLOCK):
+        yield struct.pack("<Q", xxhash.xxh3_64_intdigest(bytes(data[start : start + layout.BLOCK])))
+
+
+#: What numbers are made to be.
+ODD = (0, 1, 2, 3, 7, 8, 63, 64, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64 - 8)
+
+
+def mutate_file(data: bytes, most: int, seed: int) -> bytes:
+    """Another file: of eight one is mutated as it is, in the others numbers or bytes are, and the checksums are made right."""
+    draw = random.Random(seed)
+    if draw.random() < 1 / 8:
+        return atheris.Mutate(data, len(data))
+    length = struct.unpack_from("<Q", data, 24)[0] if len(data) >= 48 else 0
+    body = bytearray(data[:length] if 48 <= length <= len(data) else data)
+    if len(body) < 64 or draw.random() < 1 / 4:
+        return file_of_index(atheris.Mutate(bytes(body), max(128, most - 256)))[:most]
+    table = layout.HEADER.size + 16 * min(struct.unpack_from("<I", body, 40)[0], 64)
+    for _ in range(draw.choice((1, 1, 1, 2, 4))):
+        size = draw.choice((1, 4, 4, 8))
+        begin, end = (40, min(table, len(body))) if draw.random() < 1 / 4 else (0, len(body))
+        place = draw.randrange(begin, max(begin + 1, end)) // size * size
+        old = int.from_bytes(body[place : place + size], "little")
+        new = draw.choice((draw.choice(ODD), draw.randrange(16), old + 1, old - 1, old ^ 1 << draw.randrange(8 * size)))
+        if place + size <= len(body):
+            body[place : place + size] = (new % 2 ** (8 * size)).to_bytes(size, "little")
+    return file_of_index(bytes(body))[:most]
+
+
+# ---- the catalog ---------------------------------------------------------------------------------------------------------
+
+
+def run_catalog(data: bytes) -> None:
+    """The database as bytes: read, and now and then opened by a writer, which lets SQLite check it."""
+    made = indexes()["exact"]
+    folder = Path("other.neardup")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / catalog.NAME).write_bytes(data)
+    parameters = stored(made.parameters)
+    # OSError: SQLite cannot open it, says so, and how access is given.
+    kept(lambda: catalog.read_parameters(folder), OSError)
+    kept(lambda: catalog.read(folder, parameters), OSError)
+    if data and hashlib.md5(data).digest()[0] < 32:
+
+        def written() -> None:
+            database = catalog.Catalog(folder, parameters)
+            try:
+                database.check()
+                database.tail()
+                database.numbers()
+            finally:
+                database.close()
+
+        kept(written, OSError)
+
+
+def databases() -> list[bytes]:
+    """Seeds: the catalogs of indexes with small pages, as a reader and as a writer finds them."""
+    seeds = []
+    for made in indexes().values():
+        small = Path("small.sqlite")
+        small.unlink(missing_ok=True)
+        database = sqlite3.connect(small, isolation_level=None)
+        database.execute("pragma page_size=512")
+        database.execute("attach ? as old", (str(made.folder / catalog.NAME),))
+        for statement in catalog.SCHEMA.split(";")[:-1]:
+            database.execute(statement)
+        for name in ("parameters", "state", "tail", "files", "removals"):
+            database.execute(f"insert into main.{name} select * from old.{name}")
+        database.close()
+        data = bytearray(small.read_bytes())
+        seeds.append(bytes(data))
+        data[18:20] = b"\2\2"  # WAL, as it is written
+        seeds.append(bytes(data))
+    return seeds
+
+
+def run_rows(data: bytes) -> None:
+    """Rows of the catalog, of any values, whose checksums are right; the files that they name are there."""
+    source = atheris.FuzzedDataProvider(data)
+    made = indexes()["exact" if source.ConsumeBool() else "estimate"]
+    if source.ConsumeBool():
+        text = source.ConsumeUnicodeNoSurrogates(source.remaining_bytes())
+        return run_parameters(text)
+    for kind, file in (("documents", made.documents), ("segments", made.segment)):
+        layout.file_name(made.folder, kind, 1).write_bytes(file)
+
+    def value() -> Any:
+        kind = source.ConsumeIntInRange(0, 9)
+        if kind < 6:
+            return source.ConsumeIntInRange(0, 9)
+        if kind < 7:
+            return source.ConsumeInt(8)
+        return (b"\1" * source.ConsumeIntInRange(0, 40), source.ConsumeUnicodeNoSurrogates(4), None)[kind - 7]
+
+    def entry(row: catalog.TailRow) -> list[Any]:
+        columns: list[Any] = list(row[:-1])
+        for _ in range(source.ConsumeIntInRange(0, 2)):
+            place = source.ConsumeIntInRange(0, 5)
+            old = columns[place]
+            columns[place] = source.ConsumeBytes(len(old)) if isinstance(old, bytes) and source.ConsumeBool() else value()
+        return columns
+
+    tail = [entry(made.snapshot.tail[0]) for _ in range(source.ConsumeIntInRange(0, 3))]
+    files = [[i, 1, 6] if source.ConsumeBool() else [value(), value(), value()] for i in range(source.ConsumeIntInRange(0, 2))]
+    removals = [[1, value()] if source.ConsumeBool() else [value(), value()] for _ in range(source.ConsumeIntInRange(0, 3))]
+    state: list[Any] = [value() if source.ConsumeBool() else 1 << 40]
+    total = 0
+    for row in (*tail, *files, *removals):
+        own = 0
+        with suppress(TypeError, struct.error):
+            own = catalog._sum(*row)
+        total = catalog._plus(total, [own])
+        if len(row) != 2:
+            row.append(own)
+    state += [len(tail) + len(files) + len(removals), total]
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    text = stored(made.parameters)
+    for name, rows in (("parameters", [[text.decode(), catalog._sum(text)]]), ("state", [state]), ("tail", tail), ("files", files), ("removals", removals)):
+        names = {
+            "parameters": "text, sum",
+            "state": "next, rows, sum",
+            "tail": "sequence, id, set_hash, size, fingerprints, evidence, sum",
+            "files": "sequence, number, documents, sum",
+            "removals": "number, document",
+        }[name]
+        database.execute(f"create table {name} ({names})")
+        with suppress(OverflowError):
+            database.executemany(f"insert into {name} values ({', '.join('?' * (names.count(',') + 1))})", rows)
+
+    @contextmanager
+    def reading(_: Path) -> Iterator[sqlite3.Connection]:
+        yield database
+
+    try:
+        with mock.patch.object(catalog, "_reading", reading):
+            kept(lambda: asked(opened(made)))
+    finally:
+        database.close()
+    return None
+
+
+def run_parameters(text: str) -> None:
+    """What parameters may say: those of an index that nobody can have are refused."""
+    with suppress(UnicodeEncodeError):
+        data = text.encode()
+        database = sqlite3.connect(":memory:", isolation_level=None)
+        for statement in catalog.SCHEMA.split(";")[:-1]:
+            database.execute(statement)
+        database.execute("insert into parameters values (?, ?)", (text, catalog._sum(data)))
+        database.execute("insert into state values (1, 0, 0)")
+
+        @contextmanager
+        def reading(_: Path) -> Iterator[sqlite3.Connection]:
+            yield database
+
+        try:
+            with mock.patch.object(catalog, "_reading", reading):
+                # TypeError is for callers who gave a wrong type; nothing was given here.
+                kept(lambda: Index.open(indexes()["exact"].folder, mode="r").close())
+        finally:
+            database.close()
+
+
+def rows() -> list[bytes]:
+    """Seeds of rows: the provider takes flags and lengths from the end, texts from the beginning."""
+    seeds = [bytes([i]) * 40 for i in (0, 1, 3, 5, 7)]
+    for made in indexes().values():
+        seeds.append(b"\1" + stored(made.parameters) + b"\1\1")
+    return seeds
+
+
+def mutate_rows(data: bytes, most: int, seed: int) -> bytes:
+    """Another input; of parameters often only one value."""
+    draw = random.Random(seed)
+    begin, end = data.find(b"{"), data.rfind(b"}")
+    if begin < 0 or end < begin or draw.random() < 1 / 3:
+        return atheris.Mutate(data, most)
+    try:
+        parameters = json.loads(data[begin : end + 1])
+        name = draw.choice(sorted(parameters))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return atheris.Mutate(data, most)
+    values = (0, 1, -1, 2**31, 2**63, 2**64, 1e308, -0.5, 0.5, None, True, "", "words", "exact", "estimate", [], ["a"], {}, "9" * 50, float("nan"), [[]])
+    parameters[name] = draw.choice(values)
+    if draw.random() < 1 / 8:
+        del parameters[name]
+    if draw.random() < 1 / 8:
+        name = draw.choice(("profile", "stop", "drawn", "token_hash", "strip_diacritics", "fold_digits"))
+        parameters[name] = draw.choice((*values, "news", "ocr", "excerpt", "short", "sha1"))
+    return (data[:begin] + json.dumps(parameters, sort_keys=True).encode() + data[end + 1 :])[:most]
+
+
+# ---- addresses and signatures --------------------------------------------------------------------------------------------
+
+
+def run_address(data: bytes) -> None:
+    """An address, and after a line end the name: where an index is, what is shown of it, and what a file of that address is."""
+    first, _, second = data.decode("utf-8", "surrogateescape").partition("\n")
+    name = second or None
+
+    def index() -> None:
+        place = places.named(first, name)
+        user, at, _ = first.partition("://")[2].rpartition("@")
+        password = user.partition(":")[2]
+        said = f"{place} {place!r} {places.label(first, name)}"
+        if at and len(password) > 8 and not isinstance(place, places.Folder) and password in said:
+            raise BrokenPromise(f"a password is shown: {said!r}")
+        if not isinstance(place, places.Folder) and places.SERVERS[place.scheme] == "redis":
+            from neardup.stores import redis
+
+            redis._client(place)
+
+    kept(index)
+    neardup.files.format_of(first)
+    if neardup.documents.is_url(first):
+        kept(lambda: FileDocuments(first), ImportError)
+
+
+def addresses() -> list[bytes]:
+    """Seeds of addresses."""
+    return [
+        b"postgresql://user:a secret word@host:5432/database?sslmode=require\nnews",
+        b"redis://user:another secret@[::1]:6379/0\na.b:c-d",
+        b"unix:///run/redis.sock?db=1&password=very-secret\nn",
+        b"rediss://h\n",
+        b"memory://a/b.jsonl.gz",
+        b"file:///nowhere/a.csv",
+        b"folder/news.neardup",
+        b"s3://bucket/*.parquet",
+        b"http://[::1/x",
+        b"zip://a.txt",
+    ]
+
+
+def run_signature(data: bytes) -> None:
+    """The bytes of a sketch: what is read of them is written again as it was."""
+    order = "@=<>!"[data[0] % 5] if data else "@"
+    source = data[1:]
+    found: list[Any] = []
+    if kept(lambda: found.append(from_datasketch(source, byteorder=order))):
+        written = to_datasketch(found[0], "bytes", byteorder=order)
+        if written != source and order != "@":
+            raise BrokenPromise(f"{source!r} was written again as {written!r}")
+    size = len(source) // 2
+    kept(lambda: from_datasketch([source[:size], source[size:]], byteorder=order))
+
+
+def sketches() -> list[bytes]:
+    """Seeds of sketches, of each scheme and order of bytes."""
+    seeds = []
+    for scheme in ("datasketch-legacy", "datasketch-affine32", "datasketch-affine64"):
+        signature = MinHash(4, 1, Shingling(size=1), scheme).sign(TEXTS[0])  # type: ignore[arg-type]
+        for i, order in enumerate("@=<>!"):
+            data = to_datasketch(signature, "bytes", byteorder=order)
+            seeds.append(bytes([i]) + data)
+    return [*seeds, seeds[0] + seeds[0][1:]]
+
+
+TARGETS = {
+    "jsonl": Target(reads("a.jsonl"), lines, most=1024),
+    "csv": Target(reads("a.csv"), separated(","), most=1024),
+    "tsv": Target(reads("a.tsv"), separated("\t"), most=1024),
+    "parquet": Target(reads("a.parquet"), parquet),
+    "arrow": Target(reads("a.arrow"), arrow),
+    "documents": Target(run_documents, lambda: [made.documents for made in indexes().values()], mutate_file),
+    "segments": Target(run_segment, lambda: [made.segment for made in indexes().values()], mutate_file),
+    "catalog": Target(run_catalog, databases, most=16384),
+    "rows": Target(run_rows, rows, mutate_rows, most=1024),
+    "addresses": Target(run_address, addresses, most=256),
+    "signatures": Target(run_signature, sketches, most=256),
+}
+
+
+def fuzz(name: str, flags: list[str]) -> None:
+    """Fuzz in the working folder, until a flag says otherwise."""
+    target = TARGETS[name]
+    seeds = Path("seeds").absolute()
+    seeds.mkdir()
+    for i, seed in enumerate(target.seeds()):
+        (seeds / str(i)).write_bytes(seed)
+    kept_inputs = CORPUS / name
+    warnings.simplefilter("ignore")
+
+    def run(data: bytes) -> None:
+        try:
+            target.run(data)
+        except Exception:
+            raise
+        except BaseException as error:  # a panic of the kernels, which is none of Exception
+            raise BrokenPromise(f"{type(error).__name__}: {error}") from error
+
+    options = [f"-max_len={target.most}", "-timeout=20", "-rss_limit_mb=2048", *flags, str(seeds)]
+    if kept_inputs.is_dir():
+        options.append(str(kept_inputs))
+    given: dict[str, Any] = {} if target.mutate is None else {"custom_mutator": target.mutate}
+    atheris.Setup([name, *options], run, **given)
+    with nothing_else_opened(Path.cwd()):
+        atheris.Fuzz()
+
+
+def main() -> int:
+    """Fuzz in a process and a folder of its own, in memory; what was found stays where one is."""
+    if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
+        print(f"usage: fuzz_formats.py TARGET [flags of libFuzzer, like -runs=100000]; a target is one of {', '.join(TARGETS)}")
+        return 2
+    found = Path(tempfile.gettempdir()) / f"neardup-{sys.argv[1]}-"
+    with tempfile.TemporaryDirectory(prefix="neardup-fuzz-", dir=MEMORY) as folder:
+        child = [sys.executable, __file__, "--here", sys.argv[1], f"-artifact_prefix={found}", *sys.argv[2:]]
+        return subprocess.run(child, cwd=folder, check=False).returncode
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--here"]:
+        fuzz(sys.argv[2], sys.argv[3:])
+    else:
+        sys.exit(main())
