@@ -190,19 +190,21 @@ impl Segments {
         on_threads(rows.chunks(64).collect(), threads, work).into_iter().flatten().collect()
     }
 
-    /// Visit the ids of an entry's documents that were not removed.
+    /// Visit the ids of the documents that were not removed, of an entry that lives: there is one.
     pub fn members(&self, (place, entry): Place, mut visit: impl FnMut(&[u8])) -> Checked<()> {
         if self.is_tail((place, entry)) {
             self.tail.ids.members(entry).for_each(|document| visit(self.tail.ids.id(document)));
             return Ok(());
         }
         let (segment, removed) = &self.segments[place as usize];
+        let mut any = false;
         for &document in segment.members(entry)?.as_slice() {
             if !removed.has(document) {
                 visit(segment.id(document)?);
+                any = true;
             }
         }
-        Ok(())
+        any.then_some(()).ok_or(segment.segment.damage(0))
     }
 
     /// How many entries there are at a place, removed ones too.

@@ -327,14 +327,14 @@ def _check(home: Home, documents: layout.Layout) -> None:
         for (offset, length), type in zip(documents.columns, TYPES, strict=True):
             size = np.dtype(type).itemsize
             if offset % size or offset + size * length > documents.data:
-                return False
+                return False  # of what lies within the file, no more than that is in memory
         count, id_ends, id_bytes, n, sizes, evidence_ends, evidence, fingerprints = (length for _, length in documents.columns)
         if (id_ends, fingerprints) != (count, home.bands * n) or (sizes if home.slots else evidence_ends) != n:
             return False
         entries = layout.values(documents, 0, np.uint32)
-        used = np.bincount(entries[entries != NONE], minlength=n)  # each has a document, and there are no others
-        if len(used) != n or not used.all() or not ascend(1, np.uint64, id_bytes):
-            return False
+        used = entries[entries != NONE]
+        if (used >= n).any() or not np.bincount(used, minlength=n).all() or not ascend(1, np.uint64, id_bytes):
+            return False  # each has a document, and there are no others
         return evidence == n * -(-home.slots // 4) if home.slots else ascend(5, np.uint64, evidence)
 
     if not fit():
