@@ -492,7 +492,18 @@ class Rows(Documents):
 
     def chunks(self, take: Take) -> Iterator[Chunk]:
         """Tables."""
-        return (rows.filter(take(len(rows))) for _, rows in self.slices(None, 4096))
+        return (_taken(rows, take(len(rows))) for _, rows in self.slices(None, 4096))
+
+
+def _taken(rows: Any, mask: Mask) -> Any:
+    """Some rows of a table; Arrow itself cannot choose among string views and some rarer types."""
+    try:
+        return rows.filter(mask)
+    except NotImplementedError:
+        import pyarrow as pa
+
+        edges = np.flatnonzero(np.diff(mask, prepend=False, append=False)).reshape(-1, 2).tolist()
+        return pa.concat_tables([rows.slice(start, stop - start) for start, stop in edges or [(0, 0)]])
 
 
 def _first(names: Iterable[str], columns: Iterable[str]) -> str | None:

@@ -83,6 +83,11 @@ def kind(value: object) -> str:
     return type(value).__name__
 
 
+def plain(cause: object) -> str:
+    """What a library or a hostile file said, on one line without control characters, and no more than is read."""
+    return ascii(str(cause))[1:-1][:300]
+
+
 def listed(names: Iterable[str]) -> str:
     """Names for messages: the first twenty, and how many more."""
     every = list(names)

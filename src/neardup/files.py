@@ -36,7 +36,7 @@ from neardup.documents import (
     refuse_columns,
     text_lengths,
 )
-from neardup.errors import InputError, MissingDependencyError, NearDupError, ParameterError, kind, listed
+from neardup.errors import InputError, MissingDependencyError, NearDupError, ParameterError, kind, listed, plain
 
 T = TypeVar("T")
 StrPath = str | os.PathLike[str]
@@ -89,11 +89,6 @@ def explained(name: StrPath) -> Iterator[None]:
         raise InputError(f"{name}: not UTF-8 ({plain(error)}); convert it: iconv -t utf-8") from error
     except pa.ArrowException as error:
         raise InputError(f"{name}: {plain(error)}; check the file") from error
-
-
-def plain(cause: object) -> str:
-    """What a library said, on one line without the control characters of a hostile file."""
-    return ascii(str(cause))[1:-1][:300]
 
 
 # ---- where files are -----------------------------------------------------------------------------------------------------

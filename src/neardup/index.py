@@ -24,6 +24,7 @@ from neardup.errors import (
     check_integer,
     kind,
     one_of,
+    plain,
     warn_caller,
 )
 from neardup.ids import check_id, check_ids, id_column, id_order
@@ -284,7 +285,7 @@ class Index:
             parameters = stored
             index = cls._of(stored, shingling if minhash is None else minhash.shingling, place)
             wanted = {"threshold": threshold, **named, "recall": recall if banding is None else None}
-            own = {"threshold": index.threshold, **{name: getattr(index, name, None) for name in named}, "recall": stored["recall"]}
+            own = {"threshold": index.threshold, **{name: getattr(index, name, None) for name in named}, "recall": stored.get("recall")}
             own |= {"shingling": index.minhash.shingling}
             for option, value in wanted.items():
                 if value is not None and value != own[option]:
@@ -299,7 +300,9 @@ class Index:
         """An empty index of stored parameters."""
         try:
             if stored["shingling_scheme"] != "words-v1":
-                raise IncompatibleError(f"{place} has shingles of {stored['shingling_scheme']!r}; use the version that wrote it")
+                scheme = plain(stored["shingling_scheme"])
+                raise IncompatibleError(f"{place} has shingles of {scheme!r}; use the version that wrote it")
+            check_integer("id_seed", stored.get("id_seed", 0), 0, 2**64 - 1)
             if stored["tokens"] == "callable":
                 if shingling is None:
                     raise IncompatibleError(f"the index in {place} has tokens of a callable; give shingling= with the same one")
@@ -320,7 +323,7 @@ class Index:
         except KeyError as error:
             raise IncompatibleError(f"the index in {place} has no parameter {error}; use the version that wrote it") from None
         except (TypeError, AttributeError, ParameterError) as error:
-            raise CorruptIndexError(f"the index in {place} has parameters that none can have: {error}; restore it from a copy") from None
+            raise CorruptIndexError(f"the index in {place} has parameters that none can have: {plain(error)}; restore it from a copy") from None
 
     def save(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         """Write all documents to a new index, on disk or on a server, which :meth:`open` and :meth:`load` read.

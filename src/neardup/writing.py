@@ -22,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 
 from neardup.documents import Chunk, Documents, Mask
-from neardup.errors import InputError, ParameterError, listed
-from neardup.files import File, FileDocuments, StrPath, TextFiles, explained, format_of, grouped, plain
+from neardup.errors import InputError, ParameterError, listed, plain
+from neardup.files import File, FileDocuments, StrPath, TextFiles, explained, format_of, grouped
 
 
 @contextmanager

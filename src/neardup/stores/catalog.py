@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from neardup.errors import CorruptIndexError, IncompatibleError
+from neardup.errors import CorruptIndexError, IncompatibleError, plain
 
 NAME = "catalog.sqlite"
 
@@ -80,7 +80,7 @@ def read(folder: Path, parameters: bytes) -> Snapshot:
     with explained(folder), _reading(folder) as database:
         text = _parameters(folder, database)
         if text != parameters:
-            raise IncompatibleError(f"{folder} has the parameters {text.decode()}, not {parameters.decode()}; open it anew")
+            raise IncompatibleError(f"{folder} has the parameters {plain(text.decode())}, not {parameters.decode()}; open it anew")
         state = database.execute("select next, rows, sum from state").fetchone()
         tail = database.execute("select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence").fetchall()
         files = database.execute("select sequence, number, documents, sum from files order by sequence").fetchall()
@@ -104,7 +104,13 @@ def read_parameters(folder: Path) -> dict[str, Any] | None:
     with explained(folder), _reading(folder) as database:
         if not database.execute("select 1 from sqlite_master").fetchone():
             return None
-        return dict(json.loads(_parameters(folder, database)))
+        try:
+            parameters = json.loads(_parameters(folder, database))
+        except (ValueError, RecursionError):
+            parameters = None
+    if not isinstance(parameters, dict):
+        raise CorruptIndexError(f"{folder / NAME} is damaged: its parameters; restore the folder from a copy")
+    return parameters
 
 
 @contextmanager
@@ -114,7 +120,7 @@ def explained(folder: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF or None
-        text = str(error)
+        text = plain(error)
         if code == 13 or "full" in text:
             raise OSError(28, f"No space left on device, nothing was changed; make room ({text})", str(folder)) from error
         if code in (8, 14, 10) or "readonly" in text or "unable to open" in text:
@@ -291,7 +297,7 @@ class Catalog:
         with explained(self._folder):
             (said,) = self._database.execute("pragma integrity_check(1)").fetchone()
         if said != "ok":
-            raise CorruptIndexError(f"{self._folder / NAME} is damaged: {said}; restore the folder from a copy")
+            raise CorruptIndexError(f"{self._folder / NAME} is damaged: {plain(said)}; restore the folder from a copy")
 
     def shrink(self) -> None:
         """Give back the pages of rows that are gone. What others read stays as it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from neardup.errors import ParameterError
+from neardup.errors import ParameterError, plain
 from neardup.stores import Store
 from neardup.stores.fetched import Place, check_name
 
@@ -37,7 +37,7 @@ def named(path: str | os.PathLike[str], name: str | None) -> Folder | Place:
             raise ParameterError(f"name is {name!r} and {text!r} is a folder; only indexes on servers have names, leave it out")
         return Folder(text)
     if scheme not in SERVERS:
-        raise ParameterError(f"an index cannot live at {scheme}://; it lives in a folder, at postgresql:// or at redis://")
+        raise ParameterError(f"an index cannot live at {plain(scheme)}://; it lives in a folder, at postgresql:// or at redis://")
     return Place(text, check_name(name, f"{scheme}://..."))
 
 
