@@ -527,7 +527,8 @@ class Table(Rows):
         self.file = file
         with explained(file.name):
             self.schema = self.read_schema()
-        super().__init__(kinds(self.schema), text, f"{file.name}: ")
+            columns = list(kinds(self.schema))
+        super().__init__(columns, text, f"{file.name}: ")
 
     def read_schema(self) -> pa.Schema:
         """The columns."""

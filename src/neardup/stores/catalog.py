@@ -126,6 +126,8 @@ def explained(folder: Path) -> Iterator[None]:
         if code in (8, 14, 10) or "readonly" in text or "unable to open" in text:
             raise OSError(f"{folder / NAME}: {text}; give write access to the folder, or open with mode='r'") from error
         raise CorruptIndexError(f"{folder / NAME} is damaged: {text}; restore the folder from a copy") from error
+    except UnicodeDecodeError as error:  # in what SQLite would have said
+        raise CorruptIndexError(f"{folder / NAME} is damaged: {plain(error)}; restore the folder from a copy") from error
 
 
 @contextmanager
@@ -175,6 +177,10 @@ def _sound(state: Any, tail: Sequence[tuple[Any, ...]], files: Sequence[tuple[An
         rows = [*tail, *files]
         sums = [row[-1] for row in rows] + [_sum(*row) for row in removals]
         if state[1:] != (len(sums), _plus(0, sums)) or any(_sum(*row[:-1]) != row[-1] for row in rows):
+            return False
+        if any(tuple(map(type, row)) != (int, bytes, bytes, int, bytes, bytes, int) for row in tail):
+            return False
+        if any(type(value) is not int for row in (*files, *removals) for value in row) or len({row[1] for row in files}) != len(files):
             return False
         return bool(state[0] > max((0, *(row[0] for row in rows), *(row[1] for row in files))))
     except (TypeError, struct.error):  # of another type than was written

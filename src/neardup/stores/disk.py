@@ -236,6 +236,8 @@ class DiskStore:
             sources = [segments.mapped(self._home, file.number, mend=self._writes) for file in files]
         except FileNotFoundError as error:
             return str(error.filename)
+        if not self._fit(tail, files, sources, removals):
+            raise CorruptIndexError(f"{self._folder / catalog.NAME} is damaged: rows do not fit together; restore the folder from a copy")
         removed = [np.array(removals.get(file.number, []), np.uint32) for file in files]
         with layout.damage(self._folder):
             table.replace(0, 0, [(source.segment, gone) for source, gone in zip(sources, removed, strict=True)], tail=True)
@@ -243,6 +245,25 @@ class DiskStore:
                 table.add(_ids(tail), self._batch(tail))
         self._table, self._files, self._sources, self._stale = table, files, sources, False
         return None
+
+    def _fit(
+        self,
+        tail: Sequence[catalog.TailRow],
+        files: Sequence[catalog.File],
+        sources: Sequence[segments.Source],
+        removals: dict[int, list[int]],
+    ) -> bool:
+        """Whether rows that are what was written are what neardup writes."""
+        bands, words = 4 * self._home.bands, -(-self._home.slots // 4)
+        for row in tail:
+            evidence = 4 * (words if self._home.slots else row.size)
+            lengths = len(row.set_hash), len(row.fingerprints), len(row.evidence)
+            if not 0 <= row.size < 2**32 or lengths != (8, bands, evidence):
+                return False
+        counts = {file.number: source.documents.columns[0][1] for file, source in zip(files, sources, strict=True)}
+        if len({row.id for row in tail}) != len(tail) or any(file.documents != counts[file.number] for file in files):
+            return False
+        return all(number in counts and 0 <= min(gone) <= max(gone) < counts[number] for number, gone in removals.items())
 
     def _batch(self, tail: Sequence[catalog.TailRow]) -> StoreBatch:
         """Rows of the tail as they were added."""
