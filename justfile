@@ -72,9 +72,9 @@ quality *args:
 instructions *args:
     {{ python }} benchmarks/instructions.py {{ args }}
 
-# compare every SIMD path with the portable one on invented inputs (needs cargo-fuzz), like `just fuzz -runs=10000000`
-fuzz *args:
-    cd src/kernels && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none --no-trace-compares paths -- -max_len=4096 {{ args }}
+# fuzz kernels (text, paths, arrays) or formats (jsonl, parquet, segments ...), like `just fuzz text -runs=1000000`
+fuzz target *args:
+    {{ python }} tests/attacks/{{ if target =~ "^(text|paths|arrays)$" { "fuzz_kernels.py" } else { "fuzz_formats.py" } }} {{ target }} {{ args }}
 
 # check what the crate depends on: licences, sources, duplicates (needs cargo-deny: cargo install cargo-deny)
 audit:

@@ -503,7 +503,7 @@ def _taken(rows: Any, mask: Mask) -> Any:
         import pyarrow as pa
 
         edges = np.flatnonzero(np.diff(mask, prepend=False, append=False)).reshape(-1, 2).tolist()
-        return pa.concat_tables([rows.slice(start, stop - start) for start, stop in edges or [(0, 0)]])
+        return pa.concat_tables([rows.slice(start, stop - start) for start, stop in edges or [[0, 0]]])
 
 
 def _first(names: Iterable[str], columns: Iterable[str]) -> str | None:

@@ -568,7 +568,7 @@ class Parquet(Table):
                 return
             for batch in parquet.iter_batches(max(1, min(size, fitting)), columns=names, use_threads=False):
                 done += len(batch)
-                self.bytes_done = raw.size() * done // parquet.metadata.num_rows
+                self.bytes_done = raw.size() * done // max(done, parquet.metadata.num_rows)  # which a damaged file may deny
                 yield pa.Table.from_batches([batch])
 
 

@@ -323,7 +323,9 @@ class Index:
         except KeyError as error:
             raise IncompatibleError(f"the index in {place} has no parameter {error}; use the version that wrote it") from None
         except (TypeError, AttributeError, ParameterError) as error:
-            raise CorruptIndexError(f"the index in {place} has parameters that none can have: {plain(error)}; restore it from a copy") from None
+            raise CorruptIndexError(
+                f"the index in {place} has parameters that none can have: {plain(error)}; restore it from a copy"
+            ) from None
 
     def save(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         """Write all documents to a new index, on disk or on a server, which :meth:`open` and :meth:`load` read.

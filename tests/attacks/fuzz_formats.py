@@ -25,6 +25,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -52,7 +53,8 @@ import xxhash
 from neardup import Banding, Index, MinHash, NearDupError, Shingling
 from neardup.files import FileDocuments
 from neardup.interop.datasketch import from_datasketch, to_datasketch
-from neardup.stores import catalog, disk, layout, places, segments
+from neardup.profiles import Verify
+from neardup.stores import StoreBatch, catalog, disk, layout, places, segments
 
 CORPUS = Path(__file__).parent / "corpus"
 #: The longest message of an error; columns and values are shown in it, and inputs are short.
@@ -70,12 +72,13 @@ TEXTS = [
 
 
 class Target(NamedTuple):
-    """A format: what is done with bytes, the bytes to begin with, what makes others of them, and how long they may be."""
+    """A format: what is done with bytes, the bytes to begin with, what makes others of them, how long they may be, and MB of memory."""
 
     run: Callable[[bytes], None]
     seeds: Callable[[], list[bytes]]
     mutate: Callable[[bytes, int, int], bytes] | None = None
     most: int = 4096
+    memory: int = 1024
 
 
 # ---- the promise ---------------------------------------------------------------------------------------------------------
@@ -145,7 +148,12 @@ def lines() -> list[bytes]:
     """Seeds of JSONL."""
     records: list[dict[str, Any]] = [{"id": i, "text": text, "n": [i, None, {"a": i / 3}]} for i, text in enumerate(TEXTS)]
     every = [json.dumps(record, ensure_ascii=bool(i % 2)).encode() for i, record in enumerate(records)]
-    return [b"\n".join(every), b'\xef\xbb\xbf{"content": "a\\ud800", "uuid": "x"}\r\n\r\n{"content": null}\n', b'[1]\n{"text": 1e999}', b"{" * 50]
+    return [
+        b"\n".join(every),
+        b'\xef\xbb\xbf{"content": "a\\ud800", "uuid": "x"}\r\n\r\n{"content": null}\n',
+        b'[1]\n{"text": 1e999}',
+        b"{" * 50,
+    ]
 
 
 def separated(by: str) -> Callable[[], list[bytes]]:
@@ -215,7 +223,9 @@ def indexes() -> dict[str, Made]:
     if not INDEXES:
         for verify in ("exact", "estimate"):
             folder = Path(f"{verify}.neardup").absolute()
-            options: dict[str, Any] = dict(shingling=Shingling(size=2), banding=Banding(2, 2), minhash=MinHash(8, shingling=Shingling(size=2)))
+            options: dict[str, Any] = dict(
+                shingling=Shingling(size=2), banding=Banding(2, 2), minhash=MinHash(8, shingling=Shingling(size=2))
+            )
             small = mock.patch.multiple(disk, TAIL=8, BULK=6)
             with small, mock.patch.object(secrets, "randbits", return_value=7), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -244,7 +254,7 @@ def opened(made: Made) -> disk.DiskStore:
 
 def asked(store: disk.DiskStore) -> None:
     """All that an index is asked, one after another: what is refused by one must not hide the others."""
-    rows = Row.of(store)
+    rows = row("estimate" if store._home.slots else "exact")
     for ask in (
         store.ids,
         lambda: ("a" in store, 2 in store, 1 in store),
@@ -257,22 +267,13 @@ def asked(store: disk.DiskStore) -> None:
         kept(ask)
 
 
-class Row:
+@cache
+def row(verify: Verify) -> StoreBatch:
     """A document to look up, of each kind of index."""
-
-    known: dict[int, Any] = {}
-
-    @classmethod
-    def of(cls, store: disk.DiskStore) -> Any:
-        """Signed once."""
-        slots = store._home.slots
-        if slots not in cls.known:
-            minhash = MinHash(8, shingling=Shingling(size=2))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                index = Index(0.5, minhash=minhash, banding=Banding(2, 2), verify="estimate" if slots else "exact")
-            cls.known[slots] = index._one(TEXTS[0])
-        return cls.known[slots]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        index = Index(0.5, minhash=MinHash(8, shingling=Shingling(size=2)), banding=Banding(2, 2), verify=verify)
+    return index._one(TEXTS[0])
 
 
 def made_by(data: bytes) -> Made:
@@ -289,7 +290,7 @@ def run_segment(data: bytes) -> None:
     def read() -> None:
         asked(opened(made))
 
-    with mock.patch.object(catalog, "read", lambda *_: made.snapshot):
+    with mock.patch.object(catalog, "read", return_value=made.snapshot):
         kept(read)
 
 
@@ -316,7 +317,7 @@ def run_documents(data: bytes) -> None:
                     assert len(piece) <= column.length
         asked(opened(made))
 
-    with mock.patch.object(catalog, "read", lambda *_: made.snapshot):
+    with mock.patch.object(catalog, "read", return_value=made.snapshot):
         if kept(read):
             kept(derived)
 
@@ -414,7 +415,8 @@ def databases() -> list[bytes]:
 def run_rows(data: bytes) -> None:
     """Rows of the catalog, of any values, whose checksums are right; the files that they name are there."""
     if data[:1] == b"{":
-        return run_parameters(data.decode("utf-8", "replace"))
+        run_parameters(data.decode("utf-8", "replace"))
+        return
     source = atheris.FuzzedDataProvider(data)
     made = indexes()["exact" if source.ConsumeBool() else "estimate"]
     for kind, file in (("documents", made.documents), ("segments", made.segment)):
@@ -451,7 +453,13 @@ def run_rows(data: bytes) -> None:
     state += [len(tail) + len(files) + len(removals), total]
     database = sqlite3.connect(":memory:", isolation_level=None)
     text = stored(made.parameters)
-    for name, rows in (("parameters", [[text.decode(), catalog._sum(text)]]), ("state", [state]), ("tail", tail), ("files", files), ("removals", removals)):
+    for name, rows in (
+        ("parameters", [[text.decode(), catalog._sum(text)]]),
+        ("state", [state]),
+        ("tail", tail),
+        ("files", files),
+        ("removals", removals),
+    ):
         names = {
             "parameters": "text, sum",
             "state": "next, rows, sum",
@@ -472,7 +480,6 @@ def run_rows(data: bytes) -> None:
             kept(lambda: asked(opened(made)))
     finally:
         database.close()
-    return None
 
 
 def run_parameters(text: str) -> None:
@@ -510,7 +517,29 @@ def mutate_rows(data: bytes, most: int, seed: int) -> bytes:
         name = draw.choice(sorted(parameters))
     except (ValueError, LookupError, TypeError, RecursionError):
         return atheris.Mutate(data, most)
-    values = (0, 1, -1, 2**31, 2**63, 2**64, 1e308, -0.5, 0.5, None, True, "", "words", "exact", "estimate", [], ["a"], {}, "9" * 50, float("nan"), [[]])
+    values = (
+        0,
+        1,
+        -1,
+        2**31,
+        2**63,
+        2**64,
+        1e308,
+        -0.5,
+        0.5,
+        None,
+        True,
+        "",
+        "words",
+        "exact",
+        "estimate",
+        [],
+        ["a"],
+        {},
+        "9" * 50,
+        float("nan"),
+        [[]],
+    )
     parameters[name] = draw.choice(values)
     if draw.random() < 1 / 8:
         del parameters[name]
@@ -590,7 +619,8 @@ TARGETS = {
     "jsonl": Target(reads("a.jsonl"), lines, most=1024),
     "csv": Target(reads("a.csv"), separated(","), most=1024),
     "tsv": Target(reads("a.tsv"), separated("\t"), most=1024),
-    "parquet": Target(reads("a.parquet"), parquet),
+    # Arrow takes the memory that a page says it needs, before it finds that the page is not there: up to 2 GB.
+    "parquet": Target(reads("a.parquet"), parquet, memory=6144),
     "arrow": Target(reads("a.arrow"), arrow),
     "documents": Target(run_documents, lambda: [made.documents for made in indexes().values()], mutate_file),
     "segments": Target(run_segment, lambda: [made.segment for made in indexes().values()], mutate_file),
@@ -619,7 +649,7 @@ def fuzz(name: str, flags: list[str]) -> None:
         except BaseException as error:  # a panic of the kernels, which is none of Exception
             raise BrokenPromise(f"{type(error).__name__}: {error}") from error
 
-    options = [f"-max_len={target.most}", "-timeout=20", "-rss_limit_mb=2048", *flags, str(seeds)]
+    options = [f"-max_len={target.most}", "-timeout=60", f"-rss_limit_mb={target.memory}", *flags, str(seeds)]
     if kept_inputs.is_dir():
         options.append(str(kept_inputs))
     given: dict[str, Any] = {} if target.mutate is None else {"custom_mutator": target.mutate}
