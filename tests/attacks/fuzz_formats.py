@@ -84,7 +84,7 @@ class Target(NamedTuple):
 # ---- the promise ---------------------------------------------------------------------------------------------------------
 
 
-class BrokenPromise(AssertionError):
+class BrokenPromiseError(AssertionError):
     """What the fuzzer looks for."""
 
 
@@ -98,7 +98,7 @@ def kept(read: Callable[[], object], *others: type[Exception], given: str = "\0"
     except (NearDupError, *others) as error:
         said = str(error).replace(given, "")
         if not said or len(said) > LONGEST or not all(c.isprintable() for c in said):
-            raise BrokenPromise(f"a message of {len(said)} characters: {said[:300]!r}") from error
+            raise BrokenPromiseError(f"a message of {len(said)} characters: {said[:300]!r}") from error
         return False
     return True
 
@@ -112,7 +112,7 @@ def nothing_else_opened(folder: Path) -> Iterator[None]:
         if event == "open" and isinstance(arguments[0], str) and not arguments[0].startswith(roots):
             path = arguments[0].removeprefix("file:")
             if os.path.isabs(path) and not path.startswith(roots):  # noqa: PTH117
-                raise BrokenPromise(f"{path!r} was opened")
+                raise BrokenPromiseError(f"{path!r} was opened")
         elif event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system"):
             raise OSError(f"{event} is not for here")
 
@@ -563,7 +563,7 @@ def run_address(data: bytes) -> None:
         password = user.partition(":")[2]
         said = f"{place} {place!r} {places.label(first, name)}"
         if at and len(password) > 8 and not isinstance(place, places.Folder) and password in said:
-            raise BrokenPromise(f"a password is shown: {said!r}")
+            raise BrokenPromiseError(f"a password is shown: {said!r}")
         if not isinstance(place, places.Folder) and places.SERVERS[place.scheme] == "redis":
             from neardup.stores import redis
 
@@ -599,7 +599,7 @@ def run_signature(data: bytes) -> None:
     if kept(lambda: found.append(from_datasketch(source, byteorder=order))):
         written = to_datasketch(found[0], "bytes", byteorder=order)
         if written != source and order != "@":
-            raise BrokenPromise(f"{source!r} was written again as {written!r}")
+            raise BrokenPromiseError(f"{source!r} was written again as {written!r}")
     size = len(source) // 2
     kept(lambda: from_datasketch([source[:size], source[size:]], byteorder=order))
 
@@ -647,7 +647,7 @@ def fuzz(name: str, flags: list[str]) -> None:
         except Exception:
             raise
         except BaseException as error:  # a panic of the kernels, which is none of Exception
-            raise BrokenPromise(f"{type(error).__name__}: {error}") from error
+            raise BrokenPromiseError(f"{type(error).__name__}: {error}") from error
 
     options = [f"-max_len={target.most}", "-timeout=60", f"-rss_limit_mb={target.memory}", *flags, str(seeds)]
     if kept_inputs.is_dir():
