@@ -73,8 +73,8 @@ instructions *args:
     {{ python }} benchmarks/instructions.py {{ args }}
 
 # fuzz kernels (text, paths, arrays) or formats (jsonl, parquet, segments ...), like `just fuzz text -runs=1000000`
-fuzz target *args:
-    {{ python }} tests/attacks/{{ if target =~ "^(text|paths|arrays)$" { "fuzz_kernels.py" } else { "fuzz_formats.py" } }} {{ target }} {{ args }}
+fuzz *args:
+    {{ python }} tests/attacks/{{ if args =~ "^(text|paths|arrays)( |$)" { "fuzz_kernels.py" } else { "fuzz_formats.py" } }} {{ args }}
 
 # check what the crate depends on: licences, sources, duplicates (needs cargo-deny: cargo install cargo-deny)
 audit:
