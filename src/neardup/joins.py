@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.stores import StoreBatch
+from neardup.threads import on_threads
 from neardup.verify import similarity
 from neardup.work import Work
 
@@ -111,10 +112,7 @@ class Signed:
 
     def buckets(self, places: PlaceArray, threads: int) -> list[_kernels.Buckets]:
         """The buckets of every band, of documents that stand for their sets."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda band: self.bucket(band, places), range(self.bands)))
+        return on_threads(lambda band: self.bucket(band, places), range(self.bands), threads)
 
     @property
     def bands(self) -> int:

@@ -123,7 +123,12 @@ def explained(folder: Path) -> Iterator[None]:
         text = plain(error)
         if code == 13 or "full" in text:
             raise OSError(28, f"No space left on device, nothing was changed; make room ({text})", str(folder)) from error
-        if code in (8, 14, 10) or "readonly" in text or "unable to open" in text:
+        if code == 14 or "unable to open" in text:
+            remedy = "give write access to the folder, or open with mode='r'; or raise the limit of open files"
+            raise OSError(f"{folder / NAME}: {text}; {remedy}") from error
+        if code == 10 or "disk I/O" in text:
+            raise OSError(f"{folder / NAME}: {text}; look after the disk, and the limits of this process") from error
+        if code == 8 or "readonly" in text:
             raise OSError(f"{folder / NAME}: {text}; give write access to the folder, or open with mode='r'") from error
         raise CorruptIndexError(f"{folder / NAME} is damaged: {text}; restore the folder from a copy") from error
     except UnicodeDecodeError as error:  # in what SQLite would have said

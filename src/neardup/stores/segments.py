@@ -6,7 +6,6 @@ A segment is a function of its file of documents, so that all ways of writing on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from neardup import _kernels
 from neardup.errors import CorruptIndexError
 from neardup.stores import Id, StoreBatch, layout
 from neardup.stores.layout import Column
+from neardup.threads import on_threads
 
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
@@ -300,10 +300,9 @@ def derive(home: Home, number: int, documents: layout.Layout, threads: int = 1, 
     def runs() -> Iterator[npt.NDArray[Any]]:
         yield from _kernels.sorted_run((set_hashes >> np.uint64(32)).astype(np.uint32))
         yield from _kernels.sorted_run(ids())
-        with ThreadPoolExecutor(threads) as pool:
-            for first in range(0, home.bands, threads):  # no more at a time than are worked on
-                for run in pool.map(of_band, range(first, min(first + threads, home.bands))):
-                    yield from run
+        for first in range(0, home.bands, threads):  # no more at a time than are worked on
+            for run in on_threads(of_band, range(first, min(first + threads, home.bands)), threads):
+                yield from run
 
     pieces = runs()
     columns = [layout.column(members), layout.column(copies)]
