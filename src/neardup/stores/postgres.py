@@ -493,12 +493,19 @@ class PostgresStore(FetchingStore):
         return bool(self._read(lambda cursor: _row(cursor.execute(sql.HAS, (self._number, key)))[0]))
 
     def ids(self) -> list[Id]:
-        names: list[Id] = []
-        last = -1
-        while rows := self._read(lambda cursor, after=last: cursor.execute(sql.IDS, (self._number, after, 16 * BATCH)).fetchall()):  # type: ignore[misc]
-            names += [unpacked(id, self._where) for _, id in rows]
-            last = rows[-1][0]
-        return names
+        """All of them at one moment: a document that is updated meanwhile comes once."""
+
+        def work(cursor: psycopg.Cursor[Any]) -> list[Id]:
+            names: list[Id] = []
+            last = -1
+            cursor.execute("begin isolation level repeatable read read only")
+            while rows := cursor.execute(sql.IDS, (self._number, last, 16 * BATCH)).fetchall():
+                names += [unpacked(id, self._where) for _, id in rows]
+                last = rows[-1][0]
+            cursor.execute("commit")
+            return names
+
+        return self._read(work)
 
     def _fetched(self, cursor: psycopg.Cursor[Any], batch: StoreBatch, limit: int) -> Fetched:
         some = batch.sizes > 0
@@ -525,9 +532,9 @@ class PostgresStore(FetchingStore):
         key, _ = _key(packed([id])[0])
         row = self._read(lambda cursor: cursor.execute(sql.STORED, (self._number, key)).fetchone())
         if row is None:
-            if id in self:
-                raise damaged(self._where, f"document {id!r} has no entry")
             raise unknown(id)
+        if row[2] is None:
+            raise damaged(self._where, f"document {id!r} has no entry")
         return decoded([_set_hash(*row[:2])], [row[2]], self._bands, self._slots, self._where)
 
     def batches(self) -> Iterator[tuple[list[Id], StoreBatch]]:

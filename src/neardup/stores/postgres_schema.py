@@ -95,7 +95,8 @@ delete from neardup.postings where ctid = any(array(
     from unnest(%s::int8[], %s::int4[], %s::int4[]) as a (key, priority, name)))"""
 CANDIDATES = "select * from neardup.candidates(%s, %s::int8[], %s::int8[], %s) order by first"
 STORED = """
-select e.home, e.rest, e.body from neardup.documents d join neardup.entries e using (home, rest, twin) where d.index = %s and d.id = %s"""
+select d.home, d.rest, e.body
+from neardup.documents d left join neardup.entries e using (home, rest, twin) where d.index = %s and d.id = %s"""
 HAS = "select exists (select from neardup.documents where index = %s and id = %s)"
 IDS = "select number, coalesce(long, id) from neardup.documents where index = %s and number > %s order by number limit %s"
 DOCUMENTS = """
