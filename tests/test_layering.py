@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "errors": set(),
     "reference": set(),  # the specification leans on nothing that it specifies
     "ids": set(),
+    "threads": set(),  # any work
     "documents": {"files", "writing", "ids"},  # when it is given a path
     "files": {"documents"},  # documents are what it makes of a file
     "writing": {"documents", "files"},
@@ -45,15 +46,16 @@ MAY_IMPORT = {
     "notebook": set(),  # rows of anything
     "banding": {"notebook", "shingling"},  # how it looks; the type of an array of hashes
     "stores": {"minhash", "banding"},  # signatures become postings
-    "stores.memory": {"stores"},
+    "stores.forked": set(),  # locks of any kind
+    "stores.memory": {"stores", "stores.forked"},
     "stores.layout": set(),  # flat arrays in files
     "stores.catalog": set(),  # rows of a database
-    "stores.segments": {"stores", "stores.layout"},
-    "stores.disk": {"stores", "stores.layout", "stores.catalog", "stores.segments"},
+    "stores.segments": {"stores", "stores.layout", "threads"},
+    "stores.disk": {"stores", "stores.forked", "stores.layout", "stores.catalog", "stores.segments"},
     "stores.fetched": {"stores"},  # what comes from a server, as a batch
     "stores.postgres_schema": set(),  # statements
     "stores.postgres": {"stores", "stores.fetched", "stores.postgres_schema"},
-    "stores.redis": {"stores", "stores.fetched"},
+    "stores.redis": {"stores", "stores.fetched", "stores.forked"},
     "stores.places": {"stores", "stores.fetched", "stores.disk", "stores.postgres", "stores.redis"},  # which of them a path names
     "alignment": {"shingling"},  # what two texts share, in order
     "verify": {"shingling"},  # scores two texts, shows what they share
@@ -62,11 +64,11 @@ MAY_IMPORT = {
     "noise": {"census"},  # what is known says how much was misread
     "rarity": {"census"},  # how many have a shingle says what it weighs
     "profiles": {"shingling", "minhash", "banding", "noise", "rarity", "excerpts"},  # the parameters of all stages
-    "judging": {"census", "noise", "rarity", "profiles", "stores", "verify"},  # hits of a store become matches
+    "judging": {"census", "noise", "rarity", "profiles", "stores", "stores.forked", "verify"},  # hits of a store become matches
     "spool": set(),  # flat arrays, in memory or in files
     "work": {"spool"},  # columns that an interrupted job goes on with
     "frequent": {"shingling"},  # shingles that many documents have
-    "joins": {"spool", "work", "stores", "verify"},  # batches of a store become scored pairs
+    "joins": {"spool", "work", "stores", "threads", "verify"},  # batches of a store become scored pairs
     "clusters": {"joins"},  # pairs become decisions
     "ranking": set(),  # flat columns of what ranks documents
     "results": {

@@ -16,6 +16,7 @@ from neardup.noise import ILLEGIBLE, LEAST, Legibility, corrected, least_jaccard
 from neardup.profiles import Settings
 from neardup.rarity import SHARE, rarity
 from neardup.stores import Answer, Hit, PairBatch, Store, StoreBatch
+from neardup.stores.forked import watch
 from neardup.verify import Match
 
 
@@ -54,6 +55,11 @@ class Judge:
         self._lock = Lock()
         self._writes = self._learnt = 0
         self._taken: tuple[int, int, View] | None = None
+        watch(self)
+
+    def forked(self) -> None:
+        """See :mod:`neardup.stores.forked`."""
+        self.deciding, self._lock = Lock(), Lock()
 
     def wrote(self) -> None:
         """Learn that a document was written."""

@@ -98,12 +98,13 @@ impl Preparation {
         let bytes = text.bytes()?;
         let Some((recipe, path)) = &self.recipe else { return Err(PyValueError::new_err("a text, where signatures are taken")) };
         Ok(py.detach(|| {
-            let mut signer = self.idle.lock().unwrap().pop().unwrap_or_default();
+            // Never waited for: in a forked child nobody might let go of it.
+            let mut signer = self.idle.try_lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_default();
             let mut values = vec![0; self.order.len()];
             let (count, hashes) = signer.sign(recipe, Document::Text(bytes), *path, &mut values);
             // What a large document needed is given back.
-            if bytes.len() <= LARGE {
-                self.idle.lock().unwrap().push(signer);
+            if let (true, Ok(mut idle)) = (bytes.len() <= LARGE, self.idle.try_lock()) {
+                idle.push(signer);
             }
             // As StoreBatch counts.
             let size = if self.masks.is_empty() { hashes.len() as u32 } else { count.min(u32::MAX as u64) as u32 };

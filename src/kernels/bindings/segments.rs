@@ -195,6 +195,16 @@ impl SegmentTable {
         Ok(())
     }
 
+    /// Whether nobody is at work on it. Asked in a forked child, which has one thread: what another one of its parent was at work
+    /// on is never let go of there, and stays in memory, since it may be half changed.
+    fn idle(slf: Bound<'_, Self>) -> bool {
+        let idle = slf.get().index.try_write().is_ok();
+        if !idle {
+            std::mem::forget(slf);
+        }
+        idle
+    }
+
     fn __len__(&self, py: Python<'_>) -> usize {
         py.detach(|| self.index.read().unwrap().len())
     }

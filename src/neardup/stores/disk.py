@@ -39,6 +39,7 @@ from neardup.stores import (
     segments,
     unknown,
 )
+from neardup.stores.forked import Lost, watch
 
 #: Documents of the tail, and their words of evidence, at which it is folded into files.
 TAIL, TAIL_WORDS = 4096, 1 << 22
@@ -188,7 +189,7 @@ class DiskStore:
         self._lock: _Lock | None = None
         self._catalog: catalog.Catalog | None = None
         self._merging: _Merge | None = None
-        self._table: _kernels.SegmentTable | _Closed = _kernels.SegmentTable(*self._shape)
+        self._table: _kernels.SegmentTable | _Closed | Lost = _kernels.SegmentTable(*self._shape)
         self._files: list[catalog.File] = []
         self._sources: list[segments.Source] = []
         self._stale = self._closed = False
@@ -202,6 +203,17 @@ class DiskStore:
         except BaseException:
             self.close()
             raise
+        watch(self)
+
+    def forked(self) -> None:
+        """See :mod:`neardup.stores.forked`."""
+        idle = self._writing.acquire(blocking=False)
+        if idle:
+            self._writing.release()
+        else:
+            self._writing = threading.RLock()
+        if isinstance(self._table, _kernels.SegmentTable) and not (self._table.idle() and idle):
+            self._table = Lost(f"the index {self._folder}", "open it in this process, with mode='r' to read")
 
     # ---- opening ---------------------------------------------------------------------------------------------------
 
@@ -387,16 +399,29 @@ class DiskStore:
         parts = ([self._batch(tail)] if tail else []) + ([batch] if batch is not None else [])
         number = to.new_number()
         segments.write(self._home, number, segments.columns_of(self._home, names, StoreBatch.concatenate(parts)), threads)
+        try:
+            source = segments.mapped(self._home, number, mend=False)
+        except BaseException:  # nobody knows of the file
+            self._unlink(number)
+            raise
         with to.transaction():
             file = to.fold(number, len(names))
-        self._put(len(self._files), len(self._files), [file], tail=True)
+        self._put(len(self._files), len(self._files), [(file, source)], tail=True)
         if len(self._files) > SEGMENTS // 2 and self._merging is None:
-            self._merging = self._merge(to, self._latest(), threads)
-            self._merging.start()
+            self._merge_beside(to, threads)
 
-    def _put(self, first: int, last: int, files: list[catalog.File], removed: Sequence[int] = (), *, tail: bool) -> None:
+    def _merge_beside(self, to: catalog.Catalog, threads: int) -> None:
+        """Begin to merge in a thread. What fails is no error of the change, which is made: who must have room tries again."""
+        with suppress(Exception):
+            merge = self._merge(to, self._latest(), threads)
+            merge.start()
+            self._merging = merge
+
+    def _put(
+        self, first: int, last: int, new: Sequence[tuple[catalog.File, segments.Source]], removed: Sequence[int] = (), *, tail: bool
+    ) -> None:
         """Search some files in the place of others, and of the tail."""
-        sources = [segments.mapped(self._home, file.number, mend=True) for file in files]
+        files, sources = [file for file, _ in new], [source for _, source in new]
         with layout.damage(self._folder):
             self._table.replace(first, last, [(source.segment, np.array(removed, np.uint32)) for source in sources], tail=tail)
         self._files[first:last], self._sources[first:last] = files, sources
@@ -443,12 +468,13 @@ class DiskStore:
             since = np.setdiff1d(np.array(to.removals(file.number), np.uint32), gone, assume_unique=True).astype(np.int64)
             removed += (before + since - np.searchsorted(gone, since)).tolist()
             before += file.documents - len(gone)
+        sources = [segments.mapped(self._home, merge.number, mend=False)] if merge.documents else []
         with to.transaction():
             new = to.merge(merge.files, merge.number, merge.documents)
             if removed:
                 to.remove(merge.number, removed)
         first = self._files.index(merge.files[0])
-        self._put(first, first + len(merge.files), new, removed, tail=False)
+        self._put(first, first + len(merge.files), list(zip(new, sources, strict=True)), removed, tail=False)
         for file in merge.files:
             self._unlink(file.number)
 

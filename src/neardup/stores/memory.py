@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, Readings, StoreBatch, duplicate, unknown
+from neardup.stores.forked import Lost, watch
 
 #: Entries paired before writers get a turn.
 SLICE = 1024
@@ -20,7 +21,13 @@ class MemoryStore:
     """The :class:`~neardup.stores.Store` of ``Index(...)``: one table, each of whose calls is atomic, by interrupts too."""
 
     def __init__(self, bands: int, bucket_limit: int, slots: int = 0, sample: int = 0) -> None:
-        self._table = _kernels.DocumentTable(bands, bucket_limit, slots, sample)
+        self._table: _kernels.DocumentTable | Lost = _kernels.DocumentTable(bands, bucket_limit, slots, sample)
+        watch(self)
+
+    def forked(self) -> None:
+        """See :mod:`neardup.stores.forked`."""
+        if not self._table.idle():
+            self._table = Lost("an index in memory", "fork while none is, or open one on disk in each process")
 
     def __len__(self) -> int:
         return len(self._table)

@@ -21,6 +21,7 @@ import xxhash
 from neardup.errors import IncompatibleError, MissingDependencyError, ParameterError, ServerError
 from neardup.stores import Hit, Id, StoreBatch, duplicate, unknown
 from neardup.stores.fetched import Fetched, FetchingStore, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
+from neardup.stores.forked import watch
 
 #: Seconds waited before each further attempt at what a lost connection interrupted.
 BACKOFF = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
@@ -140,8 +141,8 @@ class RedisStore(FetchingStore):
     ) -> None:
         super().__init__(str(place), bands, bucket_limit, slots)
         self._place, self._writes, self._home, self._closed = place, writes, _key(place), False
-        self._client = _client(place)
-        self._script = self._client.register_script((files("neardup.stores") / "redis.lua").read_bytes())
+        self._inherited: list[Any] = []
+        self._connect()
         text = json.dumps(parameters, sort_keys=True, ensure_ascii=True)
         try:
             stored = _parameters(place, self._client)
@@ -157,6 +158,16 @@ class RedisStore(FetchingStore):
             if stored is None:
                 raise FileNotFoundError(f"no index {place}; name another, or add documents to make one")
             raise IncompatibleError(f"the index {place} was made with other parameters meanwhile; open it anew")
+        watch(self)
+
+    def _connect(self) -> None:
+        self._client = _client(self._place)
+        self._script = self._client.register_script((files("neardup.stores") / "redis.lua").read_bytes())
+
+    def forked(self) -> None:
+        """See :mod:`neardup.stores.forked`: connections are the parent's, and another thread may have held a lock of theirs."""
+        self._inherited.append((self._client, self._script))
+        self._connect()
 
     def _keeps_all(self) -> None:
         """Refuse a server that throws away keys when memory is short."""
