@@ -74,7 +74,11 @@ def contents(index):
     for ids, batch in index._store.batches():
         for i, id in enumerate(ids):
             start, stop = batch.offsets[i : i + 2].tolist()
-            found[id] = (int(batch.sizes[i]), batch.evidence[start:stop].tobytes(), batch.fingerprints[i].tobytes() if batch.sizes[i] else b"")
+            found[id] = (
+                int(batch.sizes[i]),
+                batch.evidence[start:stop].tobytes(),
+                batch.fingerprints[i].tobytes() if batch.sizes[i] else b"",
+            )
     return found
 
 
