@@ -303,6 +303,7 @@ class Model(RuleBasedStateMachine):
         if self.reader is not None:
             self.reader.refresh()
             self.seen = dict(self.texts)
+            assert self.reader.ids() == list(self.texts)
 
     @rule(text=TEXTS)
     def read(self, text):
