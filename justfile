@@ -122,7 +122,7 @@ attack *args:
         echo "neardup $(git describe --always --dirty), $(date -u +%F), $({{ python }} -V), $(rustc -V | cut -d' ' -f1-2)"
         grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs || uname -m
     } | tee -a "$out"
-    {{ python }} -m pytest tests -m attack --no-header --color=no --tb=short -v --durations=0 "$@" | tee -a "$out"
+    {{ python }} -m pytest -m attack --no-header --color=no --tb=short -v --durations=0 "$@" | tee -a "$out"
 
 # build the wheel into dist
 build:
