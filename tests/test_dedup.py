@@ -936,7 +936,11 @@ WRONG = {
     "recall 1": ({"recall": 1.0}, ParameterError, r"recall is 1\.0; it lies above 0 and below 1"),
     "recall nan": ({"recall": math.nan}, ParameterError, "recall is nan"),
     "recall x": ({"recall": "x"}, TypeError, "recall is 'x' of type str"),
-    "keep best": ({"keep": "best"}, ParameterError, r"column 'best' is asked for.* no columns; leave it out \(keep='first', .*\), or give a table"),
+    "keep best": (
+        {"keep": "best"},
+        ParameterError,
+        r"column 'best' is asked for.* no columns; leave it out \(keep='first', .*\), or give a table",
+    ),
     "keep None": ({"keep": None}, ParameterError, "keep is None; it is 'first', 'last', 'longest', the name"),
     "keep an array": ({"keep": np.array(["first", "last"])}, ParameterError, r"keep is array\(.*\); it is 'first'"),
     "pairs x": ({"pairs": "x"}, ParameterError, "pairs is 'x'; it is one of 'decisions', 'all'"),

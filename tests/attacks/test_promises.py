@@ -11,7 +11,7 @@ PAGES = [ROOT / "SECURITY.md", ROOT / "docs/reference/promises.md", ROOT / "docs
 NAMED = re.compile(r"`(tests/[\w/]+\.(?:py|rs))(?:::(\w+))?`")
 
 
-def tests_of(path):
+def names_in(path):
     """The names of the tests in a file, those of classes made by a state machine included."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
@@ -25,7 +25,7 @@ def test_every_test_that_is_named_is_there(page):
     """Its file, and its name in it."""
     for file, name in NAMED.findall(page.read_text(encoding="utf-8")):
         assert (ROOT / file).is_file(), file
-        assert not name or name in tests_of(ROOT / file), f"{file}::{name}"
+        assert not name or name in names_in(ROOT / file), f"{file}::{name}"
 
 
 def test_every_promise_and_every_attack_has_a_test():
