@@ -463,7 +463,7 @@ pub fn on_threads<T: Send, R: Send>(items: Vec<T>, threads: usize, work: impl Fn
     };
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            if std::thread::Builder::new().spawn_scoped(scope, &take_part).is_err() {
+            if std::thread::Builder::new().spawn_scoped(scope, take_part).is_err() {
                 break;
             }
         }
