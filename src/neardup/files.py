@@ -569,6 +569,9 @@ class Parquet(Table):
             for batch in parquet.iter_batches(max(1, min(size, fitting)), columns=names, use_threads=False):
                 done += len(batch)
                 self.bytes_done = raw.size() * done // max(done, parquet.metadata.num_rows)  # which a damaged file may deny
+                for column in batch.columns:
+                    if pa.types.is_dictionary(column.type):  # whose places a damaged file may say wrong
+                        column.validate(full=True)
                 yield pa.Table.from_batches([batch])
 
 
@@ -578,16 +581,22 @@ def _most_rows(parquet: Any, content: pa.NativeFile) -> int:
     import pyarrow.parquet as pq
 
     most, metadata = REPEATED, parquet.metadata
-    for i in range(metadata.num_row_groups):
+    columns = [metadata.schema.column(i) for i in range(metadata.num_columns)]
+    strings = {i: column.path for i, column in enumerate(columns) if column.physical_type == "BYTE_ARRAY"}
+    for i in range(metadata.num_row_groups if strings else 0):
         group = metadata.row_group(i)
-        for column in map(group.column, range(group.num_columns)):
-            if column.physical_type != "BYTE_ARRAY":
-                continue
+        if group.num_rows * group.total_byte_size <= REPEATED:
+            continue
+        # A row is read first: what is damaged is an error here, and would end the process where the group's columns are asked.
+        if not any(True for _ in parquet.iter_batches(1, row_groups=[i], columns=list(strings.values()), use_threads=False)):
+            continue
+        for place, path in strings.items():
+            column = group.column(place)
             if "DELTA_BYTE_ARRAY" in column.encodings:  # each may be nearly all of the one before
                 most = min(most, 256)
             elif column.has_dictionary_page and group.num_rows * column.total_uncompressed_size > REPEATED:
-                one = pq.ParquetFile(content, metadata=metadata, read_dictionary=[column.path_in_schema], pre_buffer=False)
-                for batch in one.iter_batches(1, row_groups=[i], columns=[column.path_in_schema], use_threads=False):
+                one = pq.ParquetFile(content, metadata=metadata, read_dictionary=[path], pre_buffer=False)
+                for batch in one.iter_batches(1, row_groups=[i], columns=[path], use_threads=False):
                     if pa.types.is_dictionary(batch.column(0).type):
                         longest = pc.max(pc.binary_length(batch.column(0).dictionary)).as_py() or 1
                         most = min(most, max(1, REPEATED // longest))

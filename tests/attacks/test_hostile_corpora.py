@@ -304,7 +304,7 @@ def test_overlapping_crowds_are_joined_once(record_property):
     bands = [(members, np.array([250], np.uint32)) for members in crowd]
     roles = np.full(300, 3, np.uint8)
     taken = {many: measure(lambda many=many: _kernels.heavy_join(bands[:many], roles, sets, 0.5, 10, 1))[0] for many in (2, 64)}
-    record_property("64 overlapping buckets, of 2", round(taken[64] / taken[2], 1))
+    record_property("64 overlapping buckets, of 2", round(float(taken[64] / taken[2]), 1))
     assert taken[64] < 6 * taken[2]
 
 
@@ -327,7 +327,7 @@ def test_a_look_up_is_bounded(record_property):
     each = [
         measure(lambda: many.query_many(queries, threads=1))[0] / measure(lambda: few.query_many(queries, threads=1))[0] for _ in range(3)
     ]
-    record_property("a look-up in twice as many", round(statistics.median(each), 2))
+    record_property("a look-up in twice as many", round(float(statistics.median(each)), 2))
     assert statistics.median(each) < 1.9
     assert all(matches.truncated for matches in many.query_many(queries))
 
@@ -359,7 +359,7 @@ def aligning(n, record):
         plain = statistics.median(measure(lambda a=common[:size], b=changed: aligned(" ".join(a), " ".join(b)))[0] for _ in range(3))
         for name, (a, b) in pairs_of_texts(size).items():
             found[name, size] = measure(lambda a=a, b=b: aligned(a, b))[0]
-            record(f"aligning {name}, {size:,}", round(found[name, size] / plain, 1))
+            record(f"aligning {name}, {size:,}", round(float(found[name, size] / plain), 1))
     return found
 
 
