@@ -126,6 +126,12 @@ impl Values<'_> {
     }
 }
 
+/// An array that is to be written. Not zeroed, a large one gets large pages; where there is too little memory, numpy's error.
+fn empty<'py, V: numpy::Element>(py: Python<'py>, rows: usize, columns: usize) -> PyResult<Bound<'py, PyArray2<V>>> {
+    let array = py.import(intern!(py, "numpy"))?.call_method1(intern!(py, "empty"), ((rows, columns), numpy::dtype::<V>(py)))?;
+    Ok(array.cast_into()?)
+}
+
 /// Sign documents straight into the arrays that Python gets.
 fn signed<'py>(py: Python<'py>, documents: &[Document], recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
     if recipe.slots.is_some() {
@@ -136,9 +142,7 @@ fn signed<'py>(py: Python<'py>, documents: &[Document], recipe: RecipeArgs, thre
         return signed_as_datasketch(py, &texts.collect::<PyResult<Vec<_>>>()?, recipe, threads);
     }
     let (recipe, path) = recipe.recipe()?;
-    // SAFETY: integers of memory that is numpy's, not seen by the compiler; signing writes each row before it reads it.
-    // Not zeroed, large arrays get large pages.
-    let values = unsafe { PyArray2::new(py, [documents.len(), recipe.lattice.num_perm()], false) };
+    let values = empty(py, documents.len(), recipe.lattice.num_perm())?;
     let mut rows = values.readwrite();
     let rows = rows.as_slice_mut()?;
     let signed = py.detach(|| sign_many(&recipe, documents, threads, path, rows));
@@ -157,8 +161,7 @@ fn signed_as_datasketch<'py>(
         (recipe, path): &(datasketch::Recipe, Path),
         threads: usize,
     ) -> PyResult<SignedArrays<'py>> {
-        // SAFETY: as in `signed`.
-        let values = unsafe { PyArray2::<V>::new(py, [documents.len(), recipe.num_perm()], false) };
+        let values = empty::<V>(py, documents.len(), recipe.num_perm())?;
         let mut rows = values.readwrite();
         let rows = rows.as_slice_mut()?;
         let signed = py.detach(|| datasketch::sign_many(recipe, documents, threads, *path, rows)).map_err(|place| {

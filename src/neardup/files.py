@@ -567,7 +567,9 @@ class Parquet(Table):
             if not parquet.num_row_groups:  # some versions of Arrow refuse to read no rows
                 return
             for batch in parquet.iter_batches(max(1, min(size, fitting)), columns=names, use_threads=False):
-                done += len(batch)
+                if batch.num_rows < 0:  # as a damaged file may have it
+                    raise InputError(f"{self.file.name}: a row group of {batch.num_rows} rows; check the file")
+                done += batch.num_rows
                 self.bytes_done = raw.size() * done // max(done, parquet.metadata.num_rows)  # which a damaged file may deny
                 for column in batch.columns:
                     if pa.types.is_dictionary(column.type):  # whose places a damaged file may say wrong

@@ -1,6 +1,10 @@
 """What fuzzing found, each once more by itself."""
 
+import shutil
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -62,3 +66,13 @@ def test_an_address_is_shown_on_one_line():
     """Whatever is in its scheme."""
     with pytest.raises(ParameterError, match=r"cannot live at a\\x1c\\nb://; it lives in a folder"):
         Index.open("a\x1c\nb://c", name="n")
+
+
+@pytest.mark.parametrize("file", sorted((Path(__file__).parent / "corpus/parquet").iterdir()), ids=lambda file: file.name)
+def test_damaged_parquet(tmp_path, file):
+    """Arrow ended the process, or had an error of its own, for some of these."""
+    path = tmp_path / "a.parquet"
+    shutil.copy(file, path)
+    code = "import sys, neardup; neardup.deduplicate(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or done.stderr.splitlines()[-1].startswith("neardup.errors.InputError: "), done.stderr
