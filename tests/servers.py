@@ -5,6 +5,7 @@ PostgreSQL refuses to run as root: started by root, it runs as the user ``postgr
 """
 
 import argparse
+import contextlib
 import os
 import pwd
 import secrets
@@ -45,6 +46,14 @@ def ordinary_user():
         if name in known:
             return known[name]
     raise LookupError("neither a user postgres nor nobody; run this as an ordinary user")
+
+
+def alive(process):
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class Server:
@@ -139,8 +148,15 @@ class Postgres(Server):
         return subprocess.run(command, check=False).returncode == 0
 
     def kill(self):
-        """Kill it; its lock goes too."""
+        """Kill it and its processes, each of which has a group of its own; its lock goes too."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii").split()
         super().kill()
+        for child in map(int, children):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        deadline = time.monotonic() + 10  # while one is left, none can be started on the same data
+        while any(alive(child) for child in children) and time.monotonic() < deadline:
+            time.sleep(0.01)
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def url(self, database="postgres", port=None):
