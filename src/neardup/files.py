@@ -626,7 +626,7 @@ class ArrowFile(Table):
             batches = map(reader.get_batch, range(reader.num_record_batches)) if hasattr(reader, "get_batch") else reader
             for batch in batches:
                 batch.validate(full=True)
-                self.bytes_done = min(self.file.size, self.bytes_done + batch.nbytes)
+                self.bytes_done = min(self.file.size, self.bytes_done + batch.get_total_buffer_size())
                 yield pa.Table.from_batches([batch]).select(names or self.schema.names)
 
 
