@@ -81,7 +81,7 @@ audit:
     cargo deny --manifest-path src/kernels/Cargo.toml --locked check licenses bans sources
 
 # run the kernels' tests, and then those of Python on the extension, under AddressSanitizer (needs libasan of gcc); the tests may be named
-sanitize *args="tests --ignore tests/test_spark.py --ignore tests/test_benchmarks.py":
+sanitize *args:
     #!/usr/bin/env bash
     set -euo pipefail
     export RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address
@@ -96,7 +96,7 @@ sanitize *args="tests --ignore tests/test_spark.py --ignore tests/test_benchmark
     cp src/kernels/target/x86_64-unknown-linux-gnu/debug/libneardup_kernels.so "$copy/neardup/src/neardup/_kernels.abi3.so"
     cd "$copy/neardup"
     export LD_PRELOAD="$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH="$PWD/src"
-    {{ python }} -m pytest -q -n auto --dist worksteal -p no:benchmark {{ args }}
+    {{ python }} -m pytest -q -n auto --dist worksteal -p no:benchmark {{ if args == "" { "tests --ignore tests/test_spark.py --ignore tests/test_benchmarks.py" } else { args } }}
 
 # the long acceptance; its dated result goes to docs/proofs, one run of a day after another
 [positional-arguments]

@@ -13,6 +13,7 @@ import struct
 import sys
 import traceback
 import warnings
+from unittest import mock
 
 from neardup import Index, NearDupError, deduplicate
 from neardup.stores import disk
@@ -61,8 +62,7 @@ def content(step):
 
 def on_disk(folder, said):
     """Open an index, and do the steps that have not been done."""
-    disk.TAIL, disk.BULK, disk.SEGMENTS = 4, 6, 3
-    with Index.open(folder / "index", THRESHOLD) as index:
+    with mock.patch.multiple(disk, TAIL=4, BULK=6, SEGMENTS=3), Index.open(folder / "index", THRESHOLD) as index:
         said.write("opened\n")
         for method, given, _ in steps():
             getattr(index, method)(*given)

@@ -16,7 +16,7 @@ import pytest
 
 FORMATS = ("jsonl", "csv", "tsv", "parquet", "arrow", "documents", "segments", "catalog", "rows", "addresses", "signatures")
 #: How many executions the short runs have: some seconds each.
-SHORT = {"text": 200_000, "paths": 5_000, "arrays": 100_000} | dict.fromkeys(FORMATS, 4_000) | {"addresses": 20_000, "signatures": 20_000}
+SHORT = {"text": 200_000, "paths": 5_000, "arrays": 100_000} | dict.fromkeys(FORMATS, 1_500) | {"addresses": 8_000, "signatures": 8_000}
 DRIVER = Path(__file__).with_name("fuzz_formats.py")
 DONE = re.compile(r"Done (\d+) runs in (\d+) second")
 COVERAGE = re.compile(r"cov: (\d+) ft: (\d+)")
