@@ -180,7 +180,7 @@ def check(folder, seconds, parts, record, plot=None):
         record(f"{name} part, ms (median / 99 % / most)", shown)
         record(f"{name} part, memory and files, MB", f"{row[2]:.0f}, {row[3]:.0f}")
     record("beside one made just now: time, files, memory", f"{slower:.2f}, {larger:.2f}, {heavier:.2f}")
-    assert slower < 1.3
+    assert slower < (1.3 if seconds > 60 else 3)  # a short run measures the machine
     assert larger < 1.2
     assert heavier < 1.2
     return life
