@@ -6,6 +6,7 @@ use crate::path::prefetch;
 use crate::sign::on_threads;
 use crate::table::{spread, Bar, Measure};
 use crate::verify::{intersection, least_read, may_share};
+use std::cmp::Ordering;
 use std::ops::Range;
 
 /// A set that is joined with those of role `RIGHT`, or the other way round; it may have both roles, or none.
@@ -266,68 +267,76 @@ pub fn heavy_join(bands: &[Buckets], roles: &[u8], sets: Sets, threshold: f64, m
     }
     heavy.sort_unstable();
     heavy.dedup(); // boilerplate fills the same bucket in many bands
-    let joined = overlapping(&heavy, roles.len());
-    let mut edges: Vec<Edge> = joined.iter().flat_map(|some| overlap_join(some, roles, sets, threshold, threads)).collect();
+    let crowds = Crowds::of(&heavy, roles.len());
+    let share = |a, b| crowds.share(a, b);
+    let mut edges: Vec<Edge> = Vec::new();
+    for (members, alone) in &crowds.groups {
+        edges.append(&mut match alone {
+            true => prefix_join(members, roles, sets, threshold, threads),
+            false => join_where(members, roles, sets, threshold, threads, share),
+        });
+    }
     edges.sort_unstable();
     edges
 }
 
-/// Buckets in groups, of which no two have a member in common.
-fn overlapping(buckets: &[Vec<u32>], sets: usize) -> Vec<Vec<&[u32]>> {
-    let mut parents: Vec<usize> = (0..buckets.len()).collect();
-    let root = |parents: &mut Vec<usize>, mut i: usize| {
-        while parents[i] != i {
-            parents[i] = parents[parents[i]];
-            i = parents[i];
-        }
-        i
-    };
-    let mut first = vec![usize::MAX; sets];
-    for (i, bucket) in buckets.iter().enumerate() {
-        for &set in bucket {
-            let other = &mut first[set as usize];
-            if *other == usize::MAX {
-                *other = i;
-            } else {
-                let (a, b) = (root(&mut parents, *other), root(&mut parents, i));
-                parents[a.max(b)] = a.min(b);
-            }
-        }
-    }
-    let mut groups: Vec<Vec<&[u32]>> = vec![Vec::new(); buckets.len()];
-    for (i, bucket) in buckets.iter().enumerate() {
-        groups[root(&mut parents, i)].push(bucket);
-    }
-    groups.retain(|group| !group.is_empty());
-    groups
+/// Buckets in groups, of which no two have a set in common.
+struct Crowds {
+    /// The buckets of set i, in order, are `buckets[starts[i]..starts[i + 1]]`.
+    starts: Vec<usize>,
+    buckets: Vec<u32>,
+    /// The sets of each group, and whether it is one bucket alone.
+    groups: Vec<(Vec<u32>, bool)>,
 }
 
-/// The matches of sets that share one of some buckets.
-fn overlap_join(buckets: &[&[u32]], roles: &[u8], sets: Sets, threshold: f64, threads: usize) -> Vec<Edge> {
-    if let [members] = buckets {
-        return prefix_join(members, roles, sets, threshold, threads);
-    }
-    let mut postings: Vec<(u32, u32)> = (0..).zip(buckets).flat_map(|(i, bucket)| bucket.iter().map(move |&set| (set, i))).collect();
-    postings.sort_unstable();
-    let mut ends = vec![(0, 0); roles.len()];
-    let (mut members, mut start) = (Vec::new(), 0);
-    for own in postings.chunk_by(|a, b| a.0 == b.0) {
-        members.push(own[0].0);
-        ends[own[0].0 as usize] = (start, start + own.len());
-        start += own.len();
-    }
-    let of = |set: u32| &postings[ends[set as usize].0..ends[set as usize].1];
-    let share = |a: u32, b: u32| {
-        let (a, b) = (of(a), of(b));
-        let (mut i, mut j) = (0, 0);
-        while i < a.len() && j < b.len() && a[i].1 != b[j].1 {
-            let (x, y) = (a[i].1, b[j].1);
-            i += (x < y) as usize;
-            j += (y < x) as usize;
+impl Crowds {
+    fn of(heavy: &[Vec<u32>], sets: usize) -> Self {
+        let mut starts = vec![0; sets + 1];
+        heavy.iter().flatten().for_each(|&set| starts[set as usize + 1] += 1);
+        (0..sets).for_each(|set| starts[set + 1] += starts[set]);
+        let (mut buckets, mut next) = (vec![0; starts[sets]], starts.clone());
+        for (bucket, members) in (0..).zip(heavy) {
+            for &set in members {
+                buckets[next[set as usize]] = bucket;
+                next[set as usize] += 1;
+            }
         }
-        i < a.len() && j < b.len()
-    };
-    join_where(&members, roles, sets, threshold, threads, share)
+        let mut parents: Vec<usize> = (0..heavy.len()).collect();
+        let root = |parents: &mut [usize], mut bucket: usize| {
+            while parents[bucket] != bucket {
+                parents[bucket] = parents[parents[bucket]];
+                bucket = parents[bucket];
+            }
+            bucket
+        };
+        let own = |set: usize| &buckets[starts[set]..starts[set + 1]];
+        for pair in (0..sets).flat_map(|set| own(set).windows(2)) {
+            let (a, b) = (root(&mut parents, pair[0] as usize), root(&mut parents, pair[1] as usize));
+            parents[a.max(b)] = a.min(b);
+        }
+        let mut groups = vec![(Vec::new(), true); heavy.len()];
+        for set in 0..sets {
+            if let Some(&bucket) = own(set).first() {
+                groups[root(&mut parents, bucket as usize)].0.push(set as u32);
+            }
+        }
+        (0..heavy.len()).for_each(|bucket| groups[root(&mut parents, bucket)].1 &= parents[bucket] == bucket);
+        groups.retain(|(members, _)| !members.is_empty());
+        Crowds { starts, buckets, groups }
+    }
+
+    /// Whether two sets share a bucket.
+    fn share(&self, a: u32, b: u32) -> bool {
+        let [mut a, mut b] = [a, b].map(|set| self.buckets[self.starts[set as usize]..self.starts[set as usize + 1]].iter().peekable());
+        while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
+            match x.cmp(y) {
+                Ordering::Less => a.next(),
+                Ordering::Greater => b.next(),
+                Ordering::Equal => return true,
+            };
+        }
+        false
+    }
 }
 
 /// A hash of a set's prefix: which, whose, and its place among the set's hashes from the rarest on.

@@ -21,6 +21,7 @@ import pytest
 
 from neardup import DuplicateIdError, Index, UnknownDocumentError
 from neardup.stores import disk
+from neardup.stores.forked import Lost, _tell
 
 STORES = ["memory", "rarity", "disk", "postgres", "redis"]
 THRESHOLD = 0.6
@@ -244,3 +245,15 @@ def test_forks_in_a_storm(index, record_property):
 def test_forks_in_a_long_storm(index, record_property):
     """Of many, for three minutes."""
     forks(index, record_property, random.randrange(2**32), 8, 180)
+
+
+def test_a_child_that_lost_an_index_forks_again(monkeypatch):
+    """What it has in the index's place is passed over, and its other indexes are told of the fork."""
+    lost, other = Index(THRESHOLD), Index(THRESHOLD)
+    monkeypatch.setattr(lost._store, "_table", Lost("an index", "fork before"))
+    told = []
+    monkeypatch.setattr(other._store, "forked", lambda: told.append(1), raising=False)
+    _tell()
+    assert told == [1]
+    with pytest.raises(RuntimeError, match="another thread was at work on an index when this process was forked; fork before"):
+        lost.query("a b c")

@@ -26,7 +26,7 @@ class MemoryStore:
 
     def forked(self) -> None:
         """See :mod:`neardup.stores.forked`."""
-        if not self._table.idle():
+        if isinstance(self._table, _kernels.DocumentTable) and not self._table.idle():
             self._table = Lost("an index in memory", "fork while none is, or open one on disk in each process")
 
     def __len__(self) -> int:
