@@ -51,6 +51,8 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 LONGEST = 1 << 30
 #: About the most bytes that rows of Parquet become at a time, whose strings are stored once and named many times.
 REPEATED = 4 * BATCH_BYTES
+#: So few rows at a time cost hardly more than many: a row group that fits in so many parts is not looked into.
+FEW_ROWS = 64
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: What the folder of an index has in it, as docs/reference/format.md says: a file, and a folder.
 CATALOG, DOCUMENTS = "catalog.sqlite", "documents"
@@ -539,7 +541,9 @@ class Table(Rows):
         raise NotImplementedError
 
     def slices(self, names: list[str] | None, size: int) -> Iterator[tuple[Sequence[int], Any]]:
-        """Rows as they are read."""
+        """Rows as they are read; where there are no columns there are none, though a damaged file may count some."""
+        if not self.columns:
+            return iter(())
         return numbered(part for table in self.tables(names, size) for part in cut(table, size))
 
 
@@ -562,7 +566,7 @@ class Parquet(Table):
         with self.file.open() as (raw, content):
             parquet = pq.ParquetFile(content, buffer_size=1 << 20, pre_buffer=False)  # which keeps what it has read
             groups = (parquet.metadata.row_group(i).total_byte_size for i in range(parquet.num_row_groups))
-            fitting = min(BATCH_BYTES * parquet.metadata.num_rows // max(1, sum(groups)), _most_rows(parquet, content))
+            fitting = min(BATCH_BYTES * parquet.metadata.num_rows // max(1, sum(groups)), _most_rows(parquet, content, names))
             done = 0
             if not parquet.num_row_groups:  # some versions of Arrow refuse to read no rows
                 return
@@ -577,32 +581,35 @@ class Parquet(Table):
                 yield pa.Table.from_batches([batch])
 
 
-def _most_rows(parquet: Any, content: pa.NativeFile) -> int:
-    """How many rows may be decoded at a time, however often the longest strings that a file has once are repeated in them."""
+def _most_rows(parquet: Any, content: pa.NativeFile, names: list[str] | None) -> int:
+    """How many rows may be decoded at a time, however often the longest string that a row group has once is repeated in it."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     most, metadata = REPEATED, parquet.metadata
-    columns = [metadata.schema.column(i) for i in range(metadata.num_columns)]
-    strings = {i: column.path for i, column in enumerate(columns) if column.physical_type == "BYTE_ARRAY"}
-    for i in range(metadata.num_row_groups if strings else 0):
-        group = metadata.row_group(i)
-        if group.num_rows * group.total_byte_size <= REPEATED:
+    large = []
+    for i in range(metadata.num_row_groups):
+        few = REPEATED // max(1, metadata.row_group(i).total_byte_size)  # so many may each be all that there is
+        if few < FEW_ROWS:
+            large.append(i)
+        else:
+            most = min(most, few)
+    columns = map(metadata.schema.column, range(metadata.num_columns if large else 0))
+    strings = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+    paths = [path for path in strings if names is None or path in names or path.partition(".")[0] in names]
+    if not paths:
+        return most
+    one = pq.ParquetFile(content, metadata=metadata, read_dictionary=paths, pre_buffer=False)
+    for i in large:
+        try:
+            first = next(one.iter_batches(1, row_groups=[i], columns=paths, use_threads=False), None)
+        except NotImplementedError:  # of an encoding without a dictionary, in which each may be nearly all of the one before
+            most = min(most, FEW_ROWS)
             continue
-        # A row is read first: what is damaged is an error here, and would end the process where the group's columns are asked.
-        if not any(True for _ in parquet.iter_batches(1, row_groups=[i], columns=list(strings.values()), use_threads=False)):
-            continue
-        for place, path in strings.items():
-            column = group.column(place)
-            if "DELTA_BYTE_ARRAY" in column.encodings:  # each may be nearly all of the one before
-                most = min(most, 256)
-            elif column.has_dictionary_page and group.num_rows * column.total_uncompressed_size > REPEATED:
-                one = pq.ParquetFile(content, metadata=metadata, read_dictionary=[path], pre_buffer=False)
-                for batch in one.iter_batches(1, row_groups=[i], columns=[path], use_threads=False):
-                    if pa.types.is_dictionary(batch.column(0).type):
-                        longest = pc.max(pc.binary_length(batch.column(0).dictionary)).as_py() or 1
-                        most = min(most, max(1, REPEATED // longest))
-                    break
+        for column in first.columns if first else ():
+            if pa.types.is_dictionary(column.type):
+                longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 1
+                most = min(most, max(1, REPEATED // longest))
     return most
 
 

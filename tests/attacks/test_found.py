@@ -1,5 +1,6 @@
 """What fuzzing found, each once more by itself."""
 
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -69,10 +70,11 @@ def test_an_address_is_shown_on_one_line():
 
 
 @pytest.mark.parametrize("file", sorted((Path(__file__).parent / "corpus/parquet").iterdir()), ids=lambda file: file.name)
-def test_damaged_parquet(tmp_path, file):
+@pytest.mark.parametrize("text", ["", "b"])
+def test_damaged_parquet(tmp_path, file, text):
     """Arrow ended the process, or had an error of its own, for some of these."""
     path = tmp_path / "a.parquet"
     shutil.copy(file, path)
-    code = "import sys, neardup; neardup.deduplicate(sys.argv[1])"
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 or done.stderr.splitlines()[-1].startswith("neardup.errors.InputError: "), done.stderr
+    code = "import sys, neardup; neardup.deduplicate(sys.argv[1], text=sys.argv[2] or None)"
+    done = subprocess.run([sys.executable, "-c", code, path, text], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or re.match(r"neardup\.errors\.(Input|Parameter)Error: ", done.stderr.splitlines()[-1]), done.stderr
