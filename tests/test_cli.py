@@ -1031,9 +1031,13 @@ def test_short_texts_are_counted(run):
     ("error", "words"),
     [
         (MemoryError(), "neardup: out of memory\n"),
-        (OSError(errno.ENOSPC, "No space left on device"), "neardup: No space left on device; make room, or write elsewhere\n"),
+        (OSError(errno.ENOSPC, "No space left on device"), "neardup: out.jsonl: No space left on device; make room, or write elsewhere\n"),
         (OSError(errno.ENOSPC, "No space left", "a/b"), "neardup: a/b: No space left; make room, or write elsewhere\n"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), "neardup: Disk quota exceeded; make room, or write elsewhere\n"),
+        (
+            OSError(errno.ENOSPC, "No space left, nothing was changed; make room", "i"),
+            "neardup: i: No space left, nothing was changed; make room\n",
+        ),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "neardup: out.jsonl: Disk quota exceeded; make room, or write elsewhere\n"),
     ],
 )
 def test_a_machine_that_is_full_is_told(run, news, monkeypatch, error, words):

@@ -771,6 +771,15 @@ def test_a_full_disk_stays_what_it_is():
     assert not isinstance(caught.value, InputError)
 
 
+def test_a_full_disk_says_which_file(folder):
+    """Arrow does not; what was there stays."""
+    put("out.jsonl", "old")
+    with pytest.raises(OSError, match="No space left") as caught, atomic_path("out.jsonl"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == "out.jsonl"
+    assert list(Path().iterdir()) == [Path("out.jsonl")]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
 def test_permissions(folder):
     """A file and a folder that may not be read."""

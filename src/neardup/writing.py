@@ -5,6 +5,7 @@ Writing is aside: a temporary file takes the place of an old one only when it is
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import math
@@ -56,6 +57,10 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
                 shutil.copymode(target, part)
             part.replace(target)
             _sync(target.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:  # Arrow does not say where
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise
     finally:
         with suppress(OSError):  # why it cannot be removed has been said
             if part.is_dir():

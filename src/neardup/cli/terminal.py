@@ -57,7 +57,8 @@ def complain(error: object) -> None:
     text = worded(error) or "out of memory"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f"{error.filename}: " if error.filename else ""
-        text = f"{where}{error.strerror}; make room, or write elsewhere"
+        remedy = "" if "; " in str(error.strerror) else "; make room, or write elsewhere"
+        text = f"{where}{error.strerror}{remedy}"
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")

@@ -122,7 +122,7 @@ def explained(folder: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF or None
         text = plain(error)
         if code == 13 or "full" in text:
-            raise OSError(28, f"No space left on device, nothing was changed; make room ({text})", str(folder)) from error
+            raise OSError(28, f"No space left on device, nothing was changed ({text}); make room", str(folder)) from error
         if code == 14 or "unable to open" in text:
             remedy = "give write access to the folder, or open with mode='r'; or raise the limit of open files"
             raise OSError(f"{folder / NAME}: {text}; {remedy}") from error
