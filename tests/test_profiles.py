@@ -23,6 +23,8 @@ from neardup.noise import Legibility, Readings, corrected, least_jaccard
 from neardup.profiles import PROFILES, resolve
 from neardup.rarity import Weighed, rarity
 from neardup.shingling import MARKS, ZEROS
+from neardup.stores import disk
+from neardup.stores.memory import MemoryStore
 from neardup.verify import verification_hashes
 
 REUTERS = Path(__file__).parents[2] / "shared" / "data" / "reuters-21578"
@@ -371,16 +373,112 @@ def test_a_corpus_is_deduplicated_by_rarity():
     assert len(neardup.deduplicate(texts, 0.6).kept) == 1
 
 
-def test_excerpts_are_an_index_in_memory(tmp_path):
-    """Other uses are refused with what to do."""
-    with pytest.raises(neardup.ParameterError, match=r"indexes of excerpts live in memory: Index\(profile='excerpt'\)$"):
-        neardup.Index.open(tmp_path / "index", profile="excerpt")
-    index = neardup.Index(profile="excerpt")
-    index.add("a", PAGE)
-    with pytest.raises(neardup.ParameterError, match="live in memory"):
-        index.save(tmp_path / "index")
+def test_excerpts_take_no_bands():
+    """They are found by a sample of shingles."""
     with pytest.raises(neardup.ParameterError, match="samples shingles instead of taking bands"):
         neardup.Index(profile="excerpt", banding=neardup.Banding(3, 2))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_excerpts_on_disk_are_those_in_memory(tmp_path, monkeypatch, seed):
+    """The same calls give the same answers: written, opened again, read beside the writer, folded into files and merged."""
+    monkeypatch.setattr(disk, "TAIL", 16)
+    monkeypatch.setattr(disk, "BULK", 24)
+    rng = random.Random(seed)
+    words = [f"w{i}" for i in range(300)]
+    text = lambda: " ".join(rng.choices(words, k=rng.randint(6, 120)))  # noqa: E731
+    memory, path = neardup.Index(profile="excerpt"), tmp_path / "index"
+    kept = neardup.Index.open(path, profile="excerpt")
+    reader = neardup.Index.open(path, mode="r")
+    texts = {}
+    for step in range(60):
+        if step % 9 == 8:
+            kept.close()
+            kept = neardup.Index.open(path)
+        one = text() if rng.random() < 0.5 or not texts else " ".join(rng.choice(list(texts.values())).split()[3:60])
+        kind = rng.choice(["add", "add", "many", "unless", "remove", "update", "compact"])
+        some = rng.choice(list(texts)) if texts else None
+        for index in (memory, kept):
+            if kind == "add":
+                index.add(step, one)
+            elif kind == "many":
+                index.add_many([f"{step}-{i}" for i in range(30)], [f"{one} {i}" for i in range(30)])
+            elif kind == "unless":
+                found = index.add_unless_duplicate(step, one)
+            elif kind == "remove" and some is not None:
+                index.remove(some)
+            elif kind == "update" and some is not None:
+                index.update(some, one)
+            elif kind == "compact":
+                index.compact()
+        if kind == "add" or (kind == "unless" and not found):
+            texts[step] = one
+        elif kind == "many":
+            texts |= {f"{step}-{i}": f"{one} {i}" for i in range(30)}
+        elif kind == "remove":
+            texts.pop(some, None)
+        elif kind == "update" and some is not None:
+            texts[some] = one
+        asked = [one, text(), *rng.sample(list(texts.values()), min(3, len(texts)))]
+        asked += [" ".join(found.split()[5:30]) for found in asked]
+        assert kept.query_many(asked) == memory.query_many(asked)
+    reader.refresh()
+    assert reader.ids() == kept.ids() == memory.ids()
+    assert sorted(map(str, memory.ids())) == sorted(map(str, texts))
+    assert reader.pairs() == kept.pairs() == memory.pairs()
+    assert kept.stats().documents == len(texts)
+    assert [kept.query_stored(id) for id in texts] == [memory.query_stored(id) for id in texts]
+    kept.close()
+    with pytest.raises(ValueError, match="is closed; open it again"):
+        kept.query("a")
+    with pytest.raises(neardup.ParameterError, match="was opened with mode='r'; open it with mode='a' to write"):
+        reader.add("x", "a b")
+    reader.close()
+
+
+def test_excerpts_are_saved_and_loaded(tmp_path):
+    """To a folder and back, with all that the index was made with; checked like any other."""
+    index = neardup.Index(0.7, profile="excerpt", bucket_limit=50)
+    index.add_many(["whole", "none"], [PAGE, "?"])
+    quoted = " ".join(PAGE.split()[5:25])
+    index.save(tmp_path / "saved")
+    loaded = neardup.Index.load(tmp_path / "saved")
+    assert (loaded.threshold, loaded.bucket_limit, loaded.verify) == (0.7, 50, "contained")
+    assert loaded.query(quoted) == index.query(quoted) != []
+    with neardup.Index.open(tmp_path / "saved") as stored:
+        assert repr(stored) == repr(index)
+        assert stored.check() == []
+        assert stored.query(quoted) == index.query(quoted)
+        with pytest.raises(neardup.DuplicateIdError, match="document 'whole' is in the index already"):
+            stored.add_many(["new", "whole"], ["a b", PAGE])
+        assert "new" not in stored
+    with pytest.raises(neardup.IncompatibleError, match="has profile 'excerpt', not 'text'"):
+        neardup.Index.open(tmp_path / "saved", profile="text")
+
+
+@pytest.mark.parametrize("broken", ["add", "replace", "remove"])
+def test_the_sample_agrees_with_the_documents(tmp_path, monkeypatch, broken):
+    """What is interrupted between the two is found, or not, as the documents say."""
+    quoted = " ".join(PAGE.split()[5:25])
+    with neardup.Index.open(tmp_path / "index", profile="excerpt") as index:
+        index.add("old", PAGE)
+
+        def interrupted(*_):
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(MemoryStore, broken, interrupted)
+        change = {
+            "add": lambda: index.add("new", PAGE + " and more"),
+            "replace": lambda: index.update("old", "something else"),
+            "remove": lambda: index.remove("old"),
+        }
+        with pytest.raises(KeyboardInterrupt):
+            change[broken]()
+        found = {"add": ["new", "old"], "replace": [], "remove": []}[broken]
+        assert sorted(match.id for match in index.query(quoted)) == found
+    with neardup.Index.open(tmp_path / "index", mode="r") as again:
+        assert sorted(match.id for match in again.query(quoted)) == found
 
 
 def test_what_is_inside_a_longer_document_is_removed_for_it():

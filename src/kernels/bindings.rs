@@ -4,7 +4,7 @@ use crate::datasketch::{self, Scheme, TokenHash};
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
 use crate::minhash::{band_keys as keys_of, lean_masks, lean_signature, row_order, Lattice, Value};
 use crate::path::Path;
-use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe, Stage};
+use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe, Signed, Stage};
 use crate::table::fingerprint;
 use crate::verify;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
@@ -12,11 +12,15 @@ use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError, PyValueError}
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyString};
+use std::ops::Range;
 
 mod joins;
 mod prepared;
 mod segments;
 mod tables;
+
+/// What a token is taken to weigh where threads share the work.
+const TOKEN: usize = 16;
 
 type Array1<'py, T> = Bound<'py, PyArray1<T>>;
 type Array2<'py, T> = Bound<'py, PyArray2<T>>;
@@ -164,9 +168,7 @@ fn signed_as_datasketch<'py>(
         let values = empty::<V>(py, documents.len(), recipe.num_perm())?;
         let mut rows = values.readwrite();
         let rows = rows.as_slice_mut()?;
-        let signed = py.detach(|| datasketch::sign_many(recipe, documents, threads, *path, rows)).map_err(|place| {
-            PyOverflowError::new_err(format!("document {place} has a token of more than 1 GiB, which is hashed whole; split the document"))
-        })?;
+        let signed = py.detach(|| datasketch::sign_many(recipe, documents, threads, *path, rows)).map_err(too_long)?;
         Ok((values.into_any(), signed.counts.into_pyarray(py), signed.offsets.into_pyarray(py), signed.hashes.into_pyarray(py)))
     }
     let recipe = recipe.datasketch()?;
@@ -175,6 +177,10 @@ fn signed_as_datasketch<'py>(
     } else {
         sign::<u32>(py, documents, &recipe, threads)
     }
+}
+
+fn too_long(place: usize) -> PyErr {
+    PyOverflowError::new_err(format!("document {place} has a token of more than 1 GiB, which is hashed whole; split the document"))
 }
 
 /// How documents are signed; see `sign.Recipe`, and where there are `slots`, `datasketch.Recipe`.
@@ -351,17 +357,44 @@ fn sign_flat<'py>(
 }
 
 /// Sign documents given as lists of ready tokens, strings or bytes, by the bytes of their shingles.
+///
+/// Whichever thread signs some documents fetches their tokens first: meanwhile the others sign, and no more bytes are in memory
+/// than are being signed.
 #[pyfunction]
-fn sign_token_lists<'py>(
-    py: Python<'py>,
-    lists: Vec<Bound<'py, PyList>>,
-    recipe: RecipeArgs,
-    threads: usize,
-) -> PyResult<SignedArrays<'py>> {
-    let between = if recipe.chars { "" } else { " " };
-    let ready = lists.iter().map(|list| token_bytes(list, between)).collect::<PyResult<Vec<_>>>()?;
-    let documents: Vec<_> = ready.iter().map(|(bytes, edges)| datasketch::Document::Tokens { bytes, edges }).collect();
-    signed_as_datasketch(py, &documents, recipe, threads)
+fn sign_token_lists<'py>(py: Python<'py>, lists: Vec<Py<PyList>>, recipe: RecipeArgs, threads: usize) -> PyResult<SignedArrays<'py>> {
+    fn sign<'py, V: datasketch::Value + numpy::Element>(
+        py: Python<'py>,
+        lists: &[Py<PyList>],
+        (recipe, path): &(datasketch::Recipe, Path),
+        threads: usize,
+    ) -> PyResult<SignedArrays<'py>> {
+        let between = if recipe.chars { "" } else { " " };
+        let values = empty::<V>(py, lists.len(), recipe.num_perm())?;
+        let mut rows = values.readwrite();
+        let (mut rest, mut jobs) = (rows.as_slice_mut()?, Vec::new());
+        for share in sign::shares(lists.iter().map(|list| TOKEN * list.bind(py).len())) {
+            let own;
+            (own, rest) = rest.split_at_mut(share.len() * recipe.num_perm());
+            jobs.push((share, own));
+        }
+        let parts = py.detach(|| {
+            on_threads(jobs, threads, |(share, rows): (Range<usize>, &mut [V])| {
+                let lists = &lists[share.clone()];
+                let ready =
+                    Python::attach(|py| lists.iter().map(|list| token_bytes(list.bind(py), between)).collect::<PyResult<Vec<_>>>())?;
+                let documents: Vec<_> = ready.iter().map(|(bytes, edges)| datasketch::Document::Tokens { bytes, edges }).collect();
+                datasketch::sign_many(recipe, &documents, 1, *path, rows).map_err(|place| too_long(share.start + place))
+            })
+        });
+        let signed: Signed = parts.into_iter().collect::<PyResult<_>>()?;
+        Ok((values.into_any(), signed.counts.into_pyarray(py), signed.offsets.into_pyarray(py), signed.hashes.into_pyarray(py)))
+    }
+    let recipe = recipe.datasketch()?;
+    if recipe.0.scheme == Scheme::Affine64 {
+        sign::<u64>(py, &lists, &recipe, threads)
+    } else {
+        sign::<u32>(py, &lists, &recipe, threads)
+    }
 }
 
 /// The bytes of tokens joined, with padding, and where each begins and ends.
@@ -375,7 +408,7 @@ fn token_bytes(tokens: &Bound<'_, PyList>, between: &str) -> PyResult<(Vec<u8>, 
         _ => None,
     };
     let mut edges = Vec::with_capacity(2 * tokens.len());
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(TOKEN * tokens.len());
     if let Some(joined) = joined {
         let data = joined.bytes()?;
         bytes.reserve(data.len() + datasketch::PADDING);

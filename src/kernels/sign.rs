@@ -432,6 +432,20 @@ pub struct Signed {
     pub hashes: Vec<u32>,
 }
 
+impl FromIterator<Signed> for Signed {
+    /// Batches one after another.
+    fn from_iter<I: IntoIterator<Item = Signed>>(parts: I) -> Self {
+        let mut all = Signed { counts: Vec::new(), offsets: vec![0], hashes: Vec::new() };
+        for part in parts {
+            let before = all.hashes.len() as u64;
+            all.counts.extend(part.counts);
+            all.offsets.extend(part.offsets[1..].iter().map(|&offset| before + offset));
+            all.hashes.extend(part.hashes);
+        }
+        all
+    }
+}
+
 /// Cut documents of these weights into runs of about `SHARE` each.
 pub fn shares(weights: impl ExactSizeIterator<Item = usize>) -> Vec<Range<usize>> {
     let (n, mut runs, mut start, mut weight) = (weights.len(), Vec::new(), 0, 0);

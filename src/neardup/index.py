@@ -133,7 +133,8 @@ class Index:
         is alike, and forms of one template are not; candidates have half the threshold by Jaccard similarity. ``"contained"`` finds the documents
         that contain a text, however long they are: the threshold is that of the containment, candidates share one of a sample
         of the shingles, one in four, and ``recall``, ``banding`` and ``num_perm`` mean nothing. An excerpt of 40 shingles is
-        missed once in 10,000 times, one of 10 once in 10 (:func:`neardup.excerpts.found_in_longer`). In memory only.
+        missed once in 10,000 times, one of 10 once in 10 (:func:`neardup.excerpts.found_in_longer`). On disk, the sample is made
+        anew in memory whenever the index is opened.
     bucket_limit
         How many members of one bucket a look-up reads, 1000 for ``"text"``. Copies of a text count once. An answer that met the limit says so.
 
@@ -189,12 +190,12 @@ class Index:
         self._asked_by_default = Asked(None, self.threshold, "containment" if self.verify == "contained" else SIMILARITY)
         self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
         self._contained = self.verify == "contained"
-        sample = 0
+        self._sample = 0
         if self._contained:
             from neardup.excerpts import SAMPLE
 
-            sample = SAMPLE
-        self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, sample)
+            self._sample = SAMPLE
+        self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, self._sample)
 
     @classmethod
     def open(
@@ -263,10 +264,6 @@ class Index:
         from neardup.stores import places
 
         place = places.named(path, name)
-        if verify == "contained" or (verify is None and profile == "excerpt"):
-            raise ParameterError(
-                "verify is 'contained' and the index is to be on disk; indexes of excerpts live in memory: Index(profile='excerpt')"
-            )
         if not one_of(mode, "a", "r+", "r"):
             raise ParameterError(f"mode is {mode!r}; it is 'a' to read and write, 'r+' where there is an index, or 'r' to read")
         stored = places.read_parameters(place)
@@ -291,7 +288,7 @@ class Index:
                 if value is not None and value != own[option]:
                     raise IncompatibleError(f"the index in {place} has {option} {own[option]!r}, not {value!r}; give that, or leave it out")
         index._store = places.store(
-            place, parameters, index.banding.bands, index.bucket_limit, index._verification.slots, writes=mode != "r"
+            place, parameters, index.banding.bands, index.bucket_limit, index._verification.slots, index._sample, writes=mode != "r"
         )
         return index
 
@@ -317,7 +314,7 @@ class Index:
             minhash = MinHash(
                 stored["num_perm"], stored["seed"], shingling, stored["scheme"], stored.get("token_hash"), stored.get("drawn")
             )
-            banding = Banding(stored["bands"], stored["rows"])
+            banding = None if stored["verify"] == "contained" else Banding(stored["bands"], stored["rows"])
             given = {name: stored[name] for name in ("verify", "bucket_limit")}
             return cls(stored["threshold"], profile=stored.get("profile"), minhash=minhash, banding=banding, **given)
         except KeyError as error:
@@ -347,17 +344,10 @@ class Index:
         """
         from neardup.stores import places
 
-        if self._contained:
-            raise ParameterError(
-                "verify is 'contained' and the index is to be on disk; indexes of excerpts live in memory, add the texts again"
-            )
         place = places.named(path, name)
         if places.read_parameters(place) is not None:
             raise FileExistsError(f"there is an index in {place} already; {places.another(place)}")
-        given: dict[str, Any] = dict(
-            profile=self.profile, minhash=self.minhash, banding=self.banding, verify=self.verify, bucket_limit=self.bucket_limit
-        )
-        with Index.open(path, self.threshold, name=name, **given) as saved:
+        with Index.open(path, self.threshold, name=name, **self._settings.given) as saved:
             saved.merge(self)
 
     @classmethod
@@ -383,8 +373,7 @@ class Index:
         See :meth:`save`.
         """
         with cls.open(path, shingling=shingling, mode="r", name=name) as stored:
-            given: dict[str, Any] = dict(profile=stored.profile, minhash=stored.minhash, banding=stored.banding, verify=stored.verify)
-            index = cls(stored.threshold, bucket_limit=stored.bucket_limit, **given)
+            index = cls(stored.threshold, **stored._settings.given)
             index.merge(stored)
             return index
 

@@ -103,6 +103,12 @@ class Settings(NamedTuple):
         """Whether what is inside a longer document matches it."""
         return self.verify == "contained"
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """What makes the same settings again, beside the threshold."""
+        banding = None if self.inside else self.banding
+        return dict(profile=self.profile, minhash=self.minhash, banding=banding, verify=self.verify, bucket_limit=self.bucket_limit)
+
     def recall_at(self, threshold: float) -> float:
         """The probability that a pair at a threshold becomes a candidate.
 

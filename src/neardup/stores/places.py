@@ -66,12 +66,27 @@ def read_parameters(place: Folder | Place) -> dict[str, Any] | None:
     return redis.read_parameters(place)
 
 
-def store(place: Folder | Place, parameters: dict[str, Any], bands: int, bucket_limit: int, slots: int, *, writes: bool) -> Store:
-    """The store that is there, made where there is none."""
+def store(
+    place: Folder | Place, parameters: dict[str, Any], bands: int, bucket_limit: int, slots: int, sample: int, *, writes: bool
+) -> Store:
+    """The store that is there, made where there is none.
+
+    Raises
+    ------
+    ParameterError
+        If documents are to be found by a sample of their shingles on a server.
+    """
     if isinstance(place, Folder):
         from neardup.stores.disk import DiskStore
 
-        return DiskStore(place.path, parameters, bands, bucket_limit, slots, writes=writes)
+        kept = DiskStore(place.path, parameters, bands, bucket_limit, slots, writes=writes)
+        if not sample:
+            return kept
+        from neardup.stores.sampled import SampledStore
+
+        return SampledStore(kept, bucket_limit, sample)
+    if sample:
+        raise ParameterError(f"verify is 'contained' and {place} is on a server; an index of excerpts lives in memory or in a folder")
     own = {name: value for name, value in parameters.items() if name != "id_seed"}  # what files find ids by
     if SERVERS[place.scheme] == "postgres":
         from neardup.stores.postgres import PostgresStore
