@@ -590,7 +590,7 @@ class Index:
     def _first(self, signatures: Signatures) -> Prepared:
         """The first of some signatures."""
         hashes = signatures.require_hashes() if self._verification.exact else None
-        sizes = signatures.counts if self._verification.exact else signatures.sizes.astype(np.uint64)
+        sizes = signatures.sizes.astype(np.uint64) if self.minhash.as_datasketch and hashes is None else signatures.counts
         return self._preparation.signature(signatures.values, sizes, signatures.offsets, hashes)
 
     def _one(self, text: str) -> StoreBatch:
@@ -794,11 +794,11 @@ class Index:
         hits, truncated = answer
         if not hits and not truncated:
             return Matches()
-        as_match, contained = self._verification.match, asked.measure != SIMILARITY
+        contained = asked.measure != SIMILARITY
         if view is not None:
             found = view.matches(self._store, hits, hashes, asked.threshold, contained=contained)
         else:
-            found = [as_match(id, agreement, n, size) for id, agreement, size in hits]
+            found = [self._verification.match(id, agreement, n, size) for id, agreement, size in hits]
             if contained:
                 found = [match for match in found if match.containment >= asked.threshold]
         if len(found) > 1:

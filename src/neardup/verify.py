@@ -140,10 +140,12 @@ class Verification:
     (0.8, 0.803...)
     """
 
-    __slots__ = ("slots",)
+    __slots__ = ("_estimates", "slots")
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
+        #: Of each number of slots that agree, what it says of documents that might be of one size.
+        self._estimates = [max((agreement / slots - CHANCE) / (1 - CHANCE), 0.0) for agreement in range(slots + 1)] if slots else []
 
     @property
     def exact(self) -> bool:
@@ -154,9 +156,8 @@ class Verification:
         """The Jaccard similarity of documents of ``n`` and ``m`` shingles from what a hit says."""
         if not self.slots:
             return agreement / (n + m - agreement)
-        estimate = (agreement / self.slots - CHANCE) / (1 - CHANCE)
-        most = n / m if n < m else m / n
-        return most if estimate > most else max(estimate, 0.0)
+        estimate, most = self._estimates[agreement], n / m if n < m else m / n
+        return most if estimate > most else estimate
 
     def containment(self, agreement: int, n: int, m: int) -> float:
         """The share of the first document's ``n`` shingles that the second has too."""
@@ -167,8 +168,9 @@ class Verification:
         # Made as _make does, without its call: a look-up is short.
         if not self.slots:
             return tuple.__new__(Match, (id, agreement / (n + m - agreement), agreement / n, True))
-        jaccard = self.similarity(agreement, n, m)
-        return tuple.__new__(Match, (id, jaccard, min(jaccard * (n + m) / ((1 + jaccard) * n), m / n, 1.0), False))
+        jaccard, most = self.similarity(agreement, n, m), m / n if m < n else 1.0
+        contained = jaccard * (n + m) / ((1 + jaccard) * n)
+        return tuple.__new__(Match, (id, jaccard, most if contained > most else contained, False))
 
 
 def shared_shingles(a: str, b: str, *, shingling: Shingling | None = None) -> Shared:
