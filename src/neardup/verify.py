@@ -157,7 +157,7 @@ class Verification:
         if not self.slots:
             return agreement / (n + m - agreement)
         estimate, most = self._estimates[agreement], n / m if n < m else m / n
-        return most if estimate > most else estimate
+        return min(estimate, most)
 
     def containment(self, agreement: int, n: int, m: int) -> float:
         """The share of the first document's ``n`` shingles that the second has too."""
@@ -170,7 +170,7 @@ class Verification:
             return tuple.__new__(Match, (id, agreement / (n + m - agreement), agreement / n, True))
         jaccard, most = self.similarity(agreement, n, m), m / n if m < n else 1.0
         contained = jaccard * (n + m) / ((1 + jaccard) * n)
-        return tuple.__new__(Match, (id, jaccard, most if contained > most else contained, False))
+        return tuple.__new__(Match, (id, jaccard, min(contained, most), False))
 
 
 def shared_shingles(a: str, b: str, *, shingling: Shingling | None = None) -> Shared:
