@@ -97,8 +97,15 @@ MAY_IMPORT = {
     "evaluation": {"documents", "ids", "index", "profiles"},  # what is found beside what people say
     "streaming": {"index", "minhash", "shingling"},  # a stream beside an index
     "interop": set(),
-    "interop.datasketch": {"banding", "ids", "index", "minhash", "shingling"},  # its sketches are signatures, its index one of ours
-    "interop.frames": {"dedup", "results"},  # decisions as columns
+    "interop.datasketch": {
+        "banding",
+        "documents",
+        "ids",
+        "index",
+        "minhash",
+        "shingling",
+    },  # its sketches are signatures, its index one of ours
+    "interop.frames": {"dedup", "documents", "results"},  # decisions as columns
     "interop.huggingface": {"dedup"},  # decisions as a function
     "report": {"report.facts", "writing"},
     "report.facts": {"", "documents", "excerpts", "joins", "report.marking"},  # what is shown of a result

@@ -146,7 +146,7 @@ def text_lengths(texts: list[str] | Utf8) -> npt.NDArray[np.int64]:
     return _kernels.span_lengths(*texts.spans)
 
 
-def _is(value: object, module: str, *names: str) -> bool:
+def is_of(value: object, module: str, *names: str) -> bool:
     """Whether a value is of one of these classes, without importing their module."""
     loaded = sys.modules.get(module)
     return isinstance(value, tuple(getattr(loaded, name) for name in names if hasattr(loaded, name)))
@@ -154,16 +154,16 @@ def _is(value: object, module: str, *names: str) -> bool:
 
 def _column(texts: Iterable[Any]) -> list[Any] | pa.Array | pa.ChunkedArray:
     """A list or an Arrow column of anything that is one column."""
-    if isinstance(texts, list) or _is(texts, "pyarrow", "Array", "ChunkedArray"):
+    if isinstance(texts, list) or is_of(texts, "pyarrow", "Array", "ChunkedArray"):
         return texts
     data: Any = texts
     if isinstance(texts, np.ndarray):
         return list(texts.tolist())
-    if _is(texts, "polars", "Series"):
+    if is_of(texts, "polars", "Series"):
         return data.to_arrow()
-    if _is(texts, "pandas", "Series"):
+    if is_of(texts, "pandas", "Series"):
         return _pandas_column(texts)
-    if _is(texts, "datasets", "Column") and _is(data.source, "datasets", "Dataset"):
+    if is_of(texts, "datasets", "Column") and is_of(data.source, "datasets", "Dataset"):
         return data.source.select_columns([data.column_name]).with_format("arrow")[:][data.column_name]
     if hasattr(texts, "__arrow_c_stream__") and not hasattr(texts, "columns"):
         import pyarrow as pa
@@ -728,22 +728,22 @@ def _exists(path: str) -> bool:
 
 
 def _rows(source: Any, text: str | None) -> Rows | None:
-    if _is(source, "pandas", "DataFrame"):
+    if is_of(source, "pandas", "DataFrame"):
         return Frame(source, text)
-    if _is(source, "datasets", "Dataset"):
+    if is_of(source, "datasets", "Dataset"):
         return Dataset(source, text)
-    if _is(source, "polars", "DataFrame"):
+    if is_of(source, "polars", "DataFrame"):
         return Table(source.to_arrow(), text)
-    if _is(source, "pyarrow", "RecordBatch"):
+    if is_of(source, "pyarrow", "RecordBatch"):
         return Table(sys.modules["pyarrow"].Table.from_batches([source]), text)
-    if _is(source, "pyarrow", "Table"):
+    if is_of(source, "pyarrow", "Table"):
         return Table(source, text)
     return None if _is_column(source) else _streamed(source, text)
 
 
 def _is_column(source: Any) -> bool:
     known = ("pyarrow", "Array", "ChunkedArray"), ("polars", "Series"), ("pandas", "Series")
-    return any(_is(source, *names) for names in known) or not hasattr(source, "__arrow_c_stream__")
+    return any(is_of(source, *names) for names in known) or not hasattr(source, "__arrow_c_stream__")
 
 
 def _streamed(source: Any, text: str | None) -> Rows | None:

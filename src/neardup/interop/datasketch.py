@@ -31,6 +31,7 @@ from typing import Any, Literal, TypeAlias, overload
 import numpy as np
 
 from neardup.banding import Banding
+from neardup.documents import is_of
 from neardup.errors import IncompatibleError, InputError, MissingDependencyError, ParameterError, check_fraction, kind, one_of
 from neardup.ids import Id, check_ids
 from neardup.index import Index
@@ -49,16 +50,6 @@ SLICE = 65536
 #: ``datasketch.MinHash`` or ``LeanMinHash``, or the bytes of one.
 Sketch: TypeAlias = Any
 Kind = Literal["MinHash", "LeanMinHash", "bytes", "MinHashLSH"]
-
-
-def _classes() -> Any:
-    """The module of datasketch if it is loaded: its objects are there only then."""
-    return sys.modules.get("datasketch")
-
-
-def _is(value: object, *names: str) -> bool:
-    loaded = _classes()
-    return isinstance(value, tuple(getattr(loaded, name) for name in names if hasattr(loaded, name)))
 
 
 @overload
@@ -143,9 +134,9 @@ def from_datasketch(
     >>> from_datasketch(lsh, seed=7, threshold=0.8).ids()
     ['a']
     """
-    if _is(source, "MinHashLSH"):
+    if is_of(source, "datasketch", "MinHashLSH"):
         return _index(source, seed, token_hash, shingling, threshold, recall, id)
-    if _is(source, "MinHash") or isinstance(source, bytes | bytearray | memoryview):
+    if is_of(source, "datasketch", "MinHash") or isinstance(source, bytes | bytearray | memoryview):
         return _signatures([source], token_hash, shingling, byteorder)[0]
     if isinstance(source, str) or not isinstance(source, Iterable):
         raise TypeError(
@@ -168,7 +159,7 @@ def _signatures(sources: Iterable[Sketch], token_hash: TokenHash | None, shingli
         if isinstance(source, bytes | bytearray | memoryview):
             scheme, seed, values = _parsed(source, byteorder, i)
             own = token_hash or "sha1"
-        elif _is(source, "MinHash"):
+        elif is_of(source, "datasketch", "MinHash"):
             scheme, seed, values = NAMES[getattr(source, "scheme", "legacy")], source.seed, source.hashvalues
             function = getattr(source, "hashfunc", None)
             own = known.get(function) or known.setdefault(function, _token_hash(function, scheme, token_hash, i))
@@ -416,7 +407,7 @@ def to_datasketch(
         raise ParameterError(f"{len(made)} signatures and {0 if ids is None else len(ids)} ids; give ids=, one to each signature")
     check_fraction("threshold", threshold, one=True)
     bands = banding or Banding.for_threshold(threshold, num_perm=minhash.num_perm)
-    lsh = _classes().MinHashLSH(num_perm=minhash.num_perm, params=(bands.bands, bands.rows))
+    lsh = sys.modules["datasketch"].MinHashLSH(num_perm=minhash.num_perm, params=(bands.bands, bands.rows))
     for id, sketch in zip(ids, made, strict=True):
         lsh.insert(id, sketch)
     return lsh

@@ -16,17 +16,12 @@ from typing import Any
 import numpy as np
 
 from neardup.dedup import deduplicate
+from neardup.documents import is_of
 from neardup.errors import ParameterError
 from neardup.results import Result
 
 #: What is said of each document.
 COLUMNS = ("kept", "cluster", "witness", "similarity")
-
-
-def _is(value: object, module: str, *names: str) -> bool:
-    """Whether a value is of one of these classes, without importing their module."""
-    loaded = sys.modules.get(module)
-    return isinstance(value, tuple(getattr(loaded, name) for name in names if hasattr(loaded, name)))
 
 
 def mask(data: Any, text: str | None = None, **options: Any) -> Any:
@@ -54,9 +49,9 @@ def mask(data: Any, text: str | None = None, **options: Any) -> Any:
     ['a b', 'c']
     """
     kept = _decided(data, text, options).decisions.kept
-    if _is(data, "pandas", "Series", "DataFrame"):
+    if is_of(data, "pandas", "Series", "DataFrame"):
         return sys.modules["pandas"].Series(kept, data.index, name="kept")
-    if _is(data, "polars", "Series", "DataFrame"):
+    if is_of(data, "polars", "Series", "DataFrame"):
         return sys.modules["polars"].Series("kept", kept)
     import pyarrow as pa
 
@@ -103,16 +98,16 @@ def annotate(data: Any, text: str | None = None, *, id: str | None = None, prefi
     if there:
         raise ParameterError(f"column {there[0]!r} is there already; give prefix= for the new ones, or drop it")
     result = _decided(data, text, options if id is None else {**options, "id": id})
-    if _is(data, "pandas", "Series", "DataFrame"):
+    if is_of(data, "pandas", "Series", "DataFrame"):
         return _with_pandas(data, result, names, labels=id is None and not result.names_older)
     columns = [result.annotations()[name] for name in COLUMNS]
-    if _is(data, "polars", "Series", "DataFrame"):
+    if is_of(data, "polars", "Series", "DataFrame"):
         polars = sys.modules["polars"]
         new = [polars.from_arrow(column).alias(name) for column, name in zip(columns, names, strict=True)]
-        return data.with_columns(new) if _is(data, "polars", "DataFrame") else polars.DataFrame(new)
+        return data.with_columns(new) if is_of(data, "polars", "DataFrame") else polars.DataFrame(new)
     import pyarrow as pa
 
-    if not _is(data, "pyarrow", "Table", "RecordBatch"):
+    if not is_of(data, "pyarrow", "Table", "RecordBatch"):
         return pa.table(dict(zip(names, columns, strict=True)))
     table = pa.table(data)
     for name, column in zip(names, columns, strict=True):
@@ -126,7 +121,7 @@ def _decided(data: Any, text: str | None, options: dict[str, Any]) -> Result:
 
 def _held(data: Any) -> Any:
     """Data as they are, or as Arrow where they are a stream, which may be read once."""
-    known = _is(data, "pandas", "Series", "DataFrame") or _is(data, "polars", "Series", "DataFrame")
+    known = is_of(data, "pandas", "Series", "DataFrame") or is_of(data, "polars", "Series", "DataFrame")
     if known or not hasattr(data, "__arrow_c_stream__"):
         return data
     import pyarrow as pa
@@ -151,4 +146,4 @@ def _with_pandas(data: Any, result: Result, names: list[str], *, labels: bool) -
         cluster = cluster.astype("Int64")  # which has missing values
     similarity = pandas.Series(np.where(kept, np.nan, result.decisions.similarity), index)
     columns = dict(zip(names, (pandas.Series(kept, index), cluster, cluster.mask(kept), similarity), strict=True))
-    return data.assign(**columns) if _is(data, "pandas", "DataFrame") else pandas.DataFrame(columns, index)
+    return data.assign(**columns) if is_of(data, "pandas", "DataFrame") else pandas.DataFrame(columns, index)
