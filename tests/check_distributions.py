@@ -24,7 +24,7 @@ MOST = 3 << 20
 #: What the tests read beside themselves.
 BESIDE = [
     *("tests", "benchmarks", "docs", ".ci", "changelog.d"),
-    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "justfile", "pyproject.toml"),
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", "justfile", "pyproject.toml"),
 ]
 #: Lowest versions, of which the binary parts matter.
 OLDEST = ["numpy==1.26.*", "pyarrow==18.*"]
@@ -53,7 +53,7 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(list(map(str, command)), cwd=cwd, env=env, check=False, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout[-8000:]}{done.stderr[-4000:]}")
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout[-60_000:]}{done.stderr[-4000:]}")
     return done.stdout + done.stderr
 
 
