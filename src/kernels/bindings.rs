@@ -9,10 +9,10 @@ use crate::table::fingerprint;
 use crate::verify;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 mod joins;
 mod prepared;
@@ -25,6 +25,50 @@ const TOKEN: usize = 16;
 type Array1<'py, T> = Bound<'py, PyArray1<T>>;
 type Array2<'py, T> = Bound<'py, PyArray2<T>>;
 
+/// What is used of Python itself and of numpy.
+struct Names {
+    isascii: Py<PyAny>,
+    encode: Py<PyAny>,
+    decode: Py<PyAny>,
+    join: Py<PyAny>,
+    map: Py<PyAny>,
+    empty: Py<PyAny>,
+    utf_8: Py<PyString>,
+    surrogatepass: Py<PyString>,
+}
+
+static NAMES: OnceLock<Names> = OnceLock::new();
+
+fn names() -> &'static Names {
+    NAMES.get().expect("the module was imported")
+}
+
+/// Look up all that is looked up once, when the module is imported. Where that is done when it is first needed, a process that is
+/// forked while another thread does it waits for that thread, which it has not, for ever.
+fn look_up_names(py: Python<'_>) -> PyResult<()> {
+    let (text, bytes) = (py.get_type::<PyString>(), py.get_type::<PyBytes>());
+    let names = Names {
+        isascii: text.getattr("isascii")?.unbind(),
+        encode: text.getattr("encode")?.unbind(),
+        decode: bytes.getattr("decode")?.unbind(),
+        join: text.getattr("join")?.unbind(),
+        map: py.import("builtins")?.getattr("map")?.unbind(),
+        empty: py.import("numpy")?.getattr("empty")?.unbind(),
+        utf_8: PyString::new(py, "utf-8").unbind(),
+        surrogatepass: PyString::new(py, "surrogatepass").unbind(),
+    };
+    let _ = NAMES.set(names); // they are there when it is imported again
+    drop(PyArray1::<u8>::zeros(py, 0, false).readonly());
+    let recipe = PyDict::new(py);
+    for name in ["chars", "verification"] {
+        recipe.set_item(name, false)?;
+    }
+    for name in ["size", "secret", "num_perm", "seed"] {
+        recipe.set_item(name, 1)?;
+    }
+    recipe.extract::<RecipeArgs>().map(drop)
+}
+
 /// A string's UTF-8: in place for ASCII, otherwise a temporary encoding that the string does not keep.
 enum Utf8<'py> {
     Ascii(Bound<'py, PyString>),
@@ -33,7 +77,7 @@ enum Utf8<'py> {
 
 impl<'py> Utf8<'py> {
     fn new(text: &Bound<'py, PyString>) -> PyResult<Self> {
-        let ascii = text.call_method0(intern!(text.py(), "isascii"))?.is_truthy()?;
+        let ascii = names().isascii.bind(text.py()).call1((text,))?.is_truthy()?;
         Utf8::of(text, ascii)
     }
 
@@ -43,7 +87,7 @@ impl<'py> Utf8<'py> {
         if ascii {
             return Ok(Utf8::Ascii(text.clone()));
         }
-        let encoded = text.call_method1(intern!(py, "encode"), (intern!(py, "utf-8"), intern!(py, "surrogatepass")))?;
+        let encoded = names().encode.bind(py).call1((text, &names().utf_8, &names().surrogatepass))?;
         Ok(Utf8::Encoded(encoded.cast_into::<PyBytes>()?))
     }
 
@@ -132,7 +176,7 @@ impl Values<'_> {
 
 /// An array that is to be written. Not zeroed, a large one gets large pages; where there is too little memory, numpy's error.
 fn empty<'py, V: numpy::Element>(py: Python<'py>, rows: usize, columns: usize) -> PyResult<Bound<'py, PyArray2<V>>> {
-    let array = py.import(intern!(py, "numpy"))?.call_method1(intern!(py, "empty"), ((rows, columns), numpy::dtype::<V>(py)))?;
+    let array = names().empty.bind(py).call1(((rows, columns), numpy::dtype::<V>(py)))?;
     Ok(array.cast_into()?)
 }
 
@@ -274,8 +318,7 @@ fn sign_texts<'py>(py: Python<'py>, texts: &Bound<'py, PyList>, recipe: RecipeAr
         }
     }
     // One call for all of them: a call each takes as long as signing a short text.
-    let is_ascii = py.get_type::<PyString>().getattr(intern!(py, "isascii"))?;
-    let ascii = py.import(intern!(py, "builtins"))?.call_method1(intern!(py, "map"), (is_ascii, texts))?;
+    let ascii = names().map.bind(py).call1((&names().isascii, texts))?;
     let held = texts
         .iter()
         .zip(ascii.try_iter()?)
@@ -402,7 +445,7 @@ fn token_bytes(tokens: &Bound<'_, PyList>, between: &str) -> PyResult<(Vec<u8>, 
     let py = tokens.py();
     // Strings by one call: one for each takes as long as its hash.
     let strings = tokens.iter().next().is_some_and(|token| token.is_instance_of::<PyString>());
-    let whole = strings.then(|| PyString::new(py, between).call_method1(intern!(py, "join"), (tokens,)));
+    let whole = strings.then(|| names().join.bind(py).call1((between, tokens)));
     let joined = match whole {
         Some(Ok(whole)) => Some(Utf8::new(whole.cast()?)?),
         _ => None,
@@ -571,6 +614,7 @@ fn least_intersection(n: usize, m: usize, threshold: f64) -> usize {
 
 #[pymodule]
 fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    look_up_names(m.py())?;
     m.add("UNICODE_VERSION", crate::unicode::VERSION)?;
     m.add("PATHS", Path::available().into_iter().map(Path::name).collect::<Vec<_>>())?;
     m.add_function(wrap_pyfunction!(tokens, m)?)?;

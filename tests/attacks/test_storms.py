@@ -11,6 +11,7 @@ import os
 import random
 import secrets
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -248,6 +249,44 @@ def test_forks_in_a_storm(index, record_property):
 def test_forks_in_a_long_storm(index, record_property):
     """Of many, for three minutes."""
     forks(index, record_property, random.randrange(2**32), 8, 180)
+
+
+FIRST_USE = """
+import os, signal, sys, threading
+from neardup import MinHash
+minhash, texts, begin = MinHash(), ["one and the same text", "Ünïcode", "\\ud800"], threading.Event()
+threads = [threading.Thread(target=lambda: (begin.wait(), minhash.sign_many(texts, threads=2))) for _ in range(3)]
+for thread in threads:
+    thread.start()
+sys.setswitchinterval(1e-6)
+begin.set()
+hung = 0
+for _ in range(8):
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        minhash.sign_many(texts, threads=2)
+        os._exit(0)
+    hung += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
+sys.exit(hung)
+"""
+
+
+def first_uses(processes):
+    """Processes that fork while their threads sign for the first time."""
+    for _ in range(processes):
+        assert subprocess.run([sys.executable, "-c", FIRST_USE], check=False, timeout=100).returncode == 0
+
+
+def test_a_fork_at_the_first_use():
+    """What is looked up once is looked up when the module is imported: no child waits for a thread that was about to."""
+    first_uses(8)
+
+
+@pytest.mark.attack
+def test_forks_at_many_first_uses():
+    """A thousand times, since one in eighty was enough to hang."""
+    first_uses(1000)
 
 
 def test_a_child_that_lost_an_index_forks_again(monkeypatch):

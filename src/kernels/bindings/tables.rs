@@ -2,12 +2,11 @@
 
 use super::joins::WeightArrays;
 use super::prepared::Prepared;
-use super::{cut, Array1, Array2, Utf8};
+use super::{cut, names, Array1, Array2, Utf8};
 use crate::store::Store;
 use crate::table::{Found, Row, Table};
 use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use std::ops::Range;
@@ -141,7 +140,7 @@ impl IdList {
     }
 
     fn decoded<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        PyBytes::new(py, bytes).call_method1(intern!(py, "decode"), (intern!(py, "utf-8"), intern!(py, "surrogatepass")))
+        names().decode.bind(py).call1((PyBytes::new(py, bytes), &names().utf_8, &names().surrogatepass))
     }
 
     pub(super) fn list<'py>(&self, py: Python<'py>, range: Range<usize>) -> PyResult<Bound<'py, PyList>> {
