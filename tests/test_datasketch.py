@@ -173,6 +173,25 @@ def test_parameters_of_the_schemes() -> None:
     assert MinHash(scheme="datasketch-legacy") == MinHash(scheme="datasketch-legacy", token_hash="sha1", drawn=128)
 
 
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("tokens", ["words", "chars"])
+@given(st.lists(st.text(st.characters(exclude_categories=[]) | st.sampled_from("\0 \ud800"), max_size=30), max_size=40), st.data())
+def test_tokens_are_cut_as_they_were_given(tokens: str, size: int, texts: list[str], data: st.DataObject) -> None:
+    """Strings, their bytes, other buffers of these, any of them mixed; whatever bytes are in them."""
+    shingling = Shingling(tokens, size)  # type: ignore[arg-type]
+    minhash = MinHash(16, scheme="datasketch-affine64", shingling=shingling)
+    utf8 = [text.encode("utf-8", "surrogatepass") for text in texts]
+    kinds = [data.draw(st.sampled_from([bytes, bytearray, memoryview])) for _ in utf8]
+    mixed = [data.draw(st.sampled_from([text, kind(raw)])) for text, kind, raw in zip(texts, kinds, utf8, strict=True)]
+    expected = minhash.sign_tokens(utf8)
+    windows = [utf8[i : i + size] for i in range(max(1, len(utf8) - size + 1))] if utf8 else []
+    whole = {(b" " if tokens == "words" else b"").join(window) for window in windows}
+    single = MinHash(16, scheme="datasketch-affine64", shingling=Shingling(size=1))
+    assert (expected.values == single.sign_tokens(sorted(whole)).values).all()
+    signatures = minhash.sign_tokens_many([texts, [kind(raw) for kind, raw in zip(kinds, utf8, strict=True)], mixed] * 2, threads=2)
+    assert list(signatures) == [expected] * 6
+
+
 @pytest.mark.parametrize("token", ["a", "\u00e9"])
 def test_strings_that_say_another_length(token: str) -> None:
     """What a class of one's own says of its length harms nobody."""

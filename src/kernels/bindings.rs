@@ -31,6 +31,7 @@ struct Names {
     encode: Py<PyAny>,
     decode: Py<PyAny>,
     join: Py<PyAny>,
+    join_bytes: Py<PyAny>,
     map: Py<PyAny>,
     empty: Py<PyAny>,
     utf_8: Py<PyString>,
@@ -52,6 +53,7 @@ fn look_up_names(py: Python<'_>) -> PyResult<()> {
         encode: text.getattr("encode")?.unbind(),
         decode: bytes.getattr("decode")?.unbind(),
         join: text.getattr("join")?.unbind(),
+        join_bytes: bytes.getattr("join")?.unbind(),
         map: py.import("builtins")?.getattr("map")?.unbind(),
         empty: py.import("numpy")?.getattr("empty")?.unbind(),
         utf_8: PyString::new(py, "utf-8").unbind(),
@@ -411,7 +413,6 @@ fn sign_token_lists<'py>(py: Python<'py>, lists: Vec<Py<PyList>>, recipe: Recipe
         (recipe, path): &(datasketch::Recipe, Path),
         threads: usize,
     ) -> PyResult<SignedArrays<'py>> {
-        let between = if recipe.chars { "" } else { " " };
         let values = empty::<V>(py, lists.len(), recipe.num_perm())?;
         let mut rows = values.readwrite();
         let (mut rest, mut jobs) = (rows.as_slice_mut()?, Vec::new());
@@ -423,8 +424,7 @@ fn sign_token_lists<'py>(py: Python<'py>, lists: Vec<Py<PyList>>, recipe: Recipe
         let parts = py.detach(|| {
             on_threads(jobs, threads, |(share, rows): (Range<usize>, &mut [V])| {
                 let lists = &lists[share.clone()];
-                let ready =
-                    Python::attach(|py| lists.iter().map(|list| token_bytes(list.bind(py), between)).collect::<PyResult<Vec<_>>>())?;
+                let ready = Python::attach(|py| lists.iter().map(|list| token_bytes(list.bind(py), recipe)).collect::<PyResult<Vec<_>>>())?;
                 let documents: Vec<_> = ready.iter().map(|(bytes, edges)| datasketch::Document::Tokens { bytes, edges }).collect();
                 datasketch::sign_many(recipe, &documents, 1, *path, rows).map_err(|place| too_long(share.start + place))
             })
@@ -440,51 +440,11 @@ fn sign_token_lists<'py>(py: Python<'py>, lists: Vec<Py<PyList>>, recipe: Recipe
     }
 }
 
-/// The bytes of tokens joined, with padding, and where each begins and ends.
-fn token_bytes(tokens: &Bound<'_, PyList>, between: &str) -> PyResult<(Vec<u8>, Vec<u32>)> {
-    let py = tokens.py();
-    // Strings by one call: one for each takes as long as its hash.
-    let strings = tokens.iter().next().is_some_and(|token| token.is_instance_of::<PyString>());
-    let whole = strings.then(|| names().join.bind(py).call1((between, tokens)));
-    let joined = match whole {
-        Some(Ok(whole)) => Some(Utf8::new(whole.cast()?)?),
-        _ => None,
-    };
-    let mut edges = Vec::with_capacity(2 * tokens.len());
-    let mut bytes = Vec::with_capacity(TOKEN * tokens.len());
-    if let Some(joined) = joined {
-        let data = joined.bytes()?;
-        bytes.reserve(data.len() + datasketch::PADDING);
-        bytes.extend_from_slice(data);
-        // Characters that are not ASCII are counted by the bytes with which they begin.
-        let (plain, mut at) = (matches!(joined, Utf8::Ascii(_)), 0);
-        for token in tokens.iter() {
-            edges.push(at as u32);
-            let n = token.len()?;
-            // A class of one's own may say any length.
-            at = bytes.len().min(at + if plain { n } else { width(&bytes[at..], n) });
-            edges.push(at as u32);
-            at = bytes.len().min(at + between.len());
-        }
-    } else {
-        for (i, token) in tokens.iter().enumerate() {
-            if i > 0 {
-                bytes.extend_from_slice(between.as_bytes());
-            }
-            edges.push(bytes.len() as u32);
-            if let Ok(token) = token.cast::<PyBytes>() {
-                bytes.extend_from_slice(token.as_bytes());
-            } else if let Ok(token) = token.cast::<PyString>() {
-                bytes.extend_from_slice(Utf8::new(token)?.bytes()?);
-            } else {
-                let kind = token.get_type().name()?;
-                return Err(PyTypeError::new_err(format!(
-                    "token {i} is of type {kind}; datasketch hashes bytes, so a token is a string or bytes"
-                )));
-            }
-            edges.push(bytes.len() as u32);
-        }
-    }
+/// The bytes of tokens as their shingles have them, with padding, and where each token begins and ends.
+fn token_bytes(tokens: &Bound<'_, PyList>, recipe: &datasketch::Recipe) -> PyResult<(Vec<u8>, Vec<u32>)> {
+    let between = if recipe.chars { "" } else { " " };
+    let ready = if between == " " || recipe.size == 1 { joined(tokens) } else { None };
+    let (mut bytes, edges) = ready.map_or_else(|| one_by_one(tokens, between), Ok)?;
     if u32::try_from(bytes.len() + datasketch::PADDING).is_err() {
         return Err(PyOverflowError::new_err(format!(
             "a document of tokens has {} bytes, more than 4 GiB; split the document",
@@ -495,10 +455,45 @@ fn token_bytes(tokens: &Bound<'_, PyList>, between: &str) -> PyResult<(Vec<u8>, 
     Ok((bytes, edges))
 }
 
-/// How many bytes the first characters of a text take.
-fn width(text: &[u8], characters: usize) -> usize {
-    let begins = text.iter().enumerate().filter(|(_, &byte)| byte & 0xC0 != 0x80);
-    begins.map(|(place, _)| place).nth(characters).unwrap_or(text.len())
+/// The same with spaces between, by one call for all tokens: one for each takes as long as its hash. None where tokens are of several
+/// types, or the byte is in one of them by which they are told apart.
+fn joined(tokens: &Bound<'_, PyList>) -> Option<(Vec<u8>, Vec<u32>)> {
+    let py = tokens.py();
+    let whole = if tokens.iter().next()?.is_instance_of::<PyString>() {
+        Utf8::new(names().join.bind(py).call1(("\0", tokens)).ok()?.cast().ok()?).ok()?
+    } else {
+        Utf8::Encoded(names().join_bytes.bind(py).call1((PyBytes::new(py, b"\0"), tokens)).ok()?.cast_into().ok()?)
+    };
+    let whole = whole.bytes().ok()?;
+    let mut bytes = Vec::with_capacity(whole.len() + datasketch::PADDING);
+    bytes.extend_from_slice(whole);
+    let mut edges = Vec::with_capacity(2 * tokens.len());
+    datasketch::cut_at_nul(&mut bytes, &mut edges);
+    (edges.len() == 2 * tokens.len()).then_some((bytes, edges))
+}
+
+/// The same token by token.
+fn one_by_one(tokens: &Bound<'_, PyList>, between: &str) -> PyResult<(Vec<u8>, Vec<u32>)> {
+    let py = tokens.py();
+    let (mut bytes, mut edges) = (Vec::with_capacity(TOKEN * tokens.len()), Vec::with_capacity(2 * tokens.len()));
+    for (i, token) in tokens.iter().enumerate() {
+        if i > 0 {
+            bytes.extend_from_slice(between.as_bytes());
+        }
+        edges.push(bytes.len() as u32);
+        if let Ok(token) = token.cast::<PyString>() {
+            bytes.extend_from_slice(Utf8::new(token)?.bytes()?);
+        } else if let Ok(token) = names().join_bytes.bind(py).call1((PyBytes::new(py, b""), (&token,))) {
+            bytes.extend_from_slice(token.cast::<PyBytes>()?.as_bytes());
+        } else {
+            let kind = token.get_type().name()?;
+            return Err(PyTypeError::new_err(format!(
+                "token {i} is of type {kind}; datasketch hashes bytes, so a token is a string or bytes"
+            )));
+        }
+        edges.push(bytes.len() as u32);
+    }
+    Ok((bytes, edges))
 }
 
 /// Sign the documents whose token hashes are `hashes[offsets[i]:offsets[i + 1]]`, in order.

@@ -197,6 +197,34 @@ impl Document<'_> {
     }
 }
 
+/// Where tokens begin and end that NUL bytes stand between, which become spaces.
+pub fn cut_at_nul(bytes: &mut [u8], edges: &mut Vec<u32>) {
+    const LOW: u64 = u64::from_ne_bytes([0x7F; 8]);
+    edges.push(0);
+    let mut start = 0;
+    let (words, rest) = bytes.as_chunks_mut::<8>();
+    for word in words {
+        let value = u64::from_le_bytes(*word);
+        // The high bit of each byte that is zero (Warren, "Hacker's Delight", section 6-1).
+        let mut zeros = !((value & LOW) + LOW | value | LOW);
+        while zeros != 0 {
+            let at = (zeros.trailing_zeros() / 8) as usize;
+            word[at] = b' ';
+            edges.extend([start + at as u32, start + at as u32 + 1]);
+            zeros &= zeros - 1;
+        }
+        start += 8;
+    }
+    for byte in rest {
+        if *byte == 0 {
+            *byte = b' ';
+            edges.extend([start, start + 1]);
+        }
+        start += 1;
+    }
+    edges.push(start);
+}
+
 /// A document has a token of more than `LONGEST` bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooLong;
