@@ -22,14 +22,14 @@ def test_a_hundred_thousand_tokens(ask, version, scheme, token_hash, num_perm):
 def test_speed_beside_datasketch(ask, record_property, tokens):
     """From tokens, sha1, affine32, 128 slots: times of datasketch's three ways over that of one thread and of all, medians of ratios."""
     request = {"scheme": "affine32", "token_hash": "sha1", "num_perm": 128, "seed": 1}
-    taken = ask("2", "timed", tokens=tokens, documents=20_000 // tokens, runs=15, **request)
+    taken = ask("2", "timed", tokens=tokens, documents=100_000 // tokens, runs=7, **request)
     ratios = {
         (way, threads): statistics.median(theirs / ours for theirs, ours in zip(taken[way], taken[threads], strict=True))
         for way in ("update", "update_batch", "bulk")
         for threads in ("one thread", "all threads")
     }
     for name in taken:
-        record_property(f"{name}, ns a token", round(statistics.median(taken[name]) / 20_000 * 1e9))
+        record_property(f"{name}, ns a token", round(statistics.median(taken[name]) / 100_000 * 1e9))
     for (way, threads), ratio in ratios.items():
         record_property(f"{way} over {threads}", round(ratio, 1))
     assert ratios["update", "one thread"] >= 50
