@@ -1094,3 +1094,17 @@ def test_a_parquet_file_is_not_kept_in_memory_while_it_is_read(tmp_path):
     held = [pa.total_allocated_bytes() - before for _ in files.FileDocuments(path).batches(500)]
     assert len(held) >= 40
     assert max(held) < path.stat().st_size / 4
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("a.jsonl", b"x\n"), ("a.csv", b"1,2,3\n")])
+def test_very_many_lines_that_cannot_be_read(tmp_path, name, wrong):
+    """They are left out and counted, each once, and of the first it is said why; memory does not grow with their number."""
+    right = [b'{"id": "a", "text": "one two"}\n', b'{"id": "b", "text": "three"}\n'] if name == "a.jsonl" else [b"id,text\n", b"a,b\n"]
+    path = tmp_path / name
+    path.write_bytes(right[0] + wrong * 30_000 + right[1])
+    result = neardup.deduplicate(path, on_error="skip")
+    assert (result.summary()["skipped"], len(result.skipped)) == (30_000, 10_000)
+    assert result.skipped[-1].startswith(f"{path}: line 10001")
+    result.write(tmp_path / f"out-{name}")
+    assert (tmp_path / f"out-{name}").read_bytes().replace(b"\r", b"").replace(b'"', b"") == b"".join(right).replace(b'"', b"")
+    assert (result.summary()["skipped"], len(result.skipped)) == (30_000, 10_000)

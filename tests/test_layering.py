@@ -39,7 +39,8 @@ MAY_IMPORT = {
     "ids": set(),
     "threads": set(),  # any work
     "documents": {"files", "writing", "ids"},  # when it is given a path
-    "files": {"documents"},  # documents are what it makes of a file
+    "files": {"documents", "unread"},  # documents are what it makes of a file
+    "unread": set(),  # numbers of lines, and why
     "writing": {"documents", "files"},
     "shingling": set(),
     "minhash": {"documents", "shingling"},  # signs texts and ready tokens

@@ -128,7 +128,7 @@ def deduplicate(
         then that of the rest: documents that differ in boilerplate alone are copies, what is nothing else is kept. Reads the
         corpus three times.
     on_error
-        What becomes of a line of JSONL or a row of CSV that cannot be read: ``"raise"``, or ``"skip"`` it and list it in
+        What becomes of a line of JSONL or a row of CSV that cannot be read: ``"raise"``, or ``"skip"`` it and say why in
         ``result.skipped``.
     work
         A folder where what is done is kept, once it is more than a second's work, so that the same call goes on after an
@@ -219,7 +219,7 @@ def deduplicate(
         "against": int((decisions.witness >= len(ids)).sum()),
         "without_shingles": len(ids) - shingled,
         "short": int(((signed.sizes > 0) & (signed.sizes <= minhash.shingling.size)).sum()),
-        "skipped": len(corpus.skipped),
+        "skipped": corpus.left_out,
         "heavy_buckets": len(heavy),
     }
     return Result(settings, threshold, ids, decisions, counters, corpus, join, edges, matched, heavy, exact, every, whole, components)

@@ -288,8 +288,13 @@ class Documents(ABC):
         return True
 
     @property
+    def left_out(self) -> int:
+        """How many documents were left out since they could not be read."""
+        return 0
+
+    @property
     def skipped(self) -> list[str]:
-        """What was left out since it could not be read, and why."""
+        """Why documents were left out, the first ones of each file."""
         return []
 
     @property

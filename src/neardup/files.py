@@ -37,6 +37,7 @@ from neardup.documents import (
     text_lengths,
 )
 from neardup.errors import InputError, MissingDependencyError, NearDupError, ParameterError, kind, listed, plain
+from neardup.unread import Unread
 
 T = TypeVar("T")
 StrPath = str | os.PathLike[str]
@@ -383,7 +384,7 @@ class JsonLines(Rows):
     def __init__(self, file: File, text: str | None, on_error: str = "raise") -> None:
         self.file = file
         self.skips = on_error == "skip"
-        self.wrong: dict[int, str] = {}
+        self.wrong = Unread()
         first: dict[str, Any] = next((record for _, record in self._read(self._lines(), [])), {})
         names = {str: "string", type(None): "null"}
         super().__init__(((name, names.get(type(value), kind(value))) for name, value in first.items()), text, f"{file.name}: ")
@@ -415,9 +416,14 @@ class JsonLines(Rows):
         return record
 
     @property
+    def left_out(self) -> int:
+        """How many lines were left out."""
+        return self.wrong.count
+
+    @property
     def skipped(self) -> list[str]:
         """Why lines were left out."""
-        return list(self.wrong.values())
+        return self.wrong.why
 
     def _read(self, lines: Iterable[tuple[int, bytes]], names: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Lines as objects that have these names, and the numbers of lines; what cannot be read is skipped, or refused."""
@@ -428,7 +434,7 @@ class JsonLines(Rows):
             except InputError as error:  # noqa: PERF203  a line is parsed at a hundred times the price
                 if not self.skips:
                     raise InputError(f"{error}, or {SKIPPING}") from None
-                self.wrong[number] = str(error)
+                self.wrong.add(number, str(error))
 
     def _value(self, number: int, record: dict[str, Any], name: str) -> Any:
         if name not in record:
@@ -462,7 +468,7 @@ class Csv(Rows):
     def __init__(self, file: File, text: str | None, on_error: str = "raise") -> None:
         self.file = file
         self.skips = on_error == "skip"
-        self.wrong: dict[int, str] = {}
+        self.wrong = Unread()
         header = next(self._rows(), [])
         if len(header) == 1 and header[0] != text and any(separator in header[0] for separator in ",;\t|"):
             name, separators = header[0], "tabs" if file.format == "tsv" else "commas"
@@ -474,9 +480,14 @@ class Csv(Rows):
         self.schema = pa.schema([(name, pa.string()) for name in self.columns])
 
     @property
+    def left_out(self) -> int:
+        """How many rows were left out."""
+        return self.wrong.count
+
+    @property
     def skipped(self) -> list[str]:
         """Why rows were left out."""
-        return list(self.wrong.values())
+        return self.wrong.why
 
     def _rows(self) -> Iterator[list[str]]:
         """The header and the rows; a blank line is none."""
@@ -501,7 +512,7 @@ class Csv(Rows):
                     row, why = [], f"{self.file.name}: line {rows.line_num}: {plain(error)}; mend it, or write JSONL"
                     if not self.skips:
                         raise InputError(f"{why}, or {SKIPPING}") from None
-                    self.wrong[rows.line_num] = why
+                    self.wrong.add(rows.line_num, why)
 
     def _groups(self, size: int) -> Iterator[list[list[str]]]:
         return grouped(itertools.islice(self._rows(), 1, None), size, lambda row: sum(map(len, row)))
@@ -724,6 +735,11 @@ class FileDocuments(Documents):
     def skips(self) -> bool:  # type: ignore[override]
         """Whether there are files of lines, and those that cannot be read are left out."""
         return any(part.skips for part in self.parts)
+
+    @property
+    def left_out(self) -> int:
+        """How many lines were left out."""
+        return sum(part.left_out for part in self.parts)
 
     @property
     def skipped(self) -> list[str]:

@@ -276,7 +276,7 @@ class Result:
 
     @property
     def skipped(self) -> list[str]:
-        """What was left out by ``on_error="skip"``, and why."""
+        """What was left out by ``on_error="skip"``, and why: of each file the first 10,000 lines, :meth:`summary` counts them all."""
         return self._documents.skipped
 
     @cached_property

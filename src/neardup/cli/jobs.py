@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -196,13 +197,13 @@ class Job:
 
     def tell_unread(self) -> None:
         """Say of what was read which lines were left out, and which files are no text."""
-        skipped = [why for corpus in self.corpora for why in corpus.skipped]
-        for why in skipped[:ROWS]:
+        skipped = sum(corpus.left_out for corpus in self.corpora)
+        for why in islice((why for corpus in self.corpora for why in corpus.skipped), ROWS):
             note(f"skipped: {why}", quiet=self.quiet)
-        if len(skipped) > ROWS:
-            note(f"skipped: ... and {len(skipped) - ROWS:,} more", quiet=self.quiet)
+        if skipped > ROWS:
+            note(f"skipped: ... and {skipped - ROWS:,} more", quiet=self.quiet)
         if skipped:
-            note(f"{count(len(skipped), 'line')} skipped, which could not be read", quiet=self.quiet)
+            note(f"{count(skipped, 'line')} skipped, which could not be read", quiet=self.quiet)
         undecoded = [name for corpus in self.corpora for name in corpus.undecoded]
         if undecoded:
             first = f"{undecoded[0]} is" if len(undecoded) == 1 else f"{len(undecoded):,} files, {undecoded[0]} first, are"
