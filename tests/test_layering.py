@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "stores.postgres_schema": set(),  # statements
     "stores.postgres": {"stores", "stores.fetched", "stores.postgres_schema"},
     "stores.redis": {"stores", "stores.fetched", "stores.forked"},
-    "stores.sampled": {"stores", "stores.forked", "stores.memory"},  # documents kept elsewhere, looked up in memory
+    "stores.sampled": {"stores", "stores.forked", "stores.memory", "stores.disk"},  # kept on disk, looked up in memory
     "stores.places": {"stores", "stores.fetched", "stores.disk", "stores.sampled", "stores.postgres", "stores.redis"},  # which a path names
     "alignment": {"shingling"},  # what two texts share, in order
     "verify": {"shingling"},  # scores two texts, shows what they share

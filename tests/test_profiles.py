@@ -3,8 +3,10 @@
 import gzip
 import itertools
 import json
+import os
 import random
 import re
+import threading
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -456,9 +458,16 @@ def test_excerpts_are_saved_and_loaded(tmp_path):
         neardup.Index.open(tmp_path / "saved", profile="text")
 
 
-@pytest.mark.parametrize("broken", ["add", "replace", "remove"])
-def test_the_sample_agrees_with_the_documents(tmp_path, monkeypatch, broken):
-    """What is interrupted between the two is found, or not, as the documents say."""
+CHANGES = {
+    "add": lambda index: index.add("new", PAGE + " and more"),
+    "replace": lambda index: index.update("old", "something else"),
+    "remove": lambda index: index.remove("old"),
+}
+
+
+@pytest.mark.parametrize("broken", CHANGES)
+def test_an_interrupted_change_of_excerpts(tmp_path, monkeypatch, broken):
+    """What is interrupted when it is on disk is found, or not, as if it had not been."""
     quoted = " ".join(PAGE.split()[5:25])
     with neardup.Index.open(tmp_path / "index", profile="excerpt") as index:
         index.add("old", PAGE)
@@ -468,17 +477,132 @@ def test_the_sample_agrees_with_the_documents(tmp_path, monkeypatch, broken):
             raise KeyboardInterrupt
 
         monkeypatch.setattr(MemoryStore, broken, interrupted)
-        change = {
-            "add": lambda: index.add("new", PAGE + " and more"),
-            "replace": lambda: index.update("old", "something else"),
-            "remove": lambda: index.remove("old"),
-        }
         with pytest.raises(KeyboardInterrupt):
-            change[broken]()
+            CHANGES[broken](index)
         found = {"add": ["new", "old"], "replace": [], "remove": []}[broken]
         assert sorted(match.id for match in index.query(quoted)) == found
     with neardup.Index.open(tmp_path / "index", mode="r") as again:
         assert sorted(match.id for match in again.query(quoted)) == found
+
+
+@pytest.mark.parametrize("broken", CHANGES)
+def test_a_refused_change_of_excerpts(tmp_path, monkeypatch, broken):
+    """A full disk changes nothing, and nothing is read again for it."""
+    with neardup.Index.open(tmp_path / "index", profile="excerpt") as index:
+        index.add("old", PAGE)
+        table = index._store._table
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(disk.DiskStore, broken, full)
+        with pytest.raises(OSError, match="No space left"):
+            CHANGES[broken](index)
+        assert index._store._table is table
+        assert (index.ids(), [match.id for match in index.query(PAGE)]) == (["old"], ["old"])
+
+
+def test_excerpts_are_whole_at_every_moment(tmp_path):
+    """What another thread, or a reader that looks again, sees of a change it sees in every answer."""
+    path = tmp_path / "index"
+    with neardup.Index.open(path, profile="excerpt") as index, neardup.Index.open(path, mode="r") as reader:
+        index.add("stays", PAGE)
+        wrong, current = [], [0]
+
+        def asks(one):
+            while current[0] < 100:
+                number = current[0]  # no number comes twice
+                if number in one and number not in [match.id for match in one.query(PAGE)] and number in one:
+                    wrong.append(number)
+                if len(one) > 2:
+                    wrong.append(len(one))
+
+        threads = [threading.Thread(target=asks, args=(one,)) for one in (index, reader)]
+        for thread in threads:
+            thread.start()
+        for number in range(101):
+            current[0] = number
+            index.add(number, PAGE)
+            reader.refresh()
+            index.remove(number)
+            reader.refresh()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+        before = reader._store._table
+        reader.refresh()
+        assert reader._store._table is before  # nothing had changed
+
+
+def test_closed_excerpts_say_so(tmp_path):
+    """Whatever is asked, also of what closed while it wrote."""
+    index = neardup.Index.open(tmp_path / "index", profile="excerpt")
+    index.add("a", PAGE)
+    index.close()
+    asked = [len, lambda i: i.query(PAGE), lambda i: "a" in i, lambda i: i.refresh(), lambda i: i.add("b", PAGE), lambda i: i.remove("a")]
+    for _ in range(2):
+        for ask in asked:
+            with pytest.raises(ValueError, match="is closed; open it again"):
+                ask(index)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_excerpts_in_a_forked_child(tmp_path, monkeypatch):
+    """Forked while another thread was between disk and memory, the child is refused, by the folder's name; otherwise it reads."""
+    with neardup.Index.open(tmp_path / "index", profile="excerpt") as index:
+        index.add("a", PAGE)
+        between, go = threading.Event(), threading.Event()
+        add = MemoryStore.add
+
+        def slow(*arguments):
+            between.set()
+            go.wait()
+            return add(*arguments)
+
+        def in_child():
+            child = os.fork()
+            if not child:
+                try:
+                    os._exit(len(index.query(PAGE)))
+                except RuntimeError as error:
+                    os._exit(100 + (f"at work on the index {tmp_path / 'index'} when" in str(error)))
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        assert in_child() == 1
+        monkeypatch.setattr(MemoryStore, "add", slow)
+        thread = threading.Thread(target=index.add, args=("b", PAGE))
+        thread.start()
+        between.wait()
+        assert in_child() == 101
+        go.set()
+        thread.join()
+        assert in_child() == 2
+
+
+def test_files_of_excerpts_do_not_depend_on_the_way(tmp_path):
+    """Added to a folder or saved there, they are the same: their fingerprints are none."""
+    memory = neardup.Index(profile="excerpt")
+    with neardup.Index.open(tmp_path / "added", profile="excerpt") as index:
+        for one in (memory, index):
+            one.add_many(["a", "b"], [PAGE, "hi"])
+        stored = list(index._store._kept.batches())
+    memory.save(tmp_path / "saved")
+    with neardup.Index.open(tmp_path / "saved") as index:
+        ((ids, saved),) = index._store._kept.batches()
+    assert ids == stored[0][0]
+    assert all((mine == theirs).all() for mine, theirs in zip(saved, stored[0][1], strict=True))
+    assert not saved.fingerprints.any()
+
+
+def test_a_saved_index_knows_its_recall(tmp_path):
+    """Saved, loaded, opened again with it."""
+    index = neardup.Index(0.7, recall=0.9)
+    index.save(tmp_path / "saved")
+    neardup.Index.open(tmp_path / "saved", recall=0.9).close()
+    neardup.Index.load(tmp_path / "saved").save(tmp_path / "again")
+    neardup.Index.open(tmp_path / "again", recall=0.9).close()
+    with pytest.raises(neardup.IncompatibleError, match=r"has recall 0\.9, not 0\.99"):
+        neardup.Index.open(tmp_path / "again", recall=0.99)
 
 
 def test_what_is_inside_a_longer_document_is_removed_for_it():

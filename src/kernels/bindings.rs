@@ -8,7 +8,7 @@ use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe, Signed
 use crate::table::fingerprint;
 use crate::verify;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString};
 use std::ops::Range;
@@ -60,6 +60,8 @@ fn look_up_names(py: Python<'_>) -> PyResult<()> {
         surrogatepass: PyString::new(py, "surrogatepass").unbind(),
     };
     let _ = NAMES.set(names); // they are there when it is imported again
+    py.detach(|| Python::attach(|_| ()));
+    text.name()?;
     drop(PyArray1::<u8>::zeros(py, 0, false).readonly());
     let recipe = PyDict::new(py);
     for name in ["chars", "verification"] {
@@ -421,14 +423,25 @@ fn sign_token_lists<'py>(py: Python<'py>, lists: Vec<Py<PyList>>, recipe: Recipe
             (own, rest) = rest.split_at_mut(share.len() * recipe.num_perm());
             jobs.push((share, own));
         }
-        let parts = py.detach(|| {
-            on_threads(jobs, threads, |(share, rows): (Range<usize>, &mut [V])| {
-                let lists = &lists[share.clone()];
-                let ready = Python::attach(|py| lists.iter().map(|list| token_bytes(list.bind(py), recipe)).collect::<PyResult<Vec<_>>>())?;
-                let documents: Vec<_> = ready.iter().map(|(bytes, edges)| datasketch::Document::Tokens { bytes, edges }).collect();
-                datasketch::sign_many(recipe, &documents, 1, *path, rows).map_err(|place| too_long(share.start + place))
+        let sign = |share: Range<usize>, ready: Vec<TokenBytes>, rows: &mut [V]| {
+            let documents: Vec<_> = ready.iter().map(|(bytes, edges)| datasketch::Document::Tokens { bytes, edges }).collect();
+            datasketch::sign_many(recipe, &documents, 1, *path, rows).map_err(|place| too_long(share.start + place))
+        };
+        let parts = if threads > 1 {
+            py.detach(|| {
+                on_threads(jobs, threads, |(share, rows)| {
+                    let ready = Python::try_attach(|py| fetched(py, &lists[share.clone()], recipe))
+                        .ok_or_else(|| PyRuntimeError::new_err("Python is ending"))??;
+                    sign(share, ready, rows)
+                })
             })
-        });
+        } else {
+            let one = |(share, rows): (Range<usize>, &mut [V])| {
+                let ready = fetched(py, &lists[share.clone()], recipe)?;
+                py.detach(|| sign(share, ready, rows))
+            };
+            jobs.into_iter().map(one).collect()
+        };
         let signed: Signed = parts.into_iter().collect::<PyResult<_>>()?;
         Ok((values.into_any(), signed.counts.into_pyarray(py), signed.offsets.into_pyarray(py), signed.hashes.into_pyarray(py)))
     }
@@ -440,8 +453,14 @@ fn sign_token_lists<'py>(py: Python<'py>, lists: Vec<Py<PyList>>, recipe: Recipe
     }
 }
 
+type TokenBytes = (Vec<u8>, Vec<u32>);
+
+fn fetched(py: Python<'_>, lists: &[Py<PyList>], recipe: &datasketch::Recipe) -> PyResult<Vec<TokenBytes>> {
+    lists.iter().map(|list| token_bytes(list.bind(py), recipe)).collect()
+}
+
 /// The bytes of tokens as their shingles have them, with padding, and where each token begins and ends.
-fn token_bytes(tokens: &Bound<'_, PyList>, recipe: &datasketch::Recipe) -> PyResult<(Vec<u8>, Vec<u32>)> {
+fn token_bytes(tokens: &Bound<'_, PyList>, recipe: &datasketch::Recipe) -> PyResult<TokenBytes> {
     let between = if recipe.chars { "" } else { " " };
     let ready = if between == " " || recipe.size == 1 { joined(tokens) } else { None };
     let (mut bytes, edges) = ready.map_or_else(|| one_by_one(tokens, between), Ok)?;
@@ -455,14 +474,14 @@ fn token_bytes(tokens: &Bound<'_, PyList>, recipe: &datasketch::Recipe) -> PyRes
     Ok((bytes, edges))
 }
 
-/// The same with spaces between, by one call for all tokens: one for each takes as long as its hash. None where tokens are of several
-/// types, or the byte is in one of them by which they are told apart.
-fn joined(tokens: &Bound<'_, PyList>) -> Option<(Vec<u8>, Vec<u32>)> {
+/// The same with spaces between, by one call for all tokens: one for each takes as long as its hash. None where they are not all
+/// strings or all bytes, or the byte is in one of them by which they are told apart.
+fn joined(tokens: &Bound<'_, PyList>) -> Option<TokenBytes> {
     let py = tokens.py();
-    let whole = if tokens.iter().next()?.is_instance_of::<PyString>() {
-        Utf8::new(names().join.bind(py).call1(("\0", tokens)).ok()?.cast().ok()?).ok()?
-    } else {
+    let whole = if tokens.iter().all(|token| token.is_exact_instance_of::<PyBytes>()) {
         Utf8::Encoded(names().join_bytes.bind(py).call1((PyBytes::new(py, b"\0"), tokens)).ok()?.cast_into().ok()?)
+    } else {
+        Utf8::new(names().join.bind(py).call1(("\0", tokens)).ok()?.cast().ok()?).ok()?
     };
     let whole = whole.bytes().ok()?;
     let mut bytes = Vec::with_capacity(whole.len() + datasketch::PADDING);
@@ -473,8 +492,7 @@ fn joined(tokens: &Bound<'_, PyList>) -> Option<(Vec<u8>, Vec<u32>)> {
 }
 
 /// The same token by token.
-fn one_by_one(tokens: &Bound<'_, PyList>, between: &str) -> PyResult<(Vec<u8>, Vec<u32>)> {
-    let py = tokens.py();
+fn one_by_one(tokens: &Bound<'_, PyList>, between: &str) -> PyResult<TokenBytes> {
     let (mut bytes, mut edges) = (Vec::with_capacity(TOKEN * tokens.len()), Vec::with_capacity(2 * tokens.len()));
     for (i, token) in tokens.iter().enumerate() {
         if i > 0 {
@@ -483,8 +501,8 @@ fn one_by_one(tokens: &Bound<'_, PyList>, between: &str) -> PyResult<(Vec<u8>, V
         edges.push(bytes.len() as u32);
         if let Ok(token) = token.cast::<PyString>() {
             bytes.extend_from_slice(Utf8::new(token)?.bytes()?);
-        } else if let Ok(token) = names().join_bytes.bind(py).call1((PyBytes::new(py, b""), (&token,))) {
-            bytes.extend_from_slice(token.cast::<PyBytes>()?.as_bytes());
+        } else if let Ok(token) = token.cast::<PyBytes>() {
+            bytes.extend_from_slice(token.as_bytes());
         } else {
             let kind = token.get_type().name()?;
             return Err(PyTypeError::new_err(format!(

@@ -133,8 +133,8 @@ class Index:
         is alike, and forms of one template are not; candidates have half the threshold by Jaccard similarity. ``"contained"`` finds the documents
         that contain a text, however long they are: the threshold is that of the containment, candidates share one of a sample
         of the shingles, one in four, and ``recall``, ``banding`` and ``num_perm`` mean nothing. An excerpt of 40 shingles is
-        missed once in 10,000 times, one of 10 once in 10 (:func:`neardup.excerpts.found_in_longer`). On disk, the sample is made
-        anew in memory whenever the index is opened.
+        missed once in 10,000 times, one of 10 once in 10 (:func:`neardup.excerpts.found_in_longer`). One that is kept
+        in a folder is read into memory when it is opened.
     bucket_limit
         How many members of one bucket a look-up reads, 1000 for ``"text"``. Copies of a text count once. An answer that met the limit says so.
 
@@ -266,6 +266,7 @@ class Index:
         place = places.named(path, name)
         if not one_of(mode, "a", "r+", "r"):
             raise ParameterError(f"mode is {mode!r}; it is 'a' to read and write, 'r+' where there is an index, or 'r' to read")
+        places.refuse_excerpts(place, sample=verify == "contained" or (verify is None and profile == "excerpt"))
         stored = places.read_parameters(place)
         given: dict[str, Any] = dict(
             profile=profile, recall=recall, shingling=shingling, minhash=minhash, banding=banding, verify=verify, bucket_limit=bucket_limit
@@ -315,8 +316,8 @@ class Index:
                 stored["num_perm"], stored["seed"], shingling, stored["scheme"], stored.get("token_hash"), stored.get("drawn")
             )
             banding = None if stored["verify"] == "contained" else Banding(stored["bands"], stored["rows"])
-            given = {name: stored[name] for name in ("verify", "bucket_limit")}
-            return cls(stored["threshold"], profile=stored.get("profile"), minhash=minhash, banding=banding, **given)
+            given = {name: stored.get(name) for name in ("profile", "recall")} | {name: stored[name] for name in ("verify", "bucket_limit")}
+            return cls(stored["threshold"], minhash=minhash, banding=banding, **given)
         except KeyError as error:
             raise IncompatibleError(f"the index in {place} has no parameter {error}; use the version that wrote it") from None
         except (TypeError, AttributeError, ParameterError) as error:

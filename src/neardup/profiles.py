@@ -107,7 +107,8 @@ class Settings(NamedTuple):
     def given(self) -> dict[str, Any]:
         """What makes the same settings again, beside the threshold."""
         banding = None if self.inside else self.banding
-        return dict(profile=self.profile, minhash=self.minhash, banding=banding, verify=self.verify, bucket_limit=self.bucket_limit)
+        parts = dict(profile=self.profile, recall=self.recall, minhash=self.minhash, banding=banding)
+        return parts | dict(verify=self.verify, bucket_limit=self.bucket_limit)
 
     def recall_at(self, threshold: float) -> float:
         """The probability that a pair at a threshold becomes a candidate.

@@ -72,7 +72,7 @@ def index_add(
         float | None, typer.Option("--threshold", "-t", help="Of a new index; the profile's, 0.8 for text.", show_default=False)
     ] = None,
     profile: Annotated[
-        Profiles | None, typer.Option(help="Of a new index: what the texts are, text, ocr, short or code.", show_default=False)
+        Profiles | None, typer.Option(help="Of a new index: what the texts are, text, ocr, short, code or excerpt.", show_default=False)
     ] = None,
     text: TextOption = None,
     id: IdOption = None,
@@ -200,8 +200,7 @@ def index_stats(path: IndexArgument, name: NameOption = None) -> None:
             "bytes": stats.nbytes,
             "threshold": index.threshold,
             "recall": round(index.recall, 6),
-            "bands": index.banding.bands,
-            "rows": index.banding.rows,
+            **({} if index.verify == "contained" else {"bands": index.banding.bands, "rows": index.banding.rows}),
             "verify": index.verify,
             "profile": index.profile,
             "heavy_buckets": [bucket._asdict() for bucket in stats.heavy_buckets],

@@ -18,6 +18,7 @@ INSTEAD = {
     "update() replaces, remove() first": "--skip-known leaves out what is there, `neardup index remove` removes it",
     "`in` tells, ids() lists": "ids are as `neardup index query` shows them",
     "verify is 'contained', which": "--profile is 'excerpt', which",
+    "verify is 'contained' and": "--profile is 'excerpt' and",
 }
 NAME = rf"(?<![\w-])({'|'.join(OPTIONS)})"
 CLAUSE = rf"(?:^|(?<=; )|(?<=, )|(?<=and )){NAME}"

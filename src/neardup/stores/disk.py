@@ -47,8 +47,8 @@ TAIL, TAIL_WORDS = 4096, 1 << 22
 BULK = 2048
 #: Segments that a look-up reads at most; they are merged when there are more than half as many.
 SEGMENTS = 8
-#: Entries paired at a time, and documents taken out at a time.
-SLICE, BATCH = 1024, 1 << 16
+#: Entries paired at a time; documents taken out at a time, and about how many words of evidence.
+SLICE, BATCH, BATCH_WORDS = 1024, 1 << 16, 1 << 24
 
 
 class _Lock:
@@ -78,7 +78,7 @@ class _Lock:
         os.close(self.fd)
 
 
-class _Closed:
+class Closed:
     """What a closed index has for a table: whatever is asked of it, it says so."""
 
     def __init__(self, folder: Path) -> None:
@@ -88,6 +88,9 @@ class _Closed:
         raise ValueError(self._words)
 
     def __len__(self) -> int:
+        raise ValueError(self._words)
+
+    def __contains__(self, id: object) -> bool:
         raise ValueError(self._words)
 
 
@@ -170,6 +173,13 @@ class DiskStore:
         As for :class:`~neardup.stores.memory.MemoryStore`.
     writes
         Whether it may write; otherwise it reads what there was when it was opened or refreshed.
+
+    Attributes
+    ----------
+    folder
+        Where it is.
+    seen
+        What differs when it was refreshed after a change.
     """
 
     def __init__(
@@ -182,20 +192,20 @@ class DiskStore:
         *,
         writes: bool = True,
     ) -> None:
-        self._folder, self._shape, self._writes = Path(path), (bands, bucket_limit, slots), writes
+        self.folder, self._shape, self._writes = Path(path), (bands, bucket_limit, slots), writes
         stored = json.dumps(parameters, sort_keys=True, ensure_ascii=True).encode()
-        self._home = segments.Home(self._folder, stored, bands, slots, int(parameters.get("id_seed", 0)))
+        self._home = segments.Home(self.folder, stored, bands, slots, int(parameters.get("id_seed", 0)))
         self._writing = threading.RLock()
         self._lock: _Lock | None = None
         self._catalog: catalog.Catalog | None = None
         self._merging: _Merge | None = None
-        self._table: _kernels.SegmentTable | _Closed | Lost = _kernels.SegmentTable(*self._shape)
+        self._table: _kernels.SegmentTable | Closed | Lost = _kernels.SegmentTable(*self._shape)
         self._files: list[catalog.File] = []
         self._sources: list[segments.Source] = []
         self._stale = self._closed = False
         if writes:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _Lock(self._folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _Lock(self.folder)
         try:
             if writes:
                 self._prepare()
@@ -213,27 +223,29 @@ class DiskStore:
         else:
             self._writing = threading.RLock()
         if isinstance(self._table, _kernels.SegmentTable) and not (self._table.idle() and idle):
-            self._table = Lost(f"the index {self._folder}", "open it in this process, with mode='r' to read")
+            self._table = Lost(f"the index {self.folder}", "open it in this process, with mode='r' to read")
 
     # ---- opening ---------------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
         """Open the catalog for writing, made when it is new; remove files that no transaction knows of."""
-        self._catalog = catalog.Catalog(self._folder, self._home.parameters)
-        layout.sync_folder(self._folder)
+        self._catalog = catalog.Catalog(self.folder, self._home.parameters)
+        layout.sync_folder(self.folder)
         for kind in layout.KINDS:
-            (self._folder / kind).mkdir(exist_ok=True)
-        layout.sync_folder(self._folder)
-        layout.sync_folder(self._folder.parent)
+            (self.folder / kind).mkdir(exist_ok=True)
+        layout.sync_folder(self.folder)
+        layout.sync_folder(self.folder.parent)
         known = {f"{number:08}" for number in self._catalog.numbers()}
         for kind in layout.KINDS:
-            for file in (self._folder / kind).iterdir():
+            for file in (self.folder / kind).iterdir():
                 if file.name[:8].isdigit() and file.name[8:] in ("", ".part") and file.name not in known:
                     file.unlink()
 
     def refresh(self) -> None:
         """Look at what there is now."""
         with self._writing:
+            if self._closed:
+                raise ValueError(f"the index {self.folder} is closed; open it again")
             for _ in range(10):
                 missing = self._load()
                 if missing is None:
@@ -242,20 +254,21 @@ class DiskStore:
 
     def _load(self) -> str | None:
         """Read the catalog, and map the files that it names. The one that is missing: lost, or merged away in between."""
-        tail, files, removals = catalog.read(self._folder, self._home.parameters)
+        tail, files, removals = catalog.read(self.folder, self._home.parameters)
         table = _kernels.SegmentTable(*self._shape)
         try:
             sources = [segments.mapped(self._home, file.number, mend=self._writes) for file in files]
         except FileNotFoundError as error:
             return str(error.filename)
         if not self._fit(tail, files, sources, removals):
-            raise CorruptIndexError(f"{self._folder / catalog.NAME} is damaged: rows do not fit together; restore the folder from a copy")
+            raise CorruptIndexError(f"{self.folder / catalog.NAME} is damaged: rows do not fit together; restore the folder from a copy")
         removed = [np.array(removals.get(file.number, []), np.uint32) for file in files]
-        with layout.damage(self._folder):
+        with layout.damage(self.folder):
             table.replace(0, 0, [(source.segment, gone) for source, gone in zip(sources, removed, strict=True)], tail=True)
             if tail:
                 table.add(_ids(tail), self._batch(tail))
         self._table, self._files, self._sources, self._stale = table, files, sources, False
+        self.seen = files, removals, [(row.sequence, row.set_hash) for row in tail]
         return None
 
     def _fit(
@@ -296,11 +309,11 @@ class DiskStore:
         """The right to write, with what is in memory up to date before and after."""
         with self._writing:
             if self._closed:
-                raise ValueError(f"the index {self._folder} is closed; open it again")
+                raise ValueError(f"the index {self.folder} is closed; open it again")
             if self._lock is None or self._catalog is None:
-                raise ParameterError(f"{self._folder} was opened with mode='r'; open it with mode='a' to write")
+                raise ParameterError(f"{self.folder} was opened with mode='r'; open it with mode='a' to write")
             if self._lock.pid != os.getpid():
-                raise RuntimeError(f"{self._folder} was opened by process {self._lock.pid}; open it in this process, with mode='r' to read")
+                raise RuntimeError(f"{self.folder} was opened by process {self._lock.pid}; open it in this process, with mode='r' to read")
             if self._stale:
                 self.refresh()
             self._stale = True
@@ -327,7 +340,7 @@ class DiskStore:
 
     def _delete(self, to: catalog.Catalog, id: Id) -> None:
         """Remove a document that is there."""
-        with layout.damage(self._folder):
+        with layout.damage(self.folder):
             place, document = self._table.find(id) or (-1, -1)
         if place == len(self._files):
             to.delete(_pack(id))
@@ -336,7 +349,7 @@ class DiskStore:
 
     def add(self, ids: list[Id], batch: StoreBatch, threads: int = 1) -> None:
         with self._change() as to:
-            with layout.damage(self._folder):
+            with layout.damage(self.folder):
                 place = self._table.first_found(ids)
             if place is not None:
                 raise duplicate(ids[place])
@@ -366,7 +379,7 @@ class DiskStore:
                 raise unknown(id)
             with to.transaction():
                 self._delete(to, id)
-            with layout.damage(self._folder):
+            with layout.damage(self.folder):
                 self._table.remove(id)
 
     def replace(self, id: Id, batch: StoreBatch) -> None:
@@ -377,7 +390,7 @@ class DiskStore:
             with to.transaction():
                 self._delete(to, id)
                 self._insert(to, [id], batch)
-            with layout.damage(self._folder):
+            with layout.damage(self.folder):
                 self._table.update(id, batch)
 
     # ---- folding and merging ---------------------------------------------------------------------------------------
@@ -422,7 +435,7 @@ class DiskStore:
     ) -> None:
         """Search some files in the place of others, and of the tail."""
         files, sources = [file for file, _ in new], [source for _, source in new]
-        with layout.damage(self._folder):
+        with layout.damage(self.folder):
             self._table.replace(first, last, [(source.segment, np.array(removed, np.uint32)) for source in sources], tail=tail)
         self._files[first:last], self._sources[first:last] = files, sources
 
@@ -480,7 +493,7 @@ class DiskStore:
 
     def _unlink(self, number: int) -> None:
         for kind in layout.KINDS:
-            layout.file_name(self._folder, kind, number).unlink(missing_ok=True)
+            layout.file_name(self.folder, kind, number).unlink(missing_ok=True)
 
     def _stop_merging(self) -> None:
         merge, self._merging = self._merging, None
@@ -504,7 +517,7 @@ class DiskStore:
             self._stop_merging()
             mended = []
             for file, source in zip(self._files, self._sources, strict=True):
-                segment = layout.file_name(self._folder, "segments", file.number)
+                segment = layout.file_name(self.folder, "segments", file.number)
                 before = _digest(segment)
                 layout.verify(source.documents)
                 segments.derive(self._home, file.number, source.documents, threads)
@@ -521,31 +534,31 @@ class DiskStore:
     def __contains__(self, id: object) -> bool:
         if isinstance(id, bool) or not isinstance(id, str | int) or (isinstance(id, int) and not -(2**63) <= id < 2**63):
             return False
-        with layout.damage(self._folder):
+        with layout.damage(self.folder):
             return self._table.find(id) is not None
 
     def ids(self) -> list[Id]:
-        with layout.damage(self._folder):
+        with layout.damage(self.folder):
             ids: list[Id] = self._table.ids()
             return ids
 
     def look_up(self, document: Prepared, threshold: float) -> Answer:
-        with layout.damage(self._folder):
+        with layout.damage(self.folder):
             return self._table.look_up(document, threshold)
 
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:  # noqa: ARG002
-        with layout.damage(self._folder):
+        with layout.damage(self.folder):
             return self._table.query(batch, threshold, threads)
 
     def read_by(self, known: _kernels.Weights, clearest: float, least: float, number: int) -> None:
         """What is looked up here is verified by its Jaccard similarity alone."""
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
-        with layout.damage(self._folder):
+        with layout.damage(self.folder):
             return self._table.nearest(batch, threshold, threads)
 
     def stored(self, id: Id) -> StoreBatch:
-        with layout.damage(self._folder):
+        with layout.damage(self.folder):
             rows = self._table.stored([id])
         if isinstance(rows, int):
             raise unknown(id)
@@ -559,19 +572,27 @@ class DiskStore:
         with self._writing:  # a merge would move the places
             table = self._table
             for place in range(table.places()):
-                for start in range(0, table.extent(place)[0], BATCH):
-                    with layout.damage(self._folder):
-                        ids, rows = table.documents(place, start, start + BATCH)
+                step = self._step(place)
+                for start in range(0, table.extent(place)[0], step):
+                    with layout.damage(self.folder):
+                        ids, rows = table.documents(place, start, start + step)
                     yield ids, StoreBatch(*rows)
+
+    def _step(self, place: int) -> int:
+        """How many documents of a file, or of the tail, have a batch's words of evidence between them, in the mean."""
+        if place >= len(self._sources):
+            return BATCH
+        columns = self._sources[place].documents.columns
+        return max(1, min(BATCH, BATCH_WORDS * columns[0][1] // max(1, columns[6][1])))
 
     def nbytes(self) -> int:
         with self._writing:
-            named = (layout.file_name(self._folder, kind, file.number) for file in self._files for kind in layout.KINDS)
-            files = [self._folder / catalog.NAME, *named]
+            named = (layout.file_name(self.folder, kind, file.number) for file in self._files for kind in layout.KINDS)
+            files = [self.folder / catalog.NAME, *named]
             return sum(file.stat().st_size for file in files if file.exists())  # a reader's may be merged away
 
     def heavy(self, limit: int) -> list[tuple[int, int, Id]]:
-        with layout.damage(self._folder):
+        with layout.damage(self.folder):
             return list(self._table.heavy(limit))
 
     def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
@@ -582,7 +603,7 @@ class DiskStore:
             table = self._table
             for place in range(table.places()):
                 for start in range(0, table.extent(place)[1], SLICE):
-                    with layout.damage(self._folder):
+                    with layout.damage(self.folder):
                         found = table.pairs(place, start, start + SLICE, threshold, threads, limit)
                     yield from (PairBatch(*row) for row in found)
 
@@ -598,7 +619,7 @@ class DiskStore:
                 self._lock.release()
             self._catalog = self._lock = None
             self._files, self._sources = [], []
-            self._table = _Closed(self._folder)
+            self._table = Closed(self.folder)
 
 
 def _pack(id: Id) -> bytes:

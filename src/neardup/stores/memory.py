@@ -18,16 +18,33 @@ SLICES = 256
 
 
 class MemoryStore:
-    """The :class:`~neardup.stores.Store` of ``Index(...)``: one table, each of whose calls is atomic, by interrupts too."""
+    """The :class:`~neardup.stores.Store` of ``Index(...)``: one table, each of whose calls is atomic, by interrupts too.
 
-    def __init__(self, bands: int, bucket_limit: int, slots: int = 0, sample: int = 0) -> None:
+    Parameters
+    ----------
+    bands, bucket_limit, slots, sample
+        As for :class:`neardup._kernels.DocumentTable`.
+    lost
+        What it is called where a forked child cannot use it, and the remedy.
+    """
+
+    def __init__(
+        self,
+        bands: int,
+        bucket_limit: int,
+        slots: int = 0,
+        sample: int = 0,
+        *,
+        lost: tuple[str, str] = ("an index in memory", "fork while none is, or open one on disk in each process"),
+    ) -> None:
         self._table: _kernels.DocumentTable | Lost = _kernels.DocumentTable(bands, bucket_limit, slots, sample)
+        self._lost = lost
         watch(self)
 
     def forked(self) -> None:
         """See :mod:`neardup.stores.forked`."""
         if isinstance(self._table, _kernels.DocumentTable) and not self._table.idle():
-            self._table = Lost("an index in memory", "fork while none is, or open one on disk in each process")
+            self._table = Lost(*self._lost)
 
     def __len__(self) -> int:
         return len(self._table)

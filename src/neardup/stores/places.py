@@ -41,6 +41,18 @@ def named(path: str | os.PathLike[str], name: str | None) -> Folder | Place:
     return Place(text, check_name(name, f"{scheme}://..."))
 
 
+def refuse_excerpts(place: Folder | Place, *, sample: int) -> None:
+    """Refuse an index whose documents are found by a sample of their shingles on a server.
+
+    Raises
+    ------
+    ParameterError
+        If that is asked for.
+    """
+    if sample and not isinstance(place, Folder):
+        raise ParameterError(f"verify is 'contained' and {place} is on a server; an index of excerpts lives in memory or in a folder")
+
+
 def another(place: Folder | Place) -> str:
     """What a user would give instead, for messages."""
     return "name another folder" if isinstance(place, Folder) else "give another name"
@@ -69,13 +81,7 @@ def read_parameters(place: Folder | Place) -> dict[str, Any] | None:
 def store(
     place: Folder | Place, parameters: dict[str, Any], bands: int, bucket_limit: int, slots: int, sample: int, *, writes: bool
 ) -> Store:
-    """The store that is there, made where there is none.
-
-    Raises
-    ------
-    ParameterError
-        If documents are to be found by a sample of their shingles on a server.
-    """
+    """The store that is there, made where there is none."""
     if isinstance(place, Folder):
         from neardup.stores.disk import DiskStore
 
@@ -85,8 +91,7 @@ def store(
         from neardup.stores.sampled import SampledStore
 
         return SampledStore(kept, bucket_limit, sample)
-    if sample:
-        raise ParameterError(f"verify is 'contained' and {place} is on a server; an index of excerpts lives in memory or in a folder")
+    refuse_excerpts(place, sample=sample)
     own = {name: value for name, value in parameters.items() if name != "id_seed"}  # what files find ids by
     if SERVERS[place.scheme] == "postgres":
         from neardup.stores.postgres import PostgresStore

@@ -1,18 +1,22 @@
-"""An index of excerpts in a folder: its documents are kept there, and the sample that finds them is made again in memory."""
+"""An index of excerpts in a folder: a store on disk keeps its documents, and a table in memory, made of all of them, finds them.
+
+Whatever is asked is answered by the table, which is one state of the index at a time; a change is on disk before it is there.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.errors import DuplicateIdError, ParameterError, UnknownDocumentError
-from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, Readings, Store, StoreBatch, duplicate
-from neardup.stores.forked import watch
+from neardup.errors import NearDupError
+from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, Readings, StoreBatch, duplicate
+from neardup.stores.disk import Closed, DiskStore
+from neardup.stores.forked import Lost, watch
 from neardup.stores.memory import MemoryStore
 
 
@@ -22,16 +26,17 @@ class SampledStore:
     Parameters
     ----------
     kept
-        The documents on disk, which are durable before they are looked up.
+        The documents on disk.
     bucket_limit, sample
         As for :class:`~neardup.stores.memory.MemoryStore`.
     """
 
-    def __init__(self, kept: Store, bucket_limit: int, sample: int) -> None:
+    def __init__(self, kept: DiskStore, bucket_limit: int, sample: int) -> None:
         self._kept, self._shape = kept, (1, bucket_limit, 0, sample)
+        self._lost = f"the index {kept.folder}", "open it in this process, with mode='r' to read"
         self._writing, self._stale = threading.RLock(), False
         try:
-            self._sampled = self._made()
+            self._table: MemoryStore | Closed | Lost = self._made()
         except BaseException:
             kept.close()
             raise
@@ -39,85 +44,73 @@ class SampledStore:
 
     def forked(self) -> None:
         """See :mod:`neardup.stores.forked`."""
-        self._writing = threading.RLock()  # the documents do not let a child write
+        self._writing = threading.RLock()
+        if self._stale and isinstance(self._table, MemoryStore):
+            self._table = Lost(*self._lost)
 
     def _made(self) -> MemoryStore:
-        """The sample of all documents."""
-        sampled = MemoryStore(*self._shape)
+        """The table of all documents."""
+        table = MemoryStore(*self._shape, lost=self._lost)
         for ids, batch in self._kept.batches():
-            sampled.add(ids, batch)
-        return sampled
-
-    @contextmanager
-    def _change(self) -> Iterator[None]:
-        """The right to write the documents and then the sample, which agree before and after."""
-        with self._writing:
-            len(self._kept)  # a closed one says so
-            if self._stale:
-                self.refresh()
-            self._stale = True
-            done = False
-            try:
-                yield
-                done = True
-            except (DuplicateIdError, UnknownDocumentError, ParameterError):  # refused before anything was changed
-                done = True
-                raise
-            finally:
-                self._stale = not done
-                if self._stale:
-                    with suppress(BaseException):
-                        self.refresh()
+            table.add(ids, batch)
+        return table
 
     # ---- writing ---------------------------------------------------------------------------------------------------
 
+    def _write(self, keep: Callable[[], None], take: Callable[[], None]) -> None:
+        """Change the documents and then the table, which agree before and after."""
+        with self._writing:
+            if self._stale:
+                self._renew()
+            self._stale = True
+            try:
+                try:
+                    keep()
+                except (NearDupError, OSError, RuntimeError, ValueError):  # nothing was changed
+                    self._stale = False
+                    raise
+                take()
+                self._stale = False
+            finally:
+                if self._stale:
+                    with suppress(BaseException):
+                        self._renew()
+
+    def _renew(self) -> None:
+        self._kept.refresh()
+        self._table = self._made()
+        self._stale = False
+
     def add(self, ids: list[Id], batch: StoreBatch, threads: int = 1) -> None:
-        with self._change():
-            self._kept.add(ids, batch, threads)
-            self._sampled.add(ids, batch, threads)
+        # Nobody looks for them there by fingerprints: those of a table like this one are none.
+        unbanded = batch._replace(fingerprints=np.zeros_like(batch.fingerprints))
+        self._write(lambda: self._kept.add(ids, unbanded, threads), lambda: self._table.add(ids, batch, threads))
 
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
-        with self._change():
-            if id in self._kept:
+        with self._writing:
+            if id in self:
                 raise duplicate(id)
-            ((hits, _),) = self._sampled.query(batch, threshold, 1)
+            ((hits, _),) = self.query(batch, threshold, 1)
             if not hits:
-                self._kept.add([id], batch)
-                self._sampled.add([id], batch)
+                self.add([id], batch)
             return hits
 
     def remove(self, id: Id) -> None:
-        with self._change():
-            self._kept.remove(id)
-            self._sampled.remove(id)
+        self._write(lambda: self._kept.remove(id), lambda: self._table.remove(id))
 
     def replace(self, id: Id, batch: StoreBatch) -> None:
-        with self._change():
-            self._kept.replace(id, batch)
-            self._sampled.replace(id, batch)
+        unbanded = batch._replace(fingerprints=np.zeros_like(batch.fingerprints))
+        self._write(lambda: self._kept.replace(id, unbanded), lambda: self._table.replace(id, batch))
 
-    # ---- the documents ---------------------------------------------------------------------------------------------
+    # ---- the files -------------------------------------------------------------------------------------------------
 
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def __contains__(self, id: object) -> bool:
-        return id in self._kept
-
-    def ids(self) -> list[Id]:
-        return self._kept.ids()
-
-    def stored(self, id: Id) -> StoreBatch:
-        return self._kept.stored(id)
-
-    def batches(self) -> Iterator[tuple[list[Id], StoreBatch]]:
-        return self._kept.batches()
-
-    def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-        return self._kept.first(hashes)
-
-    def nbytes(self) -> int:
-        return self._kept.nbytes()
+    def refresh(self) -> None:
+        with self._writing:
+            before = self._kept.seen
+            self._kept.refresh()
+            if self._stale or self._kept.seen != before:
+                self._table = self._made()
+                self._stale = False
 
     def check(self, threads: int = 1) -> list[str]:
         return self._kept.check(threads)
@@ -125,40 +118,51 @@ class SampledStore:
     def compact(self, threads: int = 1) -> None:
         self._kept.compact(threads)
 
-    def refresh(self) -> None:
-        with self._writing:
-            self._kept.refresh()
-            self._sampled = self._made()
-            self._stale = False
+    def nbytes(self) -> int:
+        return self._kept.nbytes()
 
     def close(self) -> None:
-        self._kept.close()
-        self._sampled = MemoryStore(*self._shape)
+        with self._writing:
+            self._kept.close()
+            self._table = Closed(self._kept.folder)
 
-    # ---- looking up ------------------------------------------------------------------------------------------------
+    # ---- the table -------------------------------------------------------------------------------------------------
 
-    def look_up(self, document: Prepared, threshold: float) -> Answer:
-        return self._table().look_up(document, threshold)
+    def __len__(self) -> int:
+        return len(self._table)
 
-    def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
-        return self._table().query(batch, threshold, threads, readings)
+    def __contains__(self, id: object) -> bool:
+        return id in self._table
 
-    def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
-        return self._table().nearest(batch, threshold, threads)
+    def ids(self) -> list[Id]:
+        return self._table.ids()
+
+    def stored(self, id: Id) -> StoreBatch:
+        return self._table.stored(id)
+
+    def batches(self) -> Iterator[tuple[list[Id], StoreBatch]]:
+        return self._table.batches()
 
     def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
-        return self._table().evidence(id)
+        return self._table.evidence(id)
+
+    def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        return self._table.first(hashes)
+
+    def look_up(self, document: Prepared, threshold: float) -> Answer:
+        return self._table.look_up(document, threshold)
+
+    def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
+        return self._table.query(batch, threshold, threads, readings)
+
+    def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
+        return self._table.nearest(batch, threshold, threads)
 
     def heavy(self, limit: int) -> list[tuple[int, int, Id]]:
-        return self._table().heavy(limit)
+        return self._table.heavy(limit)
 
     def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
-        return self._table().pairs(threshold, threads, limit)
+        return self._table.pairs(threshold, threads, limit)
 
     def read_by(self, known: _kernels.Weights, clearest: float, least: float, number: int) -> None:
-        self._table().read_by(known, clearest, least, number)
-
-    def _table(self) -> MemoryStore:
-        """The sample, of an index that is open."""
-        len(self._kept)  # a closed one says so
-        return self._sampled
+        self._table.read_by(known, clearest, least, number)
