@@ -1694,6 +1694,21 @@ def test_numbers_and_their_texts_are_two_documents(run):
     assert words.format("3 and '3'") in run("index", "add", "two", "a.jsonl").err
 
 
+def test_an_index_of_excerpts(run):
+    """In a folder like any other; its bands are none, and on a server it is refused before that is asked."""
+    put("a.jsonl", jsonl(*NEWS))
+    assert run("index", "add", "parts", "a.jsonl", "--profile", "excerpt").code == 0
+    put("part.txt", " ".join(NEWS[0]["text"].split()[2:12]))
+    assert NEWS[0]["id"] in [row["id"] for row in rows(run("index", "query", "parts", "part.txt"))]
+    (stats,) = rows(run("index", "stats", "parts"))
+    assert (stats["verify"], stats["documents"], "bands" in stats) == ("contained", len(NEWS), False)
+    for verb in ("check", "compact"):
+        assert run("index", verb, "parts").code == 0
+    assert run("index", "remove", "parts", str(NEWS[0]["id"])).code == 0
+    done = run("index", "add", "redis://127.0.0.1:1", "a.jsonl", "--profile", "excerpt", "--name", "parts")
+    assert (done.code, "--profile is 'excerpt' and 'parts' at redis://127.0.0.1:1 is on a server" in done.err) == (2, True)
+
+
 def test_many_skipped_lines_are_not_all_shown(run):
     """The first twenty-five, and how many more."""
     put("a.jsonl", jsonl(NEWS[0]) + "bad\n" * 40)

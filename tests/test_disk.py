@@ -623,3 +623,15 @@ except PermissionError as error:
         there, said = run.stdout.splitlines()
         assert there.split() == [str(i) for i in range(60) if i not in (3, 59)] + ["lately"] * logged
         assert "give write access to the folder, or open with mode='r'" in said
+
+
+def test_batches_of_long_documents_are_short(tmp_path, monkeypatch):
+    """So many words of evidence at a time, whatever the documents; in order, none twice."""
+    monkeypatch.setattr(disk, "BULK", 8)
+    monkeypatch.setattr(disk, "BATCH_WORDS", 100)
+    with Index.open(tmp_path / "index") as index:
+        index.add_many(range(40), [" ".join(f"w{i}x{n}" for i in range(24)) for n in range(40)])
+        index.add("last", "a b c")
+        found = list(index._store.batches())
+    assert [len(ids) for ids, _ in found] == [5] * 8 + [1]
+    assert [id for ids, _ in found for id in ids] == [*range(40), "last"]

@@ -252,10 +252,17 @@ def test_forks_in_a_long_storm(index, record_property):
 
 
 FIRST_USE = """
-import os, signal, sys, threading
+import contextlib, os, signal, sys, threading
 from neardup import MinHash
 minhash, texts, begin = MinHash(), ["one and the same text", "Ünïcode", "\\ud800"], threading.Event()
-threads = [threading.Thread(target=lambda: (begin.wait(), minhash.sign_many(texts, threads=2))) for _ in range(3)]
+tokens = MinHash(scheme="datasketch-affine32")
+def use():
+    begin.wait()
+    with contextlib.suppress(TypeError):
+        minhash.sign_many([1])
+    minhash.sign_many(texts, threads=2)
+    tokens.sign_tokens_many([["a"]] * 3, threads=2)
+threads = [threading.Thread(target=use) for _ in range(3)]
 for thread in threads:
     thread.start()
 sys.setswitchinterval(1e-6)
@@ -265,7 +272,7 @@ for _ in range(8):
     child = os.fork()
     if not child:
         signal.alarm(10)
-        minhash.sign_many(texts, threads=2)
+        use()
         os._exit(0)
     hung += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
 sys.exit(hung)
