@@ -257,12 +257,11 @@ from neardup import MinHash
 minhash, texts, begin = MinHash(), ["one and the same text", "Ünïcode", "\\ud800"], threading.Event()
 tokens = MinHash(scheme="datasketch-affine32")
 def use():
-    begin.wait()
     with contextlib.suppress(TypeError):
         minhash.sign_many([1])
     minhash.sign_many(texts, threads=2)
     tokens.sign_tokens_many([["a"]] * 3, threads=2)
-threads = [threading.Thread(target=use) for _ in range(3)]
+threads = [threading.Thread(target=lambda: (begin.wait(), use())) for _ in range(3)]
 for thread in threads:
     thread.start()
 sys.setswitchinterval(1e-6)
