@@ -256,6 +256,7 @@ import contextlib, os, signal, sys, threading
 from neardup import MinHash
 minhash, texts, begin = MinHash(), ["one and the same text", "Ünïcode", "\\ud800"], threading.Event()
 tokens = MinHash(scheme="datasketch-affine32")
+tokens.recipe(False)  # imports a part of numpy, which Python itself does not share with a child
 def use():
     with contextlib.suppress(TypeError):
         minhash.sign_many([1])
