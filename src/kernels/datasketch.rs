@@ -206,7 +206,7 @@ pub fn cut_at_nul(bytes: &mut [u8], edges: &mut Vec<u32>) {
     for word in words {
         let value = u64::from_le_bytes(*word);
         // The high bit of each byte that is zero (Warren, "Hacker's Delight", section 6-1).
-        let mut zeros = !((value & LOW) + LOW | value | LOW);
+        let mut zeros = !(((value & LOW) + LOW) | value | LOW);
         while zeros != 0 {
             let at = (zeros.trailing_zeros() / 8) as usize;
             word[at] = b' ';
