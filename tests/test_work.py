@@ -306,3 +306,32 @@ def test_a_killed_command_goes_on(news, tmp_path, kills):
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "out-once.jsonl").read_bytes()
     assert (tmp_path / "pairs.jsonl").read_bytes() == (tmp_path / "pairs-once.jsonl").read_bytes()
     assert not (tmp_path / "out.jsonl.work").exists(), last.stderr
+
+
+MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@pytest.mark.parametrize(
+    ("process", "files", "allowed"),
+    [
+        ("0::/\n", {}, MACHINE),
+        ("0::/\n", {"memory.max": "max"}, MACHINE),
+        ("0::/\n", {"memory.max": "1000"}, 1000),
+        ("0::/job/step\n", {"job/memory.max": "2000", "job/step/memory.max": "max"}, 2000),
+        ("0::/job/step\n", {"job/memory.max": "2000", "job/step/memory.max": "1000"}, 1000),
+        ("0::/job\n", {"other/memory.max": "1000"}, MACHINE),
+        ("4:memory:/slurm/job\n1:cpu:/\n", {"memory/slurm/memory.limit_in_bytes": "3000", "memory/memory.limit_in_bytes": "9" * 18}, 3000),
+        ("4:cpu,memory:/a\n0::/\n", {"memory/a/memory.limit_in_bytes": "3000"}, 3000),
+        ("0::/../../elsewhere\n", {"memory.max": "5000"}, 5000),
+        (None, {"memory/memory.limit_in_bytes": "4000"}, 4000),
+    ],
+)
+def test_the_memory_of_control_groups(tmp_path, process, files, allowed):
+    """The least of a process's group and all above it, of both versions; none where there is no limit."""
+    for name, text in files.items():
+        file = tmp_path / "groups" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")
+    if process is not None:
+        (tmp_path / "cgroup").write_text(process)
+    assert spool.allowed(str(tmp_path / "cgroup"), str(tmp_path / "groups")) == allowed

@@ -36,7 +36,7 @@ def memory_bytes(limit: int | str | None) -> int:
     (3000000000, 1610612736, 1000000000)
     """
     if limit is None:
-        return max(LEAST, _allowed() // 2)
+        return max(LEAST, allowed() // 2)
     number = str(limit).strip().rstrip("BKMGTIbkmgti")
     unit = str(limit).strip()[len(number) :].lower()
     try:
@@ -48,17 +48,28 @@ def memory_bytes(limit: int | str | None) -> int:
     return size
 
 
-def _allowed() -> int:
+def allowed(process: str = "/proc/self/cgroup", groups: str = "/sys/fs/cgroup") -> int:
+    """Bytes that this process may take: what the machine has, or less where a control group has less, its own or one above that."""
     from pathlib import Path
 
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limits = [machine]
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            limits.append(int(Path(path).read_text(encoding="ascii")))
-        except (OSError, ValueError):  # noqa: PERF203  no such group, or no limit
-            continue
-    return min(limits)
+    allowed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in _limits(Path(process), Path(groups)):
+        with suppress(OSError, ValueError):  # no such group, or no limit
+            allowed = min(allowed, int(file.read_text(encoding="ascii")))
+    return allowed
+
+
+def _limits(process: Path, groups: Path) -> Iterator[Path]:
+    """The files that say how much memory control groups may take, of both versions; a container sees its own as the root."""
+    lines = []
+    with suppress(OSError):
+        lines = process.read_text(encoding="utf-8").splitlines()
+    for line in ("0::/", "0:memory:/", *lines):
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "memory" in controllers.split(","):
+            root, name = (groups / "memory", "memory.limit_in_bytes") if controllers else (groups, "memory.max")
+            parts = [part for part in path.split("/") if part]
+            yield from (root.joinpath(*parts[:depth]) / name for depth in range(len(parts), -1, -1) if ".." not in parts)
 
 
 def _close(file: IO[bytes]) -> None:

@@ -373,3 +373,37 @@ def test_a_clock_of_another_time(folder, jump):
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     check_index(folder, run.stdout.splitlines())
+
+
+# ---- control groups --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def control_group():
+    """A control group of 400 MB, where this process may make one."""
+    groups = Path("/proc/self/cgroup").read_text() if Path("/proc/self/cgroup").exists() else ""
+    own = next((line.split(":", 2)[2] for line in groups.splitlines() if ":memory:" in line), "none")
+    group = Path("/sys/fs/cgroup/memory", own.lstrip("/"), f"neardup-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("400000000")
+    except OSError as error:
+        pytest.skip(f"needs the right to make a control group: {error}")
+    yield group
+    group.rmdir()
+
+
+@pytest.mark.attack
+def test_a_job_within_a_control_group(tmp_path, control_group):
+    """It takes half of what the group has, and is not ended by it: its columns alone are as large, and go to files."""
+    with (tmp_path / "a.jsonl").open("w") as file:
+        for i in range(0, 300_000, 2):
+            text = " ".join(f"w{i * 31 + n * n}" for n in range(100))
+            file.write("".join(json.dumps({"id": id, "text": text}) + "\n" for id in (i, i + 1)))
+    program = "import sys, neardup; r = neardup.deduplicate(sys.argv[1]); print(len(r.kept), neardup.spool.memory_bytes(None))"
+    join = f"echo $$ > {control_group}/cgroup.procs && exec {sys.executable} -c '{program}' {tmp_path / 'a.jsonl'}"
+    done = subprocess.run(["sh", "-c", join], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["150000", str(400_000_000 // 4096 * 4096 // 2)]
+    peak = int((control_group / "memory.max_usage_in_bytes").read_text())
+    assert peak <= 400_000_000
