@@ -84,7 +84,7 @@ def test_kernels_for_long(target, built, record_property):
     """Fifty million executions of the text kernel, ten of the rest."""
     fuzzed(
         [sys.executable, fuzz_kernels.__file__, target],
-        {"text": 50_000_000, "arrays": 10_000_000, "paths": 1_000_000}[target],
+        {"text": 50_000_000, "arrays": 10_000_000, "paths": 10_000_000}[target],
         record_property,
     )
 
