@@ -342,8 +342,8 @@ class PostgresStore(FetchingStore):
 
     # ---- writing ---------------------------------------------------------------------------------------------------
 
-    def _entries(self, cursor: psycopg.Cursor[Any], batch: StoreBatch) -> tuple[list[tuple[int, int, int]], list[int]]:
-        """The entry of each document, those that are there held against removal; and the places whose entries are new."""
+    def _entries(self, cursor: psycopg.Cursor[Any], batch: StoreBatch) -> tuple[list[tuple[int, int, int]], list[bytes], list[int]]:
+        """The entry of each document, those that are there held against removal; their rows; and the places whose entries are new."""
         homes, rests = self._homes(batch.set_hashes)
         rows = bodies(batch)
         there: dict[tuple[int, int], list[bytes]] = {}
@@ -362,7 +362,7 @@ class PostgresStore(FetchingStore):
                 twins.append(row)
                 new.append(i)
             entries.append((home, rest, twins.index(row)))
-        return entries, new
+        return entries, rows, new
 
     def _any(self, cursor: psycopg.Cursor[Any]) -> bool:
         return bool(_row(cursor.execute(sql.ANY_ENTRY, (self._number << 32, (self._number + 1) << 32)))[0])
@@ -374,10 +374,9 @@ class PostgresStore(FetchingStore):
 
     def _insert(self, cursor: psycopg.Cursor[Any], ids: list[bytes], batch: StoreBatch) -> None:
         """Write documents whose ids are not there."""
-        entries, new = self._entries(cursor, batch)
+        entries, rows, new = self._entries(cursor, batch)
         numbers = self._numbers(cursor, len(ids))
-        fresh = batch if len(new) == batch.documents else batch.take(np.array(new, np.int64))
-        postings, rows = self._postings(fresh), bodies(fresh)
+        postings = self._postings(batch if len(new) == batch.documents else batch.take(np.array(new, np.int64)))
         if len(ids) == 1:
             columns = [postings[name].tolist() for name in ("key", "priority", "name")]
             key = _key(ids[0])
@@ -386,7 +385,7 @@ class PostgresStore(FetchingStore):
                 (*entries[0], rows[0] if new else b"", bool(new), *columns, numbers[0], entries[0][0], self._number, *entries[0][1:], *key),
             )
         else:
-            made = sorted((entries[i], row) for i, row in zip(new, rows, strict=True))
+            made = sorted((entries[i], rows[i]) for i in new)
             _copy(cursor, sql.COPY_ENTRIES, (ENTRY_ROW.pack(4, 8, e[0], 4, e[1], 2, e[2], len(row)) + row for e, row in made))
             _copy(cursor, sql.COPY_POSTINGS, (postings[start : start + 65536].tobytes() for start in range(0, len(postings), 65536)))
             _copy(cursor, sql.COPY_DOCUMENTS, map(self._document_row, ids, numbers, entries))
@@ -465,15 +464,10 @@ class PostgresStore(FetchingStore):
             old = cursor.execute(sql.HAVE_DOCUMENT, (self._number, key)).fetchone()
             if old is None:
                 raise unknown(id)
-            (entry,), new = self._entries(cursor, batch)
+            (entry,), (row,), new = self._entries(cursor, batch)
             if new:
-                postings = self._postings(batch)
-                _copy(
-                    cursor,
-                    sql.COPY_ENTRIES,
-                    [ENTRY_ROW.pack(4, 8, entry[0], 4, entry[1], 2, entry[2], len(row)) + row for row in bodies(batch)],
-                )
-                _copy(cursor, sql.COPY_POSTINGS, [postings.tobytes()])
+                _copy(cursor, sql.COPY_ENTRIES, [ENTRY_ROW.pack(4, 8, entry[0], 4, entry[1], 2, entry[2], len(row)) + row])
+                _copy(cursor, sql.COPY_POSTINGS, [self._postings(batch).tobytes()])
             cursor.execute(sql.MOVE_DOCUMENT, (self._numbers(cursor, 1)[0], *entry, self._number, key))
             if old != entry:
                 self._release(cursor, old)
