@@ -635,3 +635,19 @@ def test_batches_of_long_documents_are_short(tmp_path, monkeypatch):
         found = list(index._store.batches())
     assert [len(ids) for ids, _ in found] == [5] * 8 + [1]
     assert [id for ids, _ in found for id in ids] == [*range(40), "last"]
+
+
+def test_a_file_that_does_not_fit_is_named(tmp_path, monkeypatch):
+    """What is written in bulk says which file did not fit; nothing is there of it."""
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(disk, "BULK", 2)
+    with Index.open(tmp_path / "index") as index:
+        monkeypatch.setattr("neardup.stores.layout.os.fsync", full)
+        with pytest.raises(OSError, match=r"No space left on device: '.*index/documents/\d+'"):
+            index.add_many(["a", "b"], ["one two", "three four"])
+        monkeypatch.undo()
+        assert len(index) == 0
+        assert list((tmp_path / "index" / "documents").iterdir()) == []

@@ -115,8 +115,10 @@ def write(folder: Path, kind: str, number: int, parameters: bytes, columns: Sequ
             file.flush()
             os.fsync(file.fileno())
         aside.rename(name)
-    except BaseException:
+    except BaseException as error:
         aside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # writing and syncing do not say which file did not fit
+            error.filename = str(name)
         raise
     sync_folder(name.parent)
 
