@@ -122,19 +122,21 @@ MAY_IMPORT = {
     "engines.spark": {
         *(
             "engines.spark.bucketing",
+            "engines.spark.counting",
             "engines.spark.deciding",
             "engines.spark.matching",
             "engines.spark.packing",
             "engines.spark.repeating",
         ),
         *("engines.spark.sessions", "engines.spark.signing", "engines.spark.stages"),
-        *("shingling", "minhash", "banding", "profiles", "ranking"),
+        *("shingling", "minhash", "banding", "profiles", "ranking", "rarity"),
     },  # the whole-corpus job, where Spark moves the data
     "engines.spark.packing": set(),  # flat arrays as rows of Spark
     "engines.spark.signing": {"engines.spark.packing", "minhash", "banding", "stores", "ranking"},  # texts become rows of a frame
     "engines.spark.repeating": {"engines.spark.packing"},
     "engines.spark.bucketing": {"engines.spark.packing"},
-    "engines.spark.matching": {"engines.spark.packing", "verify"},
+    "engines.spark.counting": {"engines.spark.packing", "census"},
+    "engines.spark.matching": {"engines.spark.packing", "census", "rarity", "verify"},
     "engines.spark.deciding": set(),  # flat arrays of edges
     "engines.spark.stages": {"engines.spark.packing"},  # how many rows go to Python at a time
     "engines.spark.sessions": {"engines.spark.stages"},

@@ -3,9 +3,12 @@
 import gzip
 import itertools
 import json
+import math
 import os
 import random
 import re
+import sqlite3
+import struct
 import threading
 import unicodedata
 from collections import Counter
@@ -13,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 from ocr_noise import noisy
@@ -21,6 +25,7 @@ import neardup
 from neardup import noise, reference
 from neardup.census import Census, Weights
 from neardup.excerpts import found_in_longer
+from neardup.judging import Learnt
 from neardup.noise import Legibility, Readings, corrected, least_jaccard
 from neardup.profiles import PROFILES, resolve
 from neardup.rarity import Weighed, rarity
@@ -375,6 +380,49 @@ def test_a_corpus_is_deduplicated_by_rarity():
     assert len(neardup.deduplicate(texts, 0.6).kept) == 1
 
 
+@pytest.mark.parametrize("verify", ["noisy", "rarity"])
+def test_an_index_is_judged_the_same_when_it_is_opened_again(verify, tmp_path):
+    """By writers, readers and copies: though whoever learnt anew would learn something else."""
+    letters = forms(60, 3)
+    with neardup.Index.open(tmp_path / "letters", 0.5, verify=verify) as index:
+        index.add_many(range(60), letters)
+        index.query(letters[0])
+        reader = neardup.Index.open(tmp_path / "letters", mode="r")
+        index.add_many(range(100, 107), [f"{letters[0]} {i}" for i in range(7)])
+        expected = index.query_many(letters)
+        reader.refresh()
+        assert reader.query_many(letters) == expected
+        reader.close()
+        index.save(tmp_path / "copy")
+    for copy in (neardup.Index.open(tmp_path / "letters"), neardup.Index.load(tmp_path / "letters"), neardup.Index.open(tmp_path / "copy")):
+        with copy:
+            assert copy.query_many(letters) == expected
+    with sqlite3.connect(tmp_path / "letters" / "catalog.sqlite") as catalog:
+        (kept,) = catalog.execute("select data from learnt").fetchone()
+        for damaged in (b"", kept[:-9] + bytes(9), "text", None if verify == "noisy" else 7):
+            catalog.execute("delete from learnt")
+            if damaged is not None:
+                catalog.execute("insert into learnt values (?)", (damaged,))
+            catalog.commit()
+            with neardup.Index.open(tmp_path / "letters", mode="r") as index:
+                assert index.query_many(letters) != expected
+                assert index.query(letters[0])[0].id == 0
+
+
+def test_no_census_that_cannot_be_is_believed():
+    """However right its checksum: lengths, order and counts are looked at."""
+    census = Census(np.array([1, 2, 1, 2, 1, 2], np.uint32), np.array([2, 2, 2], np.uint32))
+    kept = Learnt(3, 0.5, census).packed()
+    assert kept.hex() == (
+        "0300000000000000000000000000e03f03000000000000000200000000000000010000000200000003000000030000005f485831c0ce9cee"
+    )
+    assert Learnt.unpacked(kept).packed() == kept
+    assert Learnt.unpacked(kept + b"\0") is Learnt.unpacked(kept[:-1]) is Learnt.unpacked(kept[1:]) is None
+    for place, value in ((8, struct.pack("<d", 1.5)), (8, struct.pack("<d", math.nan)), (16, b"\2"), (24, b"\3"), (32, b"\2"), (40, b"\2")):
+        wrong = kept[:place] + value + kept[place + len(value) : -8]
+        assert Learnt.unpacked(wrong + xxhash.xxh3_64_digest(wrong)) is None
+
+
 def test_excerpts_take_no_bands():
     """They are found by a sample of shingles."""
     with pytest.raises(neardup.ParameterError, match="samples shingles instead of taking bands"):
@@ -701,7 +749,13 @@ def test_legibility_is_that_of_the_specification(documents):
     """Which shingles are known, what is clear, and how legible each document is, by itself and among many."""
     arrays = [np.array(sorted(one), np.uint32) for one in documents]
     evidence, starts, sizes = flat(documents)
-    legibility = Legibility.of(evidence, sizes)
+    census = Census(evidence, sizes)
+    legibility = Legibility.of(census, evidence, sizes)
+    stored = Learnt.unpacked(Learnt(len(documents), legibility.clearest, census).packed())
+    assert (
+        Legibility.by(stored.census, stored.clearest).of_sets((evidence, starts, sizes), 1).tolist()
+        == legibility.of_sets((evidence, starts, sizes), 1).tolist()
+    )
     expected = [reference.legibility(array, arrays) for array in arrays]
     assert [legibility.of_one(array) for array in arrays] == expected
     assert legibility.of_sets((evidence, starts, sizes), 2).tolist() == expected

@@ -21,6 +21,7 @@ import psycopg
 import pytest
 import servers
 import xxhash
+from test_profiles import forms
 from typer.testing import CliRunner
 
 from neardup import (
@@ -840,6 +841,13 @@ def test_the_least_privileges(postgres, name):
         with Index.open(base.format("reader"), name=name, mode="r") as reader:
             assert [match.id for match in reader.query(TEXTS[0])] == ["a"]
             assert (len(reader), reader.ids(), reader.pairs().num_rows, reader.stats().documents) == (1, ["a"], 0, 1)
+        with Index.open(base.format("writer"), 0.5, verify="rarity", name=name + "-rare") as writer:
+            writer.add_many("ab", TEXTS[:2])
+            with Index.open(base.format("reader"), name=name + "-rare") as reader:  # it may not store what it learns, and answers
+                answer = reader.query(TEXTS[0])
+                assert reader._store.learnt() is None
+            assert writer.query(TEXTS[0]) == answer
+            assert writer._store.learnt() is not None
         refused = pytest.raises(PermissionError, match=r"permission denied.*, nothing was changed; docs/reference/servers.md lists")
         with Index.open(base.format("reader"), name=name) as reader, refused:
             reader.add("b", TEXTS[1])
@@ -863,16 +871,52 @@ def test_the_schema_is_made_once_and_by_name(postgres, monkeypatch):
     url = postgres.url("other")
     with pytest.raises(FileNotFoundError, match="give another name, or add documents to make one"):
         Index.open(url, name="news", mode="r")
-    assert postgres_store.migrate(url) == [1]
+    assert postgres_store.migrate(url) == [1, 2]
     assert postgres_store.migrate(url) == []
     assert "the schema is up to date" in CliRunner().invoke(app, ["index", "migrate", url]).output
     with psycopg.connect(url, autocommit=True) as raw:
         raw.execute("insert into neardup.migrations (version) values (9)")
-    with pytest.raises(IncompatibleError, match="has schema version 9, this version of neardup reads 1; use a newer one"):
+    with pytest.raises(IncompatibleError, match="has schema version 9, this version of neardup reads 2; use a newer one"):
         Index.open(url, name="news")
     monkeypatch.setattr(postgres_store.sql, "VERSION", 10)
     with pytest.raises(IncompatibleError, match=r"has schema version 9, and 10 is needed; `neardup index migrate .*` brings it up to date"):
         Index.open(url, name="news", mode="r")
+
+
+def test_an_older_schema_is_brought_up_to_date(postgres, monkeypatch):
+    """When that is asked for, not before; what is in it stays."""
+    with raw_postgres(postgres) as raw:
+        raw.execute("create database older")
+    url, every = postgres.url("older"), postgres_store.sql.MIGRATIONS
+    with monkeypatch.context() as older:
+        older.setattr(postgres_store.sql, "VERSION", 1)
+        older.setattr(postgres_store.sql, "MIGRATIONS", every[:1])
+        with Index.open(url, 0.7, name="news") as index:
+            index.add_many("abc", TEXTS)
+            before = index.query(TEXTS[0])
+    for mode in ("a", "r"):
+        with pytest.raises(
+            IncompatibleError, match=r"has schema version 1, and 2 is needed; `neardup index migrate .*` brings it up to date"
+        ):
+            Index.open(url, name="news", mode=mode)
+    assert postgres_store.migrate(url) == [2]
+    with Index.open(url, name="news") as index:
+        assert index.query(TEXTS[0]) == before
+
+
+@pytest.mark.parametrize("verify", ["noisy", "rarity"])
+def test_all_processes_judge_by_the_same(server, name, verify):
+    """What one learnt of the documents the others take, though they would learn something else."""
+    letters, given = forms(60, 3), {"verify": verify, "name": name}
+    with Index.open(server.url(), 0.5, **given) as one, Index.open(server.url(), 0.5, **given) as other:
+        one.add_many(range(60), letters)
+        assert other.query(letters[0])
+        other.add_many(range(100, 107), [f"{letters[0]} {i}" for i in range(7)])
+        alone = Index.load(server.url(), name=name)
+        alone._store._learnt = None
+        answers = one.query_many(letters)
+        assert answers == other.query_many(letters) == Index.load(server.url(), name=name).query_many(letters)
+        assert answers != alone.query_many(letters)
 
 
 def test_two_shingle_sets_of_one_name_in_a_bulk(postgres, name):

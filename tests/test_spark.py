@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 
 import neardup
 from neardup import _kernels
+from neardup.census import Census
 from neardup.engines import spark as engine
-from neardup.engines.spark import bucketing, deciding, matching, packing, repeating, sessions
+from neardup.engines.spark import bucketing, counting, deciding, matching, packing, repeating, sessions
 from neardup.errors import DuplicateIdError, InputError, MissingDependencyError, ParameterError, ResumeWarning
 
 STORIES = Path(__file__).parents[2] / "shared" / "data" / "reuters-21578" / "docs.jsonl.gz"
@@ -115,6 +116,61 @@ def test_crowds(spark, crowds, monkeypatch, given):
     job = engine.Job(spark.read.parquet(str(crowds)), order="when", partitions=3, **given)
     assert removed(job) == decided(local)
     assert job.summary()["heavy_buckets"] == local.summary()["heavy_buckets"] > 0
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory):
+    """Forms of templates, near-copies of some, copies, and empty ones; some templates have more forms than a bucket that is not heavy."""
+    rng = np.random.default_rng(4)
+    made = ["", "?!"]
+    for count in (3, 20, 90):
+        frame = [f"dear{count}x{i}" for i in range(130)]
+        for _ in range(count):
+            own = [f"own{k}" for k in rng.integers(0, 2**40, 25)]
+            made.append(" ".join(frame[:65] + own + frame[65:]))
+            if rng.random() < 0.2:
+                made += [made[-1], made[-1].replace(own[3], "other")]
+    path = tmp_path_factory.mktemp("forms") / "forms.parquet"
+    order = rng.permutation(len(made))
+    pq.write_table(pa.table({"id": order, "text": [made[i] for i in order], "when": rng.permutation(len(made))}), path)
+    return path
+
+
+@pytest.mark.parametrize("clusters", ["witness", pytest.param("components", marks=pytest.mark.prove)])
+def test_forms_by_rarity(spark, forms, clusters):
+    """Boilerplate counts for what it counts locally: the same similarities, whether a bucket is heavy or not."""
+    given = {"threshold": 0.6, "order": "when", "verify": "rarity", "clusters": clusters}
+    job = engine.Job(spark.read.parquet(str(forms)), partitions=2, **given)
+    local = neardup.deduplicate(forms, **given)
+    assert removed(job) == decided(local)
+    assert 10 < len(decided(local)) < 60
+    assert len(decided(neardup.deduplicate(forms, 0.6))) > 80
+    assert (job.summary()["verify"], job.summary()["weakest"]) == ("rarity", local.summary()["weakest"])
+    assert job.summary()["heavy_members"] > 0
+    expected = neardup.deduplicate(forms, **given, pairs="all").pairs.column("similarity").to_pylist()
+    assert sorted(row.similarity for row in job.pairs().collect()) == sorted(expected)
+
+
+@pytest.mark.parametrize("most", [1, 40, 79, 10**6])
+def test_the_first_by_rank_are_counted(spark, monkeypatch, most):
+    """As many as locally: up to the one with which there are enough hashes, and no more than a few after it come to the task."""
+    monkeypatch.setattr("neardup.census.COUNTED", most)
+    monkeypatch.setattr(counting, "COUNTED", most)
+    monkeypatch.setattr(counting, "TOGETHER", 2)
+    rng = np.random.default_rng(most)
+    ranked = [np.sort(rng.choice(30, rng.integers(1, 9), replace=False)).astype(np.uint32) for _ in range(40)]
+    rows = [(2 * rank, len(one), one.tobytes()) for rank, one in enumerate(ranked)]
+    frame = spark.createDataFrame(random.Random(most).sample(rows, 40), "rank long, size int, hashes binary")
+    taken = [row.hashes for row in counting.first(frame).orderBy("rank").collect()]
+    enough = int(np.searchsorted(np.cumsum([len(one) for one in ranked]), most)) + 1
+    assert min(enough, 40) <= len(taken) <= min(enough + 3, 40)
+    assert [bytes(one) for one in taken] == [hashes for _, _, hashes in rows[: len(taken)]]
+    batches = [pa.RecordBatch.from_pydict({"hashes": taken[start : start + 7]}) for start in range(0, len(taken), 7)]
+    (row,) = counting.Counting()([batch.slice(1) for batch in batches] if most == 40 else batches)
+    if most == 40:
+        ranked = [one for place, one in enumerate(ranked[: len(taken)]) if place % 7]
+    expected = Census(np.concatenate(ranked), np.array([len(one) for one in ranked], np.uint32))
+    assert row["census"][0].as_py() == expected.packed()
 
 
 @pytest.mark.parametrize(("keep", "first"), [("score", [4, 0, 2, 5, 1, 3]), ("-score", [2, 0, 4, 5, 1, 3])])
@@ -230,7 +286,7 @@ def test_what_is_refused(spark, tmp_path):
         (
             {"profile": "ocr"},
             ParameterError,
-            r"verify is 'noisy' \(profile 'ocr'\), which depends on a census .*run the others with neardup",
+            r"verify is 'noisy' \(profile 'ocr'\), which leaves long buckets out; .*run the others with neardup",
         ),
         ({"profile": "excerpt"}, ParameterError, r"verify is 'contained' \(profile 'excerpt'\), which says nothing of copies"),
         ({"keep": lambda _id, _text: 0}, ParameterError, r"keep is the function .* make them a column and name that"),

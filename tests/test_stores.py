@@ -389,6 +389,23 @@ def test_an_interrupted_batch_is_there_whole_or_not_at_all(new_store, ids, at):
     assert listed_pairs(store)[frozenset(("a", "x"))] == 1.0
 
 
+def test_what_was_learnt_is_stored(new_store):
+    """The last that was stored is there for whoever opens the store; who had not seen it before is told, and stores nothing."""
+    store = new_store()
+    assert store.learnt() is None
+    one, two, three = (bytes([i]) * 20 for i in (1, 2, 3))
+    assert store.keep_learnt(one, None) == one
+    assert store.keep_learnt(two, one) == two
+    if new_store.kind in ON_SERVERS:
+        assert store.keep_learnt(three, one) == two
+        assert new_store(place=store.place).learnt() == two
+    elif new_store.kind in ON_DISK:
+        store.close()
+        assert new_store(place=store.place).learnt() == two
+    else:
+        assert store.learnt() == two
+
+
 def test_an_interrupt_is_quick(new_store):
     """To give up a batch of 5,000, at whatever point, takes no longer because 100,000 documents are there (on a server 10,000)."""
     store = new_store()

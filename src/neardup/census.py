@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ ValueArray = npt.NDArray[np.uint32]
 COUNTED = 1 << 24
 #: Of hashes that fewer documents have no count is kept: most are of that kind.
 KEPT = 3
+#: What a packed census begins with.
+HEAD = struct.Struct("<QQ")
 
 
 class Census:
@@ -44,6 +47,10 @@ class Census:
 
     __slots__ = ("counts", "documents", "hashes")
 
+    documents: int
+    hashes: ValueArray
+    counts: npt.NDArray[np.int64]
+
     def __init__(self, evidence: ValueArray, sizes: ValueArray) -> None:
         ends = np.cumsum(sizes, dtype=np.int64)
         self.documents = max(int(np.searchsorted(ends, COUNTED, "right")), min(1, len(ends)))
@@ -51,8 +58,41 @@ class Census:
         edges = np.flatnonzero(np.concatenate((every[1:] != every[:-1], np.ones(min(1, len(every)), bool))))
         counts = np.diff(edges, prepend=-1)
         kept = counts >= KEPT
-        self.hashes: ValueArray = every[edges[kept]]
-        self.counts: npt.NDArray[np.int64] = counts[kept]
+        self.hashes = every[edges[kept]]
+        self.counts = counts[kept]
+
+    def packed(self) -> bytes:
+        """It as bytes, little-endian: the number of documents, 8, and of hashes, 8; the hashes, 4 each; their counts, 4 each.
+
+        Examples
+        --------
+        >>> census = Census(np.array([1, 2, 1, 1, 3], np.uint32), np.array([2, 1, 2], np.uint32))
+        >>> census.packed().hex()
+        '030000000000000001000000000000000100000003000000'
+        """
+        return HEAD.pack(self.documents, len(self.hashes)) + self.hashes.astype("<u4").tobytes() + self.counts.astype("<u4").tobytes()
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Census:
+        """What was packed.
+
+        Raises
+        ------
+        ValueError
+            If it is no census.
+        """
+        if len(data) < HEAD.size:
+            raise ValueError(f"a census of {len(data)} bytes")
+        documents, many = HEAD.unpack_from(data)
+        if len(data) != HEAD.size + 8 * many or many > COUNTED:
+            raise ValueError(f"a census of {many} hashes in {len(data)} bytes")
+        census = cls.__new__(cls)
+        census.documents = documents
+        census.hashes = np.frombuffer(data, "<u4", many, HEAD.size).astype(np.uint32)
+        census.counts = np.frombuffer(data, "<u4", many, HEAD.size + 4 * many).astype(np.int64)
+        if (census.hashes[1:] <= census.hashes[:-1]).any() or ((census.counts < KEPT) | (census.counts > documents)).any():
+            raise ValueError(f"a census of {documents} documents that cannot be")
+        return census
 
 
 class Weights:

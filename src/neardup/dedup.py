@@ -318,10 +318,11 @@ def _join(sets: Sets, settings: Settings, threads: int, *, exact: bool = False) 
 def _judge(sets: Sets, settings: Settings, threads: int) -> Judge | None:
     """What decides instead of the Jaccard similarity; loaded by jobs that need it."""
     if settings.verify == "noisy":
-        from neardup.census import COUNTED
+        from neardup.census import COUNTED, Census
         from neardup.noise import Legibility, Readings
 
-        legibility = Legibility.of(*sets.first(COUNTED), threads)
+        first = sets.first(COUNTED)
+        legibility = Legibility.of(Census(*first), *first, threads)
         legible = np.concatenate([np.empty(0), *(legibility.of_sets(some, threads) for some in sets.each())])
         return Readings(settings.threshold, sets.arrays, legible)
     if settings.verify == "rarity":

@@ -128,9 +128,10 @@ class Index:
         ``sqrt(J * (1 - J) / num_perm)``, 0.035 at a similarity of 0.8 with 128 slots; so of the pairs near the threshold some
         are missed, and some below it are reported. ``"noisy"`` keeps the verification hashes, and judges two texts by what
         they would share if every character had been read rightly (:mod:`neardup.noise`): similarities are estimates, which
-        depend on what else is in the index, as it was when an eighth of it was last written. ``"rarity"``, which depends on it
-        too, counts the shingles that few documents have for more (:mod:`neardup.rarity`): what differs in boilerplate alone
-        is alike, and forms of one template are not; candidates have half the threshold by Jaccard similarity. ``"contained"`` finds the documents
+        depend on what else is in the index, as it was when an eighth of it was last written, and as it is stored with it since.
+        ``"rarity"``, which depends on it too, counts the shingles that few documents have for more (:mod:`neardup.rarity`): what
+        differs in boilerplate alone is alike, and forms of one template are not; candidates have half the threshold by Jaccard
+        similarity. ``"contained"`` finds the documents
         that contain a text, however long they are: the threshold is that of the containment, candidates share one of a sample
         of the shingles, one in four, and ``recall``, ``banding`` and ``num_perm`` mean nothing. An excerpt of 40 shingles is
         missed once in 10,000 times, one of 10 once in 10 (:func:`neardup.excerpts.found_in_longer`). One that is kept
@@ -349,7 +350,7 @@ class Index:
         if places.read_parameters(place) is not None:
             raise FileExistsError(f"there is an index in {place} already; {places.another(place)}")
         with Index.open(path, self.threshold, name=name, **self._settings.given) as saved:
-            saved.merge(self)
+            saved._take(self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, shingling: Shingling | None = None, name: str | None = None) -> Index:
@@ -375,8 +376,15 @@ class Index:
         """
         with cls.open(path, shingling=shingling, mode="r", name=name) as stored:
             index = cls(stored.threshold, **stored._settings.given)
-            index.merge(stored)
+            index._take(stored)
             return index
+
+    def _take(self, other: Index) -> None:
+        """Become, empty as it is, a copy of another index: what it learnt of its documents comes with them."""
+        self.merge(other)
+        learnt = other._store.learnt()
+        if learnt is not None:
+            self._store.keep_learnt(learnt, None)
 
     def merge(self, other: Index) -> None:
         """Add all documents of another index.
@@ -478,6 +486,8 @@ class Index:
         >>> Index().refresh()
         """
         self._store.refresh()
+        if self._judge is not None:
+            self._judge.refresh()
 
     def compact(self) -> None:
         """Rewrite an index on disk as one segment without what was removed; nothing changes for one in memory.

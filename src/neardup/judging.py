@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from threading import Lock
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
+import xxhash
 
 from neardup.census import COUNTED, Census, ValueArray, Weights
 from neardup.errors import UnknownDocumentError
@@ -19,9 +21,55 @@ from neardup.stores import Answer, Hit, PairBatch, Store, StoreBatch
 from neardup.stores.forked import watch
 from neardup.verify import Match
 
+#: What stored knowledge begins with.
+HEAD = struct.Struct("<Qd")
+
+
+class Learnt(NamedTuple):
+    """What was learnt of the documents of an index. It is stored with them: whoever opens the index judges by the same.
+
+    Attributes
+    ----------
+    documents
+        How many there were.
+    clearest
+        As of :class:`~neardup.noise.Legibility`; 0 where rarity decides.
+    census
+        How many of the first of them have a shingle.
+    """
+
+    documents: int
+    clearest: float
+    census: Census
+
+    def packed(self) -> bytes:
+        """It as bytes, little-endian: ``documents``, 8, ``clearest``, 8, the packed census, and a checksum, 8."""
+        data = HEAD.pack(self.documents, self.clearest) + self.census.packed()
+        return data + xxhash.xxh3_64_digest(data)
+
+    @classmethod
+    def unpacked(cls, data: bytes | None) -> Learnt | None:
+        """What was packed; None where it is not what was written, since it can be learnt again."""
+        if data is None or len(data) < HEAD.size + 8 or xxhash.xxh3_64_digest(data[:-8]) != data[-8:]:
+            return None
+        documents, clearest = HEAD.unpack_from(data)
+        try:
+            census = Census.unpacked(data[HEAD.size : -8])
+        except ValueError:
+            return None
+        return cls(documents, clearest, census) if 0 <= clearest <= 1 else None
+
 
 class View(Protocol):
     """What a judge knows at a moment: a look-up is judged by one of these from beginning to end."""
+
+    @staticmethod
+    def learn(store: Store) -> Learnt:
+        """What the first documents of a store say."""
+
+    @classmethod
+    def of(cls, learnt: Learnt, store: Store, number: int) -> View:
+        """What judges a store by what was learnt of it; another number each time."""
 
     def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:
         """What may match the documents of a batch at a threshold; None for whatever shares something."""
@@ -36,12 +84,12 @@ class View(Protocol):
 class Judge:
     """What says how similar documents of an index are, by what is known of all of them.
 
-    It is learnt again when an eighth of the documents was written since.
+    It is learnt again when an eighth of the documents was written since, and stored with them.
 
     Parameters
     ----------
-    learn
-        Makes a view of a store, given how often one was made before.
+    kind
+        How it judges.
 
     Attributes
     ----------
@@ -49,12 +97,13 @@ class Judge:
         Held while a document is looked up to be added.
     """
 
-    def __init__(self, learn: Callable[[Store, int], View]) -> None:
+    def __init__(self, kind: type[View]) -> None:
         self.deciding = Lock()
-        self._learn = learn
+        self._kind = kind
         self._lock = Lock()
-        self._writes = self._learnt = 0
+        self._writes = self._views = 0
         self._taken: tuple[int, int, View] | None = None
+        self._stored: bytes | None = None
         watch(self)
 
     def forked(self) -> None:
@@ -66,19 +115,30 @@ class Judge:
         with self._lock:
             self._writes += 1
 
+    def refresh(self) -> None:
+        """Judge by what is stored by now."""
+        with self._lock:
+            self._taken = self._stored = None
+
     def view(self, store: Store) -> View:
-        """What is known, learnt anew if need be."""
+        """What is known: what is stored with the documents, as long as they are the same but for an eighth; else learnt anew."""
         with self._lock:
             many = len(store)
             if self._taken is None or max(abs(many - self._taken[0]), self._writes - self._taken[1]) > many // 8:
-                self._learnt += 1
-                self._taken = many, self._writes, self._learn(store, self._learnt)
+                stored = store.learnt()
+                learnt = Learnt.unpacked(stored)
+                if learnt is None or stored == self._stored or abs(many - learnt.documents) > many // 8:
+                    learnt = self._kind.learn(store)
+                    stored = store.keep_learnt(learnt.packed(), stored)
+                    learnt = Learnt.unpacked(stored) or learnt  # another process may have been quicker
+                self._views += 1
+                self._stored, self._taken = stored, (learnt.documents, self._writes, self._kind.of(learnt, store, self._views))
             return self._taken[2]
 
 
 def judge_of(settings: Settings) -> Judge:
     """What judges by the corpus, as settings say."""
-    return Judge(Noisy.of if settings.verify == "noisy" else Rare.of)
+    return Judge(Noisy if settings.verify == "noisy" else Rare)
 
 
 class Noisy:
@@ -96,10 +156,17 @@ class Noisy:
         self.legibility = legibility
         self.number = number
 
+    @staticmethod
+    def learn(store: Store) -> Learnt:
+        """As :class:`View` says."""
+        documents, first = len(store), store.first(COUNTED)
+        census = Census(*first)
+        return Learnt(documents, Legibility.of(census, *first).clearest, census)
+
     @classmethod
-    def of(cls, store: Store, number: int) -> Noisy:
-        """As the first documents say."""
-        legibility = Legibility.of(*store.first(COUNTED))
+    def of(cls, learnt: Learnt, store: Store, number: int) -> Noisy:
+        """As :class:`View` says."""
+        legibility = Legibility.by(learnt.census, learnt.clearest)
         if legibility.clearest:
             store.read_by(legibility.known.arrays, legibility.clearest, ILLEGIBLE, number)
         return cls(legibility, number)
@@ -150,10 +217,15 @@ class Rare:
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
 
+    @staticmethod
+    def learn(store: Store) -> Learnt:
+        """As :class:`View` says."""
+        return Learnt(len(store), 0.0, Census(*store.first(COUNTED)))
+
     @classmethod
-    def of(cls, store: Store, number: int) -> Rare:  # noqa: ARG003  the store need not know
-        """As the first documents say."""
-        return cls(rarity(Census(*store.first(COUNTED))))
+    def of(cls, learnt: Learnt, store: Store, number: int) -> Rare:  # noqa: ARG003  the store need not know
+        """As :class:`View` says."""
+        return cls(rarity(learnt.census))
 
     def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:
         """As :class:`View` says."""

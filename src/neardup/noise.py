@@ -49,19 +49,24 @@ class Legibility:
         self.clearest = clearest
 
     @classmethod
-    def of(cls, evidence: ValueArray, sizes: ValueArray, threads: int = 1) -> Legibility:
-        """As documents of different shingle sets say: their verification hashes one after another, and how many each has.
+    def by(cls, census: Census, clearest: float) -> Legibility:
+        """As a census says in which the clearest documents were read as well as that."""
+        frequent = census.hashes[census.counts >= max(KNOWN, -(-census.documents // KNOWN_OF))]
+        return cls(Weights(frequent, np.ones(len(frequent)), 0), clearest)
+
+    @classmethod
+    def of(cls, census: Census, evidence: ValueArray, sizes: ValueArray, threads: int = 1) -> Legibility:
+        """As the documents of a census say, which are given as to :class:`~neardup.census.Census`.
 
         Examples
         --------
         >>> hashes = np.arange(0, 2**32, 2**27, dtype=np.uint32)
-        >>> Legibility.of(np.tile(hashes, 3), np.full(3, len(hashes), np.uint32)).of_one(hashes)
+        >>> documents = np.tile(hashes, 3), np.full(3, len(hashes), np.uint32)
+        >>> Legibility.of(Census(*documents), *documents).of_one(hashes)
         1.0
         """
-        census = Census(evidence, sizes)
         taken = sizes[: census.documents]
-        frequent = census.hashes[census.counts >= max(KNOWN, -(-census.documents // KNOWN_OF))]
-        plain = cls(Weights(frequent, np.ones(len(frequent)), 0), 1.0)
+        plain = cls.by(census, 1.0)
         starts = np.cumsum(taken, dtype=np.uint64) - taken
         shares = np.sort(plain.known.totals((evidence, starts, taken), threads) / taken)
         clearest = float(shares[int(CLEAREST * (len(shares) - 1))]) if len(shares) else 0.0

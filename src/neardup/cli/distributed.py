@@ -24,7 +24,7 @@ LOCAL = {
     "--evidence": "use --annotate, which names each document's witness",
     "--report": "pairs are looked at on one machine; a sample of the documents does for that",
     "--show": "it is of the report, which is made on one machine",
-    "--verify": "similarities that depend on the whole corpus are judged on one machine",
+    "--verify noisy": "what was misread is judged on one machine",
     "--glob": "Spark takes patterns in paths: 'news/*.parquet'",
     "--whole-files": "Spark reads rows; make a column of the texts",
     "--on-error skip": "Spark reads lines its own way",
@@ -50,7 +50,7 @@ def dedup(job: Job, master: str | None, *, annotate: bool, given: dict[str, Any]
     """
     whole = given | {
         "--glob": job.glob is not None,
-        "--verify": job.verify is not None and job.verify.value != "exact",
+        "--verify noisy": job.verify is not None and job.verify.value == "noisy",
         "--whole-files": job.whole_files,
         "--on-error skip": job.on_error is not OnError.refuse,
         "--threads": job.threads is not None,
@@ -66,6 +66,7 @@ def dedup(job: Job, master: str | None, *, annotate: bool, given: dict[str, Any]
     from neardup.engines import spark as engine
     from neardup.engines.spark import sessions
 
+    verify: Any = None if job.verify is None else job.verify.value
     spark = sessions.session(master)
     sessions.check_output(spark, job.output)
     df = sessions.read(spark, job.inputs)
@@ -77,6 +78,7 @@ def dedup(job: Job, master: str | None, *, annotate: bool, given: dict[str, Any]
         profile=job.profile.value,
         recall=job.recall,
         minhash=job.minhash(),
+        verify=verify,
         work=f"{job.output.rstrip('/')}.work",
         progress=partial(note, quiet=job.quiet),
         **options,

@@ -211,6 +211,15 @@ class Store(Protocol):
     def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         """The verification hashes of the first shingle sets in order of insertion, about so many, and how many each has."""
 
+    def learnt(self) -> bytes | None:
+        """What was learnt of its documents, and stored with them."""
+
+    def keep_learnt(self, new: bytes, old: bytes | None) -> bytes:
+        """Store that in the place of what was there, and return it; or what another process has put there meanwhile.
+
+        A store that may not write keeps nothing.
+        """
+
     def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
         """All matching pairs: copies of one shingle set together, and sets of copies that match each other.
 

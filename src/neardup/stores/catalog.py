@@ -31,6 +31,8 @@ create table files (
     sequence integer primary key, number integer not null, documents integer not null, sum integer not null);
 create table removals (number integer, document integer, primary key (number, document)) without rowid;
 """
+#: A table that is there once something was learnt of the documents; what it holds has a checksum of its own.
+LEARNT = "create table if not exists learnt (data blob not null)"
 
 
 class TailRow(NamedTuple):
@@ -60,6 +62,7 @@ class Snapshot(NamedTuple):
     tail: list[TailRow]
     files: list[File]
     removals: dict[int, list[int]]
+    learnt: bytes | None
 
 
 def exists(folder: Path) -> bool:
@@ -85,12 +88,15 @@ def read(folder: Path, parameters: bytes) -> Snapshot:
         tail = database.execute("select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence").fetchall()
         files = database.execute("select sequence, number, documents, sum from files order by sequence").fetchall()
         removals = database.execute("select number, document from removals order by number, document").fetchall()
+        learnt = database.execute("select 1 from sqlite_master where name = 'learnt'").fetchone()
+        data = database.execute("select data from learnt").fetchone() if learnt else None
     if not _sound(state, tail, files, removals):
         raise CorruptIndexError(f"{folder / NAME} is damaged: rows are not what was written; restore the folder from a copy")
     removed: dict[int, list[int]] = {}
     for number, document in removals:
         removed.setdefault(number, []).append(document)
-    return Snapshot([TailRow(*row) for row in tail], [File(*row) for row in files], removed)
+    kept = data[0] if data and isinstance(data[0], bytes) else None
+    return Snapshot([TailRow(*row) for row in tail], [File(*row) for row in files], removed, kept)
 
 
 def read_parameters(folder: Path) -> dict[str, Any] | None:
@@ -296,6 +302,13 @@ class Catalog:
         self._database.execute("insert into files values (?, ?, ?, ?)", file)
         self._count([file.sum])
         return file
+
+    def keep_learnt(self, data: bytes) -> None:
+        """Note what was learnt of the documents."""
+        with self.transaction():
+            self._database.execute(LEARNT)
+            self._database.execute("delete from learnt")
+            self._database.execute("insert into learnt values (?)", (data,))
 
     def check(self) -> None:
         """Let SQLite look at every page.

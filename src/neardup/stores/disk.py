@@ -202,6 +202,7 @@ class DiskStore:
         self._table: _kernels.SegmentTable | Closed | Lost = _kernels.SegmentTable(*self._shape)
         self._files: list[catalog.File] = []
         self._sources: list[segments.Source] = []
+        self._learnt: bytes | None = None
         self._stale = self._closed = False
         if writes:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -254,7 +255,7 @@ class DiskStore:
 
     def _load(self) -> str | None:
         """Read the catalog, and map the files that it names. The one that is missing: lost, or merged away in between."""
-        tail, files, removals = catalog.read(self.folder, self._home.parameters)
+        tail, files, removals, learnt = catalog.read(self.folder, self._home.parameters)
         table = _kernels.SegmentTable(*self._shape)
         try:
             sources = [segments.mapped(self._home, file.number, mend=self._writes) for file in files]
@@ -268,6 +269,7 @@ class DiskStore:
             if tail:
                 table.add(_ids(tail), self._batch(tail))
         self._table, self._files, self._sources, self._stale = table, files, sources, False
+        self._learnt = learnt
         self.seen = files, removals, [(row.sequence, row.set_hash) for row in tail]
         return None
 
@@ -552,6 +554,18 @@ class DiskStore:
 
     def read_by(self, known: _kernels.Weights, clearest: float, least: float, number: int) -> None:
         """What is looked up here is verified by its Jaccard similarity alone."""
+
+    def learnt(self) -> bytes | None:
+        return self._learnt
+
+    def keep_learnt(self, new: bytes, old: bytes | None) -> bytes:  # noqa: ARG002  one process writes
+        """As :class:`~neardup.stores.Store` says. A disk that is full is no reason not to answer: it is learnt again."""
+        with self._writing:
+            if self._catalog is not None and self._lock is not None and self._lock.pid == os.getpid() and not self._closed:
+                with suppress(OSError):
+                    self._catalog.keep_learnt(new)
+            self._learnt = new
+        return new
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
         with layout.damage(self.folder):

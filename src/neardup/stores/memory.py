@@ -39,6 +39,7 @@ class MemoryStore:
     ) -> None:
         self._table: _kernels.DocumentTable | Lost = _kernels.DocumentTable(bands, bucket_limit, slots, sample)
         self._lost = lost
+        self._learnt: bytes | None = None
         watch(self)
 
     def forked(self) -> None:
@@ -122,6 +123,13 @@ class MemoryStore:
 
     def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         return self._table.first(hashes)
+
+    def learnt(self) -> bytes | None:
+        return self._learnt
+
+    def keep_learnt(self, new: bytes, old: bytes | None) -> bytes:  # noqa: ARG002  nobody else writes here
+        self._learnt = new
+        return new
 
     def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
         entries = self._table.entries()

@@ -568,6 +568,17 @@ class PostgresStore(FetchingStore):
 
         return self._read(work)
 
+    def learnt(self) -> bytes | None:
+        row = self._read(lambda cursor: cursor.execute(sql.LEARNT, (self._number,)).fetchone())
+        return None if row is None else row[0]
+
+    def keep_learnt(self, new: bytes, old: bytes | None) -> bytes:
+        if not self._writes:
+            return new
+        with suppress(PermissionError):  # it is learnt again
+            self._change(lambda cursor: (0, cursor.execute(sql.KEEP_LEARNT, (self._number, new, (old or b"")[-8:]))))
+        return self.learnt() or new
+
     def check(self, threads: int = 1) -> list[str]:  # noqa: ARG002  one connection reads
         """Read all entries and documents; postings that are lost are made again, and those of no entry removed."""
         mended = 0

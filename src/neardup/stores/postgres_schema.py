@@ -6,7 +6,7 @@ All statements are constants; whatever comes from outside is a parameter.
 from __future__ import annotations
 
 #: The version that this one reads and writes.
-VERSION = 1
+VERSION = 2
 
 #: What makes each version from the one before.
 MIGRATIONS = (
@@ -54,6 +54,10 @@ begin
         from neardup.documents
         where documents.home = entries.home and documents.rest = entries.rest and documents.twin = entries.twin) as of_it;
 end $$;
+""",
+    """
+create table neardup.learnt (index int4 primary key, data bytea not null);
+alter table neardup.learnt alter column data set storage external;
 """,
 )
 
@@ -120,6 +124,10 @@ where not exists (select from neardup.postings o where o.key = p.key and o.prior
 LONE_POSTINGS = """
 delete from neardup.postings p where p.key >= %s::int8 and p.key < %s::int8 and not exists (
     select from neardup.entries e where e.home = (%s::int8 << 32) | (p.name::int8 & 4294967295))"""
+LEARNT = "select data from neardup.learnt where index = %s"
+KEEP_LEARNT = """
+insert into neardup.learnt values (%s, %s)
+on conflict (index) do update set data = excluded.data where substr(learnt.data, length(learnt.data) - 7) = %s"""
 SIZE = """
 select (pg_total_relation_size('neardup.entries') + pg_total_relation_size('neardup.postings')
     + pg_total_relation_size('neardup.documents'))::int8, (select coalesce(sum(documents), 0)::int8 from neardup.counts)"""

@@ -446,6 +446,16 @@ class RedisStore(FetchingStore):
             if fetched.keys:
                 yield band, size, self._ids(fetched, int(np.argmin(fetched.batch.set_hashes)))[0]
 
+    def learnt(self) -> bytes | None:
+        data: bytes | None = self._asked(lambda: self._client.get(self._home + ":l"))
+        return data
+
+    def keep_learnt(self, new: bytes, old: bytes | None) -> bytes:
+        if not self._writes:
+            return new
+        kept: bytes = self._change("learnt", new, (old or b"")[-8:])
+        return kept
+
     def check(self, threads: int = 1) -> list[str]:  # noqa: ARG002  the server has one
         """Read all entries and documents; postings that are lost are made again."""
         mended = 0

@@ -149,6 +149,12 @@ class SampledStore:
     def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         return self._table.first(hashes)
 
+    def learnt(self) -> bytes | None:
+        return self._table.learnt()
+
+    def keep_learnt(self, new: bytes, old: bytes | None) -> bytes:
+        return self._table.keep_learnt(new, old)
+
     def look_up(self, document: Prepared, threshold: float) -> Answer:
         return self._table.look_up(document, threshold)
 

@@ -12,13 +12,14 @@ from functools import cached_property
 from typing import Any, Literal
 
 from neardup.banding import Banding
-from neardup.engines.spark import bucketing, deciding, matching, repeating, sessions, signing
+from neardup.engines.spark import bucketing, counting, deciding, matching, repeating, sessions, signing
 from neardup.engines.spark.packing import number_of_slices
 from neardup.engines.spark.stages import Stages
 from neardup.errors import DuplicateIdError, InputError, ParameterError, check_integer, one_of
 from neardup.minhash import MinHash
 from neardup.profiles import resolve
 from neardup.ranking import Keep
+from neardup.rarity import rarity
 from neardup.shingling import Shingling
 
 #: Comparisons a set, on average, beyond which sets that no other precedes are decided before the rest; and rounds of that.
@@ -62,7 +63,7 @@ class Job:
         shingling: Shingling | None = None,
         minhash: MinHash | None = None,
         banding: Banding | None = None,
-        verify: Literal["exact"] | None = None,
+        verify: Literal["exact", "rarity"] | None = None,
         work: str | os.PathLike[str] | None = None,
         partitions: int | None = None,
         progress: Callable[[str], None] | None = None,
@@ -70,10 +71,10 @@ class Job:
         self.settings = resolve(
             profile, threshold, recall, shingling=shingling, minhash=minhash, banding=banding, verify=verify, bucket_limit=None
         )
-        if self.settings.verify != "exact":
-            why = "depends on a census of all documents" if self.settings.by_corpus else "says nothing of copies"
+        if not one_of(self.settings.verify, "exact", "rarity"):
+            why = "leaves long buckets out" if self.settings.verify == "noisy" else "says nothing of copies"
             raise ParameterError(
-                f"verify is {self.settings.verify!r} (profile {self.settings.profile!r}), which {why}; on Spark it is 'exact', "
+                f"verify is {self.settings.verify!r} (profile {self.settings.profile!r}), which {why}; on Spark it is 'exact' or 'rarity', "
                 "with the profiles 'text', 'short' and 'code'; run the others with neardup.deduplicate"
             )
         if not one_of(clusters, "witness", "components"):
@@ -88,7 +89,7 @@ class Job:
         minhash, banding = self.settings.minhash, self.settings.banding
         job: dict[str, Any] = dict(
             version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=self.settings.threshold, keep=repr(keep), order=order,
-            clusters=clusters, text=text, id=id,
+            clusters=clusters, text=text, id=id, verify=self.settings.verify,
         )  # fmt: skip
         if work is not None:
             if callable(minhash.shingling.tokens):
@@ -142,6 +143,20 @@ class Job:
         return self._stages.run("collapsing", lambda: repeating.copies(repeated, ranks), lambda copies: {"copies": copies.count()})
 
     @cached_property
+    def _deciding(self) -> matching.Deciding:
+        """What matches; by rarity, once the shingles of the first documents are counted."""
+        weights = None
+        if self.settings.verify == "rarity":
+            signed, copies, ranks = self._signed, self._copies, self._ranks
+
+            def made() -> Any:
+                sets = ranks.where("size > 0").join(copies.select("number"), "number", "left_anti")
+                return counting.counted(sets, signed)
+
+            weights = rarity(counting.census_of(self._stages.run("counting", made)))
+        return matching.Deciding(self.settings.threshold, self.settings.least, weights)
+
+    @cached_property
     def _buckets(self) -> Any:
         slices = number_of_slices(self.partitions)
         sets = self._signed.where("size > 0").join(self._copies.select("number"), "number", "left_anti")
@@ -170,10 +185,10 @@ class Job:
     @cached_property
     def _matches(self) -> Any:
         """The matches in buckets that are not heavy: ``a`` and ``b`` by number, ``similarity``."""
-        pairs, signed = self._candidates, self._signed
+        pairs, signed, what_matches = self._candidates, self._signed, self._deciding
         return self._stages.run(
             "verifying",
-            lambda: matching.matches(pairs, signed, self.settings.threshold, self.partitions),
+            lambda: matching.matches(pairs, signed, what_matches, self.partitions),
             lambda found: {"verified": found.count()},
         )
 
@@ -210,11 +225,11 @@ class Job:
         """The matches among some members of heavy buckets."""
         from pyspark.sql import functions as F  # noqa: N812
 
-        signed, threshold = self._signed, self.settings.threshold
+        signed, what_matches = self._signed, self._deciding
 
         def made() -> Any:
             both = members.withColumn("role", F.lit(matching.BOTH))
-            return matching.group_matches(both, signed, threshold, self.partitions).select(*_ordered("a", "b"), "similarity").distinct()
+            return matching.group_matches(both, signed, what_matches, self.partitions).select(*_ordered("a", "b"), "similarity").distinct()
 
         return self._stages.run(name, made, lambda found: {counter: found.count()})
 
@@ -245,7 +260,7 @@ class Job:
         """The same where sets crowd together: those that come first are kept, what matches them is taken out, and again."""
         from pyspark.sql import functions as F  # noqa: N812
 
-        stages, signed, threshold = self._stages, self._signed, self.settings.threshold
+        stages, signed, what_matches = self._stages, self._signed, self._deciding
         edges = stages.run("ranking_matches", lambda: self._by_rank(self._matches))
         decided = self.spark.range(0).select(F.col("id").alias("rank"), F.lit(True).alias("kept"))  # noqa: FBT003  a column
         undecided = members
@@ -256,7 +271,7 @@ class Job:
             stars = stages.run(f"stars_{turn}", _same(stars))
 
             def peeled(leaders: Any = leaders, stars: Any = stars, decided: Any = decided) -> Any:
-                met = matching.matches(stars, signed, threshold, self.partitions).select("rank")
+                met = matching.matches(stars, signed, what_matches, self.partitions).select("rank")
                 kept = leaders.select(F.col("rank").alias("earlier"))
                 removed = met.unionAll(edges.join(kept, "earlier", "left_semi").select(F.col("later").alias("rank"))).distinct()
                 new = leaders.select("rank", F.expr("true").alias("kept")).unionAll(removed.select("rank", F.expr("false").alias("kept")))
@@ -280,7 +295,7 @@ class Job:
             removed = passed.select(F.col("removed").alias("rank")).unionAll(decided.where("not kept").select("rank")).distinct()
             role = F.when(F.col("gone").isNull(), matching.LEFT).otherwise(matching.RIGHT)
             marked = members.join(removed.withColumn("gone", F.lit(1)), "rank", "left").withColumn("role", role).drop("gone")
-            met = matching.group_matches(marked, signed, threshold, self.partitions)
+            met = matching.group_matches(marked, signed, what_matches, self.partitions)
             return met.select(F.col("b").alias("removed"), F.col("a").alias("keeper"), "similarity")
 
         crowds = stages.run("joining_crowds", sides, lambda found: {"heavy_matches": found.count()})
@@ -299,7 +314,7 @@ class Job:
         )
         joined = found.where("id != cluster").select(F.col("id").alias("removed"), F.col("cluster").alias("keeper"))
         numbered = joined.join(first, "keeper").join(second, "removed")
-        scored = matching.matches(numbered, signed, 0.0, self.partitions)
+        scored = matching.matches(numbered, signed, self._deciding.every(), self.partitions)
         return self._stages.run("deciding", lambda: scored.select("removed", "keeper", "similarity"))
 
     @cached_property

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from neardup import _kernels
+from neardup.census import Weights
 from neardup.engines.spark.packing import binary_words
+from neardup.rarity import Weighed
 from neardup.verify import similarity
 
 #: Of a heavy bucket, how many members and how many bytes of their hashes meet as many others in one task.
@@ -17,11 +20,44 @@ GROUP, GROUP_BYTES = 1 << 16, 32 << 20
 LEFT, RIGHT, BOTH = 1, 2, 3
 
 
-class Comparing:
-    """Scores pairs of rows that follow each other, and hands on those at the threshold or above; every pair when it is 0."""
+class Deciding(NamedTuple):
+    """What matches.
 
-    def __init__(self, threshold: float, names: list[str]) -> None:
-        self.threshold = threshold
+    Attributes
+    ----------
+    threshold
+        Least similarity of a match; 0 when every pair is one.
+    least
+        The Jaccard similarity that a match has at least.
+    weights
+        What shingles weigh; None where the Jaccard similarity decides.
+    """
+
+    threshold: float
+    least: float
+    weights: Weights | None = None
+
+    def every(self) -> Deciding:
+        """The same similarity, and every pair matches."""
+        return Deciding(0.0, 0.0, self.weights)
+
+    def matches(self, sets: _kernels.Sets, edges: _kernels.Edges) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], Any]:
+        """Of pairs of sets that share so many hashes, and have the least similarity, those that match, and how similar they are."""
+        a, b, both = edges
+        if self.weights is None:
+            sizes = sets[2].astype(np.int64)
+            return a, b, similarity(both.astype(np.int64), sizes[a], sizes[b])
+        weighed = Weighed(self.threshold, sets, self.weights, self.weights.totals(sets, 1))
+        scores = weighed.similarities(a, b, both, 1)
+        enough = scores >= self.threshold
+        return a[enough], b[enough], scores[enough]
+
+
+class Comparing:
+    """Scores pairs of rows that follow each other, and hands on those that match."""
+
+    def __init__(self, deciding: Deciding, names: list[str]) -> None:
+        self.deciding = deciding
         self.names = names
 
     def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
@@ -45,18 +81,17 @@ class Comparing:
         starts, sizes = offsets[:-1].astype(np.uint64), np.diff(offsets).astype(np.uint32)
         first = np.arange(0, len(sizes), 2, dtype=np.uint32)
         sets = words, starts, sizes
-        if self.threshold:
-            pairs = first.astype(np.uint64) << np.uint64(32) | (first + np.uint32(1))
-            first, second, both = _kernels.compare(pairs, sets, self.threshold, 1)
+        second = first + np.uint32(1)
+        if self.deciding.least:
+            edges = _kernels.compare(first.astype(np.uint64) << np.uint64(32) | second, sets, self.deciding.least, 1)
         else:
-            second = first + np.uint32(1)
-            both = _kernels.intersections(sets, first, second, 1)
-        scores = similarity(both.astype(np.int64), sizes[first].astype(np.int64), sizes[second].astype(np.int64))
+            edges = first, second, _kernels.intersections(sets, first, second, 1)
+        first, _, scores = self.deciding.matches(sets, edges)
         taken = pa.RecordBatch.from_arrays([rows.column(name) for name in self.names], self.names).take(pa.array(first))
         return pa.RecordBatch.from_arrays([*taken.columns, pa.array(scores, pa.float64())], [*self.names, "similarity"])
 
 
-def matches(pairs: Any, signed: Any, threshold: float, partitions: int) -> Any:
+def matches(pairs: Any, signed: Any, deciding: Deciding, partitions: int) -> Any:
     """Of pairs ``a`` and ``b`` of numbers those that match, with all their columns and their ``similarity``."""
     from pyspark.sql import functions as F  # noqa: N812
 
@@ -65,14 +100,14 @@ def matches(pairs: Any, signed: Any, threshold: float, partitions: int) -> Any:
     rows = ends[0].unionAll(ends[1]).join(signed.select("number", "hashes"), "number").drop("number")
     rows = rows.repartition(partitions, "a", "b").sortWithinPartitions("a", "b", "side").drop("side")
     schema = ", ".join(f"{name} {kind}" for name, kind in pairs.dtypes)
-    return rows.mapInArrow(Comparing(threshold, names), f"{schema}, similarity double")
+    return rows.mapInArrow(Comparing(deciding, names), f"{schema}, similarity double")
 
 
 class Grouping:
     """Joins the groups of a task: the sets of one ``key``, ``i`` and ``j`` by rank, those on the left with those on the right."""
 
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
+    def __init__(self, deciding: Deciding) -> None:
+        self.deciding = deciding
 
     def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
         """Batches of groups, as batches of ``a`` (on the left, or the earlier), ``b`` and ``similarity``, by rank."""
@@ -101,15 +136,15 @@ class Grouping:
         sizes = np.concatenate([np.diff(offsets) for _, offsets in parts]).astype(np.uint32)
         starts = np.cumsum(sizes, dtype=np.uint64) - sizes
         roles = group.column("role").to_numpy().astype(np.uint8)
-        earlier, later, both = _kernels.prefix_join(roles, (words, starts, sizes), self.threshold, 1)
-        scores = similarity(both.astype(np.int64), sizes[earlier].astype(np.int64), sizes[later].astype(np.int64))
+        sets = words, starts, sizes
+        earlier, later, scores = self.deciding.matches(sets, _kernels.prefix_join(roles, sets, self.deciding.least, 1))
         swapped = roles[earlier] == RIGHT
         ranks = group.column("rank").to_numpy()
         left, right = ranks[np.where(swapped, later, earlier)], ranks[np.where(swapped, earlier, later)]
         return pa.RecordBatch.from_arrays([pa.array(left), pa.array(right), pa.array(scores, pa.float64())], ["a", "b", "similarity"])
 
 
-def group_matches(members: Any, signed: Any, threshold: float, partitions: int) -> Any:
+def group_matches(members: Any, signed: Any, deciding: Deciding, partitions: int) -> Any:
     """The matches between members of the same heavy bucket.
 
     Parameters
@@ -118,8 +153,8 @@ def group_matches(members: Any, signed: Any, threshold: float, partitions: int) 
         ``key``, ``number``, ``rank``, ``size`` and ``role``: on which side of the join a set is, or on both; in all buckets the same.
     signed
         The documents.
-    threshold
-        Least similarity of a match.
+    deciding
+        What matches.
     partitions
         How many tasks join groups.
 
@@ -149,4 +184,4 @@ def group_matches(members: Any, signed: Any, threshold: float, partitions: int) 
         sides.append(side.select("key", "number", "rank", F.col(i).alias("i"), F.col(j).alias("j"), F.lit(role).alias("role")))
     rows = one.unionAll(sides[0]).unionAll(sides[1]).join(signed.select("number", "hashes"), "number").drop("number")
     rows = rows.repartition(partitions, "key", "i", "j").sortWithinPartitions("key", "i", "j", "rank")
-    return rows.mapInArrow(Grouping(threshold), "a long, b long, similarity double")
+    return rows.mapInArrow(Grouping(deciding), "a long, b long, similarity double")
