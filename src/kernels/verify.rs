@@ -1,6 +1,6 @@
 //! Verification: how much two documents share, compared by their verification hashes (sorted, distinct).
 
-use xxhash_rust::xxh3::{xxh3_64_with_seed, Xxh3};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// How often two unlike slots agree in their 8 bits.
 const CHANCE: f64 = 1.0 / 256.0;
@@ -222,14 +222,10 @@ pub fn sort_distinct(hashes: &mut [u32], scratch: &mut SortScratch) -> usize {
 
 /// `set_hash` of reference.py.
 pub fn set_hash(evidence: &[u32], keys: &[u64]) -> u64 {
-    let mut hasher = Xxh3::new();
-    keys.iter().for_each(|k| hasher.update(&k.to_le_bytes()));
-    let seed = hasher.digest();
     if cfg!(target_endian = "little") {
-        // SAFETY: any initialised u32 is four initialised bytes, u8 has no alignment, and the slice covers exactly them.
-        let bytes = unsafe { std::slice::from_raw_parts(evidence.as_ptr().cast::<u8>(), 4 * evidence.len()) };
-        return xxh3_64_with_seed(bytes, seed);
+        return xxh3_64_with_seed(bytemuck::cast_slice(evidence), xxh3_64(bytemuck::cast_slice(keys)));
     }
-    let bytes: Vec<u8> = evidence.iter().flat_map(|v| v.to_le_bytes()).collect();
-    xxh3_64_with_seed(&bytes, seed)
+    let keys: Vec<u8> = keys.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let evidence: Vec<u8> = evidence.iter().flat_map(|v| v.to_le_bytes()).collect();
+    xxh3_64_with_seed(&evidence, xxh3_64(&keys))
 }

@@ -1,7 +1,8 @@
 //! One document on its way to be looked up, without arrays in between.
 
+use super::signing::RecipeArgs;
 use super::tables::{RowArrays, Rows};
-use super::{RecipeArgs, Utf8, Values};
+use super::{Utf8, Values};
 use crate::minhash::{band_keys, lean_masks, lean_signature, row_order, Value};
 use crate::path::Path;
 use crate::sign::{Document, Recipe, Signer};
