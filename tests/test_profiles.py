@@ -386,8 +386,9 @@ def test_an_index_is_judged_the_same_when_it_is_opened_again(verify, tmp_path):
     letters = forms(60, 3)
     with neardup.Index.open(tmp_path / "letters", 0.5, verify=verify) as index:
         index.add_many(range(60), letters)
-        index.query(letters[0])
         reader = neardup.Index.open(tmp_path / "letters", mode="r")
+        reader.query(letters[0])  # it stores nothing
+        index.query(letters[0])
         index.add_many(range(100, 107), [f"{letters[0]} {i}" for i in range(7)])
         expected = index.query_many(letters)
         reader.refresh()
@@ -398,27 +399,61 @@ def test_an_index_is_judged_the_same_when_it_is_opened_again(verify, tmp_path):
         with copy:
             assert copy.query_many(letters) == expected
     with sqlite3.connect(tmp_path / "letters" / "catalog.sqlite") as catalog:
-        (kept,) = catalog.execute("select data from learnt").fetchone()
-        for damaged in (b"", kept[:-9] + bytes(9), "text", None if verify == "noisy" else 7):
-            catalog.execute("delete from learnt")
-            if damaged is not None:
-                catalog.execute("insert into learnt values (?)", (damaged,))
+        mark, kept = catalog.execute("select mark, data from learnt").fetchone()
+        for damaged in ((mark, b""), (mark, kept[:-9] + bytes(9)), (mark, "text"), (7, kept), (b"", kept), None, "drop table learnt"):
+            if isinstance(damaged, str):
+                catalog.execute(damaged)
+            else:
+                catalog.execute("delete from learnt")
+            if isinstance(damaged, tuple):
+                catalog.execute("insert into learnt values (?, ?)", damaged)
             catalog.commit()
             with neardup.Index.open(tmp_path / "letters", mode="r") as index:
                 assert index.query_many(letters) != expected
                 assert index.query(letters[0])[0].id == 0
 
 
+@pytest.mark.parametrize("refreshed", [False, True])
+def test_what_was_learnt_does_not_outlive_what_it_was_learnt_of(refreshed, tmp_path):
+    """Documents that are replaced are as good a reason to learn anew as more of them, whoever replaces them."""
+    texts, index = [*forms(60, 1), *forms(60, 2)], None
+    with neardup.Index.open(tmp_path / "letters", 0.5, verify="rarity") as first:
+        first.add_many(range(60), texts[:60])
+        first.query(texts[0])
+    for start in range(0, 60, 6):
+        if index is None:
+            index = neardup.Index.open(tmp_path / "letters")
+        for i in range(start, start + 6):
+            index.update(i, texts[60 + i])
+        index.query(texts[60])
+        if refreshed:
+            index.refresh()
+        else:
+            index.close()
+            index = None
+    if index is not None:
+        index.close()
+    with neardup.Index.open(tmp_path / "letters") as index:
+        assert [[match.id for match in matches] for matches in index.query_many(texts[60:])] == [[i] for i in range(60)]
+
+
 def test_no_census_that_cannot_be_is_believed():
     """However right its checksum: lengths, order and counts are looked at."""
     census = Census(np.array([1, 2, 1, 2, 1, 2], np.uint32), np.array([2, 2, 2], np.uint32))
-    kept = Learnt(3, 0.5, census).packed()
+    kept = Learnt(3, -1, 0.5, census).packed()
     assert kept.hex() == (
-        "0300000000000000000000000000e03f03000000000000000200000000000000010000000200000003000000030000005f485831c0ce9cee"
+        "0300000000000000ffffffffffffffff000000000000e03f0300000000000000020000000000000001000000020000000300000003000000b7cdd91ff1b6966e"
     )
     assert Learnt.unpacked(kept).packed() == kept
     assert Learnt.unpacked(kept + b"\0") is Learnt.unpacked(kept[:-1]) is Learnt.unpacked(kept[1:]) is None
-    for place, value in ((8, struct.pack("<d", 1.5)), (8, struct.pack("<d", math.nan)), (16, b"\2"), (24, b"\3"), (32, b"\2"), (40, b"\2")):
+    for place, value in (
+        (16, struct.pack("<d", 1.5)),
+        (16, struct.pack("<d", math.nan)),
+        (24, b"\2"),
+        (32, b"\3"),
+        (40, b"\2"),
+        (48, b"\2"),
+    ):
         wrong = kept[:place] + value + kept[place + len(value) : -8]
         assert Learnt.unpacked(wrong + xxhash.xxh3_64_digest(wrong)) is None
 
@@ -751,7 +786,7 @@ def test_legibility_is_that_of_the_specification(documents):
     evidence, starts, sizes = flat(documents)
     census = Census(evidence, sizes)
     legibility = Legibility.of(census, evidence, sizes)
-    stored = Learnt.unpacked(Learnt(len(documents), legibility.clearest, census).packed())
+    stored = Learnt.unpacked(Learnt(len(documents), 0, legibility.clearest, census).packed())
     assert (
         Legibility.by(stored.census, stored.clearest).of_sets((evidence, starts, sizes), 1).tolist()
         == legibility.of_sets((evidence, starts, sizes), 1).tolist()

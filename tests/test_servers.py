@@ -843,11 +843,16 @@ def test_the_least_privileges(postgres, name):
             assert (len(reader), reader.ids(), reader.pairs().num_rows, reader.stats().documents) == (1, ["a"], 0, 1)
         with Index.open(base.format("writer"), 0.5, verify="rarity", name=name + "-rare") as writer:
             writer.add_many("ab", TEXTS[:2])
-            with Index.open(base.format("reader"), name=name + "-rare") as reader:  # it may not store what it learns, and answers
-                answer = reader.query(TEXTS[0])
-                assert reader._store.learnt() is None
-            assert writer.query(TEXTS[0]) == answer
-            assert writer._store.learnt() is not None
+            for learnt in (False, True):  # a reader may not store what it learns, and answers; it learns once
+                writer.add_many([f"{learnt}{i}" for i in range(50)], [f"{TEXTS[2]} {i}" for i in range(50)])
+                with Index.open(base.format("reader"), name=name + "-rare") as reader:
+                    censuses, first = [], reader._store.first
+                    reader._store.first = lambda hashes, first=first, censuses=censuses: censuses.append(hashes) or first(hashes)
+                    answers = [reader.query(TEXTS[0]) for _ in range(3)]
+                    assert (reader._store.learnt() is not None, len(censuses)) == (learnt, 1)
+                    assert writer.query(TEXTS[0]) == answers[0] == answers[2]
+                    assert reader.query(TEXTS[0]) == answers[0]
+                    assert writer._store.learnt() is not None
         refused = pytest.raises(PermissionError, match=r"permission denied.*, nothing was changed; docs/reference/servers.md lists")
         with Index.open(base.format("reader"), name=name) as reader, refused:
             reader.add("b", TEXTS[1])
@@ -908,14 +913,19 @@ def test_an_older_schema_is_brought_up_to_date(postgres, monkeypatch):
 def test_all_processes_judge_by_the_same(server, name, verify):
     """What one learnt of the documents the others take, though they would learn something else."""
     letters, given = forms(60, 3), {"verify": verify, "name": name}
-    with Index.open(server.url(), 0.5, **given) as one, Index.open(server.url(), 0.5, **given) as other:
+    with (
+        Index.open(server.url(), 0.5, **given) as one,
+        Index.open(server.url(), 0.5, **given) as other,
+        Index.open(server.url(), name=name, mode="r") as reader,
+    ):
         one.add_many(range(60), letters)
+        assert reader.query(letters[0])  # it stores nothing
         assert other.query(letters[0])
         other.add_many(range(100, 107), [f"{letters[0]} {i}" for i in range(7)])
         alone = Index.load(server.url(), name=name)
         alone._store._learnt = None
         answers = one.query_many(letters)
-        assert answers == other.query_many(letters) == Index.load(server.url(), name=name).query_many(letters)
+        assert answers == reader.query_many(letters) == other.query_many(letters) == Index.load(server.url(), name=name).query_many(letters)
         assert answers != alone.query_many(letters)
 
 

@@ -390,20 +390,39 @@ def test_an_interrupted_batch_is_there_whole_or_not_at_all(new_store, ids, at):
 
 
 def test_what_was_learnt_is_stored(new_store):
-    """The last that was stored is there for whoever opens the store; who had not seen it before is told, and stores nothing."""
+    """The last that was stored is there for whoever opens the store; who has not seen what it replaces stores nothing, and is told."""
     store = new_store()
-    assert store.learnt() is None
+    assert (store.learnt(), store.extent().learnt) == (None, b"")
     one, two, three = (bytes([i]) * 20 for i in (1, 2, 3))
-    assert store.keep_learnt(one, None) == one
-    assert store.keep_learnt(two, one) == two
+    assert store.keep_learnt(one, b"") == one
+    assert store.keep_learnt(two, one[-8:]) == two
+    assert store.extent().learnt == two[-8:]
     if new_store.kind in ON_SERVERS:
-        assert store.keep_learnt(three, one) == two
-        assert new_store(place=store.place).learnt() == two
+        assert store.keep_learnt(three, one[-8:]) == two
+        assert store.keep_learnt(three, b"") == two
     elif new_store.kind in ON_DISK:
         store.close()
-        assert new_store(place=store.place).learnt() == two
-    else:
-        assert store.learnt() == two
+    other = store if new_store.kind == "memory" else new_store(place=store.place)
+    assert (other.learnt(), other.extent().learnt) == (two, two[-8:])
+
+
+def test_what_is_written_is_counted(new_store):
+    """Also where a document is replaced, and by whoever has the store open next."""
+    store = new_store()
+    docs = [document({i, i + 1}, (i, i, i)) for i in range(9)]
+    store.add(list("abcd"), batch(*docs[:4]))
+    before = store.extent()
+    assert before.documents == 4
+    store.replace("a", batch(docs[4]))
+    store.replace("b", batch(docs[5]))
+    assert store.extent().documents == 4
+    assert store.extent().written >= before.written + 2
+    assert store.add_unless_match("e", batch(docs[6]), 0.9) == []
+    if new_store.kind in ON_DISK:
+        store.close()
+    other = store if new_store.kind == "memory" else new_store(place=store.place)
+    assert other.extent().documents == 5
+    assert other.extent().written >= before.written + 3
 
 
 def test_an_interrupt_is_quick(new_store):

@@ -382,9 +382,10 @@ class Index:
     def _take(self, other: Index) -> None:
         """Become, empty as it is, a copy of another index: what it learnt of its documents comes with them."""
         self.merge(other)
-        learnt = other._store.learnt()
-        if learnt is not None:
-            self._store.keep_learnt(learnt, None)
+        if self._judge is not None:
+            from neardup.judging import copy_learnt
+
+            copy_learnt(other._store, self._store)
 
     def merge(self, other: Index) -> None:
         """Add all documents of another index.
@@ -486,8 +487,6 @@ class Index:
         >>> Index().refresh()
         """
         self._store.refresh()
-        if self._judge is not None:
-            self._judge.refresh()
 
     def compact(self) -> None:
         """Rewrite an index on disk as one segment without what was removed; nothing changes for one in memory.
@@ -626,7 +625,6 @@ class Index:
         """
         id = check_id(id)
         self._store.add([id], self._one(text))
-        self._wrote()
 
     def add_many(
         self, ids: Iterable[Id], texts: Iterable[str] | Utf8, threads: int | None = None, *, batch_size: int | None = None
@@ -761,7 +759,6 @@ class Index:
         0
         """
         self._store.remove(check_id(id))
-        self._wrote()
 
     def update(self, id: Id, text: str) -> None:
         """Give a document another text.
@@ -780,7 +777,6 @@ class Index:
         []
         """
         self._store.replace(check_id(id), self._one(text))
-        self._wrote()
 
     def _add_unless_alike(self, judge: Judge, id: Id, batch: StoreBatch) -> Match | None:
         with judge.deciding:
@@ -789,12 +785,7 @@ class Index:
             for match in self._found_in(batch, 1, self._asked_by_default)[0]:
                 return match
             self._store.add([id], batch)
-            self._wrote()
             return None
-
-    def _wrote(self) -> None:
-        if self._judge is not None:
-            self._judge.wrote()
 
     def _least(self, asked: Asked) -> float:
         """The least similarity of what documents that are looked up want to see."""

@@ -17,12 +17,12 @@ from neardup.errors import UnknownDocumentError
 from neardup.noise import ILLEGIBLE, LEAST, Legibility, corrected, least_jaccard
 from neardup.profiles import Settings
 from neardup.rarity import SHARE, rarity
-from neardup.stores import Answer, Hit, PairBatch, Store, StoreBatch
+from neardup.stores import Answer, Extent, Hit, PairBatch, Store, StoreBatch
 from neardup.stores.forked import watch
 from neardup.verify import Match
 
 #: What stored knowledge begins with.
-HEAD = struct.Struct("<Qd")
+HEAD = struct.Struct("<qqd")
 
 
 class Learnt(NamedTuple):
@@ -30,8 +30,8 @@ class Learnt(NamedTuple):
 
     Attributes
     ----------
-    documents
-        How many there were.
+    documents, written
+        The extent of the store then.
     clearest
         As of :class:`~neardup.noise.Legibility`; 0 where rarity decides.
     census
@@ -39,12 +39,13 @@ class Learnt(NamedTuple):
     """
 
     documents: int
+    written: int
     clearest: float
     census: Census
 
     def packed(self) -> bytes:
-        """It as bytes, little-endian: ``documents``, 8, ``clearest``, 8, the packed census, and a checksum, 8."""
-        data = HEAD.pack(self.documents, self.clearest) + self.census.packed()
+        """It as bytes, little-endian: ``documents``, ``written`` and ``clearest``, 8 each, the packed census, and a checksum, 8."""
+        data = HEAD.pack(self.documents, self.written, self.clearest) + self.census.packed()
         return data + xxhash.xxh3_64_digest(data)
 
     @classmethod
@@ -52,24 +53,36 @@ class Learnt(NamedTuple):
         """What was packed; None where it is not what was written, since it can be learnt again."""
         if data is None or len(data) < HEAD.size + 8 or xxhash.xxh3_64_digest(data[:-8]) != data[-8:]:
             return None
-        documents, clearest = HEAD.unpack_from(data)
+        documents, written, clearest = HEAD.unpack_from(data)
         try:
             census = Census.unpacked(data[HEAD.size : -8])
         except ValueError:
             return None
-        return cls(documents, clearest, census) if 0 <= clearest <= 1 else None
+        return cls(documents, written, clearest, census) if 0 <= clearest <= 1 else None
+
+    def holds(self, extent: Extent) -> bool:
+        """Whether no more than an eighth of the documents was written, or removed, since."""
+        return max(abs(extent.documents - self.documents), abs(extent.written - self.written)) <= extent.documents // 8
+
+
+def copy_learnt(source: Store, to: Store) -> None:
+    """Give a store, which has the documents of another and no more, what was learnt of them."""
+    learnt = Learnt.unpacked(source.learnt())
+    if learnt is not None:
+        since = source.extent().written - learnt.written
+        to.keep_learnt(learnt._replace(written=to.extent().written - since).packed(), b"")
 
 
 class View(Protocol):
     """What a judge knows at a moment: a look-up is judged by one of these from beginning to end."""
 
     @staticmethod
-    def learn(store: Store) -> Learnt:
-        """What the first documents of a store say."""
+    def learn(store: Store, extent: Extent) -> Learnt:
+        """What the first documents of a store of this extent say."""
 
     @classmethod
     def of(cls, learnt: Learnt, store: Store, number: int) -> View:
-        """What judges a store by what was learnt of it; another number each time."""
+        """What judges a store by what was learnt of it; ``number`` is another each time."""
 
     def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:
         """What may match the documents of a batch at a threshold; None for whatever shares something."""
@@ -84,7 +97,8 @@ class View(Protocol):
 class Judge:
     """What says how similar documents of an index are, by what is known of all of them.
 
-    It is learnt again when an eighth of the documents was written since, and stored with them.
+    It is learnt again when an eighth of the documents was written since, by whomever, and stored with them. All who look at
+    the store judge by what is stored.
 
     Parameters
     ----------
@@ -101,39 +115,33 @@ class Judge:
         self.deciding = Lock()
         self._kind = kind
         self._lock = Lock()
-        self._writes = self._views = 0
-        self._taken: tuple[int, int, View] | None = None
-        self._stored: bytes | None = None
+        self._views, self._seen = 0, b""
+        self._taken: tuple[Learnt, View] | None = None
         watch(self)
 
     def forked(self) -> None:
         """See :mod:`neardup.stores.forked`."""
         self.deciding, self._lock = Lock(), Lock()
 
-    def wrote(self) -> None:
-        """Learn that a document was written."""
-        with self._lock:
-            self._writes += 1
-
-    def refresh(self) -> None:
-        """Judge by what is stored by now."""
-        with self._lock:
-            self._taken = self._stored = None
-
     def view(self, store: Store) -> View:
-        """What is known: what is stored with the documents, as long as they are the same but for an eighth; else learnt anew."""
+        """What is known: what is stored with the documents, as long as it holds; else it is learnt."""
         with self._lock:
-            many = len(store)
-            if self._taken is None or max(abs(many - self._taken[0]), self._writes - self._taken[1]) > many // 8:
-                stored = store.learnt()
-                learnt = Learnt.unpacked(stored)
-                if learnt is None or stored == self._stored or abs(many - learnt.documents) > many // 8:
-                    learnt = self._kind.learn(store)
-                    stored = store.keep_learnt(learnt.packed(), stored)
-                    learnt = Learnt.unpacked(stored) or learnt  # another process may have been quicker
-                self._views += 1
-                self._stored, self._taken = stored, (learnt.documents, self._writes, self._kind.of(learnt, store, self._views))
-            return self._taken[2]
+            extent = store.extent()
+            if self._taken is None or extent.learnt != self._seen or not self._taken[0].holds(extent):
+                self._taken = self._looked(store, extent)
+            return self._taken[1]
+
+    def _looked(self, store: Store, extent: Extent) -> tuple[Learnt, View]:
+        self._seen = extent.learnt
+        learnt = Learnt.unpacked(store.learnt()) if extent.learnt else None
+        if learnt is None or not learnt.holds(extent):
+            if self._taken is not None and self._taken[0].holds(extent):  # this one may not store what it learnt
+                return self._taken
+            new = self._kind.learn(store, extent)
+            kept = store.keep_learnt(new.packed(), extent.learnt)
+            learnt, self._seen = Learnt.unpacked(kept) or new, kept[-8:]  # another process may have been quicker
+        self._views += 1
+        return learnt, self._kind.of(learnt, store, self._views)
 
 
 def judge_of(settings: Settings) -> Judge:
@@ -157,11 +165,11 @@ class Noisy:
         self.number = number
 
     @staticmethod
-    def learn(store: Store) -> Learnt:
+    def learn(store: Store, extent: Extent) -> Learnt:
         """As :class:`View` says."""
-        documents, first = len(store), store.first(COUNTED)
+        first = store.first(COUNTED)
         census = Census(*first)
-        return Learnt(documents, Legibility.of(census, *first).clearest, census)
+        return Learnt(extent.documents, extent.written, Legibility.of(census, *first).clearest, census)
 
     @classmethod
     def of(cls, learnt: Learnt, store: Store, number: int) -> Noisy:
@@ -218,9 +226,9 @@ class Rare:
         self.weights = weights
 
     @staticmethod
-    def learn(store: Store) -> Learnt:
+    def learn(store: Store, extent: Extent) -> Learnt:
         """As :class:`View` says."""
-        return Learnt(len(store), 0.0, Census(*store.first(COUNTED)))
+        return Learnt(extent.documents, extent.written, 0.0, Census(*store.first(COUNTED)))
 
     @classmethod
     def of(cls, learnt: Learnt, store: Store, number: int) -> Rare:  # noqa: ARG003  the store need not know

@@ -126,6 +126,24 @@ def first_sets(batches: Iterable[StoreBatch], hashes: int) -> tuple[npt.NDArray[
 Readings: TypeAlias = tuple[npt.NDArray[np.float64], float, int]
 
 
+class Extent(NamedTuple):
+    """What tells whether what was learnt of a store's documents still holds.
+
+    Attributes
+    ----------
+    documents
+        How many there are.
+    written
+        A number that grows with each that is written, whoever writes it.
+    learnt
+        The last 8 bytes of what is stored of them; none where nothing is.
+    """
+
+    documents: int
+    written: int
+    learnt: bytes
+
+
 class PairBatch(NamedTuple):
     """Matching pairs of documents: ids, their agreement as in a hit, and the distinct shingles of each."""
 
@@ -211,13 +229,16 @@ class Store(Protocol):
     def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         """The verification hashes of the first shingle sets in order of insertion, about so many, and how many each has."""
 
+    def extent(self) -> Extent:
+        """What tells whether what was learnt of its documents still holds."""
+
     def learnt(self) -> bytes | None:
         """What was learnt of its documents, and stored with them."""
 
-    def keep_learnt(self, new: bytes, old: bytes | None) -> bytes:
-        """Store that in the place of what was there, and return it; or what another process has put there meanwhile.
+    def keep_learnt(self, new: bytes, old: bytes) -> bytes:
+        """Store that in the place of what ended with these bytes, and return it; or what another process has put there meanwhile.
 
-        A store that may not write keeps nothing.
+        Where it cannot be stored, it is returned: it is no reason not to answer.
         """
 
     def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:

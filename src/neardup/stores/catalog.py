@@ -31,8 +31,8 @@ create table files (
     sequence integer primary key, number integer not null, documents integer not null, sum integer not null);
 create table removals (number integer, document integer, primary key (number, document)) without rowid;
 """
-#: A table that is there once something was learnt of the documents; what it holds has a checksum of its own.
-LEARNT = "create table if not exists learnt (data blob not null)"
+#: A table that is there once something was learnt of the documents. It is derived from them, and has a checksum of its own, the mark.
+LEARNT = "create table if not exists learnt (mark blob not null, data blob not null)"
 
 
 class TailRow(NamedTuple):
@@ -57,12 +57,25 @@ class File(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """All that a catalog says at one moment; of each file's number, the documents that were removed from it, in order."""
+    """All that a catalog says at one moment.
+
+    Attributes
+    ----------
+    tail, files
+        Documents that came lately, and files of others.
+    removals
+        Of each file's number, the documents that were removed from it, in order.
+    next
+        The next number or sequence.
+    learnt
+        The last 8 bytes of what was learnt of the documents.
+    """
 
     tail: list[TailRow]
     files: list[File]
     removals: dict[int, list[int]]
-    learnt: bytes | None
+    next: int
+    learnt: bytes
 
 
 def exists(folder: Path) -> bool:
@@ -88,15 +101,28 @@ def read(folder: Path, parameters: bytes) -> Snapshot:
         tail = database.execute("select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence").fetchall()
         files = database.execute("select sequence, number, documents, sum from files order by sequence").fetchall()
         removals = database.execute("select number, document from removals order by number, document").fetchall()
-        learnt = database.execute("select 1 from sqlite_master where name = 'learnt'").fetchone()
-        data = database.execute("select data from learnt").fetchone() if learnt else None
+        learnt = _derived(database, "select mark from learnt")
     if not _sound(state, tail, files, removals):
         raise CorruptIndexError(f"{folder / NAME} is damaged: rows are not what was written; restore the folder from a copy")
     removed: dict[int, list[int]] = {}
     for number, document in removals:
         removed.setdefault(number, []).append(document)
-    kept = data[0] if data and isinstance(data[0], bytes) else None
-    return Snapshot([TailRow(*row) for row in tail], [File(*row) for row in files], removed, kept)
+    return Snapshot([TailRow(*row) for row in tail], [File(*row) for row in files], removed, state[0], learnt or b"")
+
+
+def read_learnt(folder: Path) -> bytes | None:
+    """What was learnt of the documents of an index."""
+    with explained(folder), _reading(folder) as database:
+        return _derived(database, "select data from learnt")
+
+
+def _derived(database: sqlite3.Connection, statement: str) -> bytes | None:
+    """What can be learnt again, where it is there and can be read."""
+    try:
+        row = database.execute(statement).fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    return row[0] if row is not None and isinstance(row[0], bytes) else None
 
 
 def read_parameters(folder: Path) -> dict[str, Any] | None:
@@ -199,7 +225,15 @@ def _sound(state: Any, tail: Sequence[tuple[Any, ...]], files: Sequence[tuple[An
 
 
 class Catalog:
-    """A catalog that is written to, made where there is none. Changes are made within a :meth:`transaction`."""
+    """A catalog that is written to, made where there is none. Changes are made within a :meth:`transaction`.
+
+    Attributes
+    ----------
+    next
+        The next number or sequence.
+    """
+
+    next: int
 
     def __init__(self, folder: Path, parameters: bytes) -> None:
         self._folder = folder
@@ -214,6 +248,7 @@ class Catalog:
                         self._database.execute(statement)
                     self._database.execute("insert into parameters values (?, ?)", (parameters.decode(), _sum(parameters)))
                     self._database.execute("insert into state values (1, 0, 0)")
+            (self.next,) = self._database.execute("select next from state").fetchone()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -238,6 +273,7 @@ class Catalog:
     def _next(self, count: int = 1) -> int:
         (first,) = self._database.execute("select next from state").fetchone()
         self._database.execute("update state set next = ?", (first + count,))
+        self.next = first + count
         return int(first)
 
     def new_number(self) -> int:
@@ -308,7 +344,7 @@ class Catalog:
         with self.transaction():
             self._database.execute(LEARNT)
             self._database.execute("delete from learnt")
-            self._database.execute("insert into learnt values (?)", (data,))
+            self._database.execute("insert into learnt values (?, ?)", (data[-8:], data))
 
     def check(self) -> None:
         """Let SQLite look at every page.

@@ -26,6 +26,7 @@ from neardup import _kernels
 from neardup.errors import CorruptIndexError, ParameterError
 from neardup.stores import (
     Answer,
+    Extent,
     Hit,
     Id,
     PairBatch,
@@ -202,6 +203,7 @@ class DiskStore:
         self._table: _kernels.SegmentTable | Closed | Lost = _kernels.SegmentTable(*self._shape)
         self._files: list[catalog.File] = []
         self._sources: list[segments.Source] = []
+        self._written, self._mark = 0, b""
         self._learnt: bytes | None = None
         self._stale = self._closed = False
         if writes:
@@ -255,7 +257,7 @@ class DiskStore:
 
     def _load(self) -> str | None:
         """Read the catalog, and map the files that it names. The one that is missing: lost, or merged away in between."""
-        tail, files, removals, learnt = catalog.read(self.folder, self._home.parameters)
+        tail, files, removals, written, mark = catalog.read(self.folder, self._home.parameters)
         table = _kernels.SegmentTable(*self._shape)
         try:
             sources = [segments.mapped(self._home, file.number, mend=self._writes) for file in files]
@@ -269,7 +271,7 @@ class DiskStore:
             if tail:
                 table.add(_ids(tail), self._batch(tail))
         self._table, self._files, self._sources, self._stale = table, files, sources, False
-        self._learnt = learnt
+        self._written, self._mark = written, mark
         self.seen = files, removals, [(row.sequence, row.set_hash) for row in tail]
         return None
 
@@ -555,16 +557,21 @@ class DiskStore:
     def read_by(self, known: _kernels.Weights, clearest: float, least: float, number: int) -> None:
         """What is looked up here is verified by its Jaccard similarity alone."""
 
+    def extent(self) -> Extent:
+        return Extent(len(self), self._written if self._catalog is None else self._catalog.next, self._mark)
+
     def learnt(self) -> bytes | None:
+        """As :class:`~neardup.stores.Store` says; read again when it is another."""
+        if self._learnt is None or self._learnt[-8:] != self._mark:
+            self._learnt = catalog.read_learnt(self.folder)
         return self._learnt
 
-    def keep_learnt(self, new: bytes, old: bytes | None) -> bytes:  # noqa: ARG002  one process writes
-        """As :class:`~neardup.stores.Store` says. A disk that is full is no reason not to answer: it is learnt again."""
+    def keep_learnt(self, new: bytes, old: bytes) -> bytes:  # noqa: ARG002  one process writes
         with self._writing:
             if self._catalog is not None and self._lock is not None and self._lock.pid == os.getpid() and not self._closed:
-                with suppress(OSError):
+                with suppress(OSError, CorruptIndexError):
                     self._catalog.keep_learnt(new)
-            self._learnt = new
+                    self._learnt, self._mark = new, new[-8:]
         return new
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, Readings, StoreBatch, duplicate, unknown
+from neardup.stores import Answer, Extent, Hit, Id, PairBatch, Prepared, Readings, StoreBatch, duplicate, unknown
 from neardup.stores.forked import Lost, watch
 
 #: Entries paired before writers get a turn.
@@ -40,6 +40,7 @@ class MemoryStore:
         self._table: _kernels.DocumentTable | Lost = _kernels.DocumentTable(bands, bucket_limit, slots, sample)
         self._lost = lost
         self._learnt: bytes | None = None
+        self._written = 0
         watch(self)
 
     def forked(self) -> None:
@@ -60,11 +61,13 @@ class MemoryStore:
         place = self._table.add(ids, batch, threads)
         if place is not None:
             raise duplicate(ids[place])
+        self._written += len(ids)
 
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
         found = self._table.add_unless_match(id, batch, threshold)
         if found is None:
             raise duplicate(id)
+        self._written += not found
         return found
 
     def remove(self, id: Id) -> None:
@@ -74,6 +77,7 @@ class MemoryStore:
     def replace(self, id: Id, batch: StoreBatch) -> None:
         if not self._table.replace(id, batch):
             raise unknown(id)
+        self._written += 1
 
     def look_up(self, document: Prepared, threshold: float) -> Answer:
         return self._table.look_up(document, threshold)
@@ -124,10 +128,13 @@ class MemoryStore:
     def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         return self._table.first(hashes)
 
+    def extent(self) -> Extent:
+        return Extent(len(self), self._written, (self._learnt or b"")[-8:])
+
     def learnt(self) -> bytes | None:
         return self._learnt
 
-    def keep_learnt(self, new: bytes, old: bytes | None) -> bytes:  # noqa: ARG002  nobody else writes here
+    def keep_learnt(self, new: bytes, old: bytes) -> bytes:  # noqa: ARG002  nobody else writes here
         self._learnt = new
         return new
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import xxhash
 
 from neardup.errors import IncompatibleError, MissingDependencyError, ParameterError, ServerError
-from neardup.stores import Hit, Id, StoreBatch, duplicate, unknown
+from neardup.stores import Extent, Hit, Id, StoreBatch, duplicate, unknown
 from neardup.stores import postgres_schema as sql
 from neardup.stores.fetched import Fetched, FetchingStore, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
 
@@ -257,10 +257,10 @@ class PostgresStore(FetchingStore):
                 time.sleep(pause)
         raise AssertionError
 
-    def _change(self, work: Callable[[psycopg.Cursor[Any]], tuple[int, T]]) -> T:
+    def _change(self, work: Callable[[psycopg.Cursor[Any]], tuple[int, int, T]]) -> T:
         """Do something in one transaction: again where a connection is lost before it was committed, or another was quicker.
 
-        What is done says how many documents more there are, and what it found.
+        What is done says how many documents more there are, how many were written, and what it found.
         """
         if not self._writes:
             raise ParameterError(f"the index {self._where} was opened with mode='r'; open it with mode='a' to write")
@@ -271,8 +271,8 @@ class PostgresStore(FetchingStore):
                 unchanged = _explained(self._place, ", nothing was changed")
                 with self._connection() as connection, unchanged, connection.cursor(binary=True) as cursor:
                     cursor.execute("begin")
-                    more, result = work(cursor)
-                    (number,) = _row(cursor.execute(sql.COUNTED, (self._number, more)))
+                    more, written, result = work(cursor)
+                    (number,) = _row(cursor.execute(sql.COUNTED, (self._number, more, written)))
                     transaction = number
                     cursor.execute("commit")
                     return result
@@ -410,11 +410,11 @@ class PostgresStore(FetchingStore):
         keys = packed(names)
         tries = iter((len(names) > FEW,))
 
-        def work(cursor: psycopg.Cursor[Any]) -> tuple[int, None]:
+        def work(cursor: psycopg.Cursor[Any]) -> tuple[int, int, None]:
             if not next(tries, False):  # many are found to be there by writing them
                 self._known(cursor, names, keys)
             self._insert(cursor, keys, batch)
-            return len(names), None
+            return len(names), len(names), None
 
         if names:
             self._change(work)
@@ -422,13 +422,13 @@ class PostgresStore(FetchingStore):
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
         ids = packed([id])
 
-        def work(cursor: psycopg.Cursor[Any]) -> tuple[int, list[Hit]]:
+        def work(cursor: psycopg.Cursor[Any]) -> tuple[int, int, list[Hit]]:
             cursor.execute(sql.LOCK, (LOCKS | (self._number << 10), self._stripes(batch)))
             self._known(cursor, [id], ids)
             ((hits, _),) = self._answers(self._fetched(cursor, batch, self._limit), batch, threshold, 1)
             if not hits:
                 self._insert(cursor, ids, batch)
-            return int(not hits), hits
+            return int(not hits), int(not hits), hits
 
         return self._change(work)
 
@@ -447,20 +447,20 @@ class PostgresStore(FetchingStore):
     def remove(self, id: Id) -> None:
         key, _ = _key(packed([id])[0])
 
-        def work(cursor: psycopg.Cursor[Any]) -> tuple[int, None]:
+        def work(cursor: psycopg.Cursor[Any]) -> tuple[int, int, None]:
             entry = cursor.execute(sql.HAVE_DOCUMENT, (self._number, key)).fetchone()
             if entry is None:
                 raise unknown(id)
             cursor.execute(sql.DELETE_DOCUMENT, (self._number, key))
             self._release(cursor, entry)
-            return -1, None
+            return -1, 0, None
 
         self._change(work)
 
     def replace(self, id: Id, batch: StoreBatch) -> None:
         key, _ = _key(packed([id])[0])
 
-        def work(cursor: psycopg.Cursor[Any]) -> tuple[int, None]:
+        def work(cursor: psycopg.Cursor[Any]) -> tuple[int, int, None]:
             old = cursor.execute(sql.HAVE_DOCUMENT, (self._number, key)).fetchone()
             if old is None:
                 raise unknown(id)
@@ -471,7 +471,7 @@ class PostgresStore(FetchingStore):
             cursor.execute(sql.MOVE_DOCUMENT, (self._numbers(cursor, 1)[0], *entry, self._number, key))
             if old != entry:
                 self._release(cursor, old)
-            return 0, None
+            return 0, 1, None
 
         self._change(work)
 
@@ -568,16 +568,20 @@ class PostgresStore(FetchingStore):
 
         return self._read(work)
 
+    def extent(self) -> Extent:
+        documents, written, learnt = self._read(lambda cursor: _row(cursor.execute(sql.EXTENT, (self._number, self._number))))
+        return Extent(int(documents), int(written), learnt or b"")
+
     def learnt(self) -> bytes | None:
         row = self._read(lambda cursor: cursor.execute(sql.LEARNT, (self._number,)).fetchone())
         return None if row is None else row[0]
 
-    def keep_learnt(self, new: bytes, old: bytes | None) -> bytes:
-        if not self._writes:
-            return new
-        with suppress(PermissionError):  # it is learnt again
-            self._change(lambda cursor: (0, cursor.execute(sql.KEEP_LEARNT, (self._number, new, (old or b"")[-8:]))))
-        return self.learnt() or new
+    def keep_learnt(self, new: bytes, old: bytes) -> bytes:
+        if self._writes:
+            with suppress(PermissionError, ServerError):
+                self._change(lambda cursor: (0, 0, cursor.execute(sql.KEEP_LEARNT, (self._number, new, old))))
+                return self.learnt() or new
+        return new
 
     def check(self, threads: int = 1) -> list[str]:  # noqa: ARG002  one connection reads
         """Read all entries and documents; postings that are lost are made again, and those of no entry removed."""
@@ -586,11 +590,11 @@ class PostgresStore(FetchingStore):
             for members in these.members:
                 for id in members:
                     unpacked(id, self._where)
-            mended += self._change(lambda cursor, these=these: (0, self._mend(cursor, these)))  # type: ignore[misc]
+            mended += self._change(lambda cursor, these=these: (0, 0, self._mend(cursor, these)))  # type: ignore[misc]
         for _ in self.batches():
             pass
         bounds = (self._number << 44, (self._number + 1) << 44, self._number)
-        mended += self._change(lambda cursor: (0, cursor.execute(sql.LONE_POSTINGS, bounds).rowcount))
+        mended += self._change(lambda cursor: (0, 0, cursor.execute(sql.LONE_POSTINGS, bounds).rowcount))
         return [f"{mended} postings"] if mended else []
 
     def _mend(self, cursor: psycopg.Cursor[Any], these: Fetched) -> int:
@@ -608,7 +612,7 @@ class PostgresStore(FetchingStore):
     def compact(self, threads: int = 1) -> None:  # noqa: ARG002  the server has its own
         """Let the server take back what removed rows took, as it does by itself sooner or later."""
         if not self._writes:
-            self._change(lambda _: (0, None))
+            self._change(lambda _: (0, 0, None))
 
         def work(cursor: psycopg.Cursor[Any]) -> None:
             cursor.connection.add_notice_handler(_heard)

@@ -56,8 +56,8 @@ begin
 end $$;
 """,
     """
-create table neardup.learnt (index int4 primary key, data bytea not null);
-alter table neardup.learnt alter column data set storage external;
+alter table neardup.counts add column written int8 not null default 0, add column learnt bytea;
+alter table neardup.counts alter column learnt set storage external;
 """,
 )
 
@@ -69,8 +69,8 @@ FIND_INDEX = "select number, parameters, sum from neardup.indexes where name = %
 NEW_INDEX = "insert into neardup.indexes (name, parameters, sum) values (%s, %s, %s) on conflict (name) do nothing"
 COUNT = "select coalesce(sum(documents), 0)::int8 from neardup.counts where index = %s"
 COUNTED = """
-insert into neardup.counts values (%s, pg_backend_pid() %% 64, %s)
-on conflict (index, shard) do update set documents = counts.documents + excluded.documents
+insert into neardup.counts (index, shard, documents, written) values (%s, pg_backend_pid() %% 64, %s, %s)
+on conflict (index, shard) do update set documents = counts.documents + excluded.documents, written = counts.written + excluded.written
 returning pg_current_xact_id()::text"""
 STATUS = "select pg_xact_status(%s::xid8)"
 BATCHES = "select nextval('neardup.batches') from generate_series(1, %s)"
@@ -124,11 +124,16 @@ where not exists (select from neardup.postings o where o.key = p.key and o.prior
 LONE_POSTINGS = """
 delete from neardup.postings p where p.key >= %s::int8 and p.key < %s::int8 and not exists (
     select from neardup.entries e where e.home = (%s::int8 << 32) | (p.name::int8 & 4294967295))"""
-LEARNT = "select data from neardup.learnt where index = %s"
+EXTENT = """
+select coalesce(sum(documents), 0)::int8, coalesce(sum(written), 0)::int8, (
+    select substr(learnt, length(learnt) - 7) from neardup.counts where index = %s and shard = -1)
+from neardup.counts where index = %s"""
+LEARNT = "select learnt from neardup.counts where index = %s and shard = -1"
 KEEP_LEARNT = """
-insert into neardup.learnt values (%s, %s)
-on conflict (index) do update set data = excluded.data where substr(learnt.data, length(learnt.data) - 7) = %s"""
+insert into neardup.counts (index, shard, documents, learnt) values (%s, -1, 0, %s)
+on conflict (index, shard) do update set learnt = excluded.learnt where substr(counts.learnt, length(counts.learnt) - 7) = %s"""
 SIZE = """
 select (pg_total_relation_size('neardup.entries') + pg_total_relation_size('neardup.postings')
-    + pg_total_relation_size('neardup.documents'))::int8, (select coalesce(sum(documents), 0)::int8 from neardup.counts)"""
+    + pg_total_relation_size('neardup.documents') + pg_total_relation_size('neardup.counts'))::int8,
+    (select coalesce(sum(documents), 0)::int8 from neardup.counts)"""
 VACUUM = ("vacuum (analyze) neardup.postings", "vacuum (analyze) neardup.entries", "vacuum (analyze) neardup.documents")

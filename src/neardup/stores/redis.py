@@ -19,7 +19,7 @@ import numpy as np
 import xxhash
 
 from neardup.errors import IncompatibleError, MissingDependencyError, ParameterError, ServerError
-from neardup.stores import Hit, Id, StoreBatch, duplicate, unknown
+from neardup.stores import Extent, Hit, Id, StoreBatch, duplicate, unknown
 from neardup.stores.fetched import Fetched, FetchingStore, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
 from neardup.stores.forked import watch
 
@@ -355,7 +355,10 @@ class RedisStore(FetchingStore):
 
     def _counter(self, name: str) -> int:
         """One of the numbers that the index keeps."""
-        value = self._asked(lambda: self._client.hget(self._home, name)) or b"0"
+        return self._number_in(self._asked(lambda: self._client.hget(self._home, name)), name)
+
+    def _number_in(self, value: bytes | None, name: str) -> int:
+        value = value or b"0"
         if not value.isdigit() or len(value) > 13:
             raise damaged(self._where, f"the number of {name}")
         return int(value)
@@ -446,15 +449,27 @@ class RedisStore(FetchingStore):
             if fetched.keys:
                 yield band, size, self._ids(fetched, int(np.argmin(fetched.batch.set_hashes)))[0]
 
+    def extent(self) -> Extent:
+        def work() -> list[Any]:
+            with self._client.pipeline(transaction=False) as pipe:
+                pipe.hlen(self._home + ":d")
+                pipe.hget(self._home, "order")
+                pipe.getrange(self._home + ":l", -8, -1)
+                return list(pipe.execute())
+
+        documents, written, learnt = self._asked(work)
+        return Extent(documents, self._number_in(written, "order"), learnt)
+
     def learnt(self) -> bytes | None:
         data: bytes | None = self._asked(lambda: self._client.get(self._home + ":l"))
         return data
 
-    def keep_learnt(self, new: bytes, old: bytes | None) -> bytes:
-        if not self._writes:
-            return new
-        kept: bytes = self._change("learnt", new, (old or b"")[-8:])
-        return kept
+    def keep_learnt(self, new: bytes, old: bytes) -> bytes:
+        if self._writes:
+            with suppress(PermissionError, ServerError):
+                kept: bytes = self._change("learnt", new, old)
+                return kept
+        return new
 
     def check(self, threads: int = 1) -> list[str]:  # noqa: ARG002  the server has one
         """Read all entries and documents; postings that are lost are made again."""

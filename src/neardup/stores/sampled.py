@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.errors import NearDupError
-from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, Readings, StoreBatch, duplicate
+from neardup.stores import Answer, Extent, Hit, Id, PairBatch, Prepared, Readings, StoreBatch, duplicate
 from neardup.stores.disk import Closed, DiskStore
 from neardup.stores.forked import Lost, watch
 from neardup.stores.memory import MemoryStore
@@ -149,10 +149,13 @@ class SampledStore:
     def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         return self._table.first(hashes)
 
+    def extent(self) -> Extent:
+        return self._table.extent()
+
     def learnt(self) -> bytes | None:
         return self._table.learnt()
 
-    def keep_learnt(self, new: bytes, old: bytes | None) -> bytes:
+    def keep_learnt(self, new: bytes, old: bytes) -> bytes:
         return self._table.keep_learnt(new, old)
 
     def look_up(self, document: Prepared, threshold: float) -> Answer:

@@ -89,8 +89,10 @@ class Job:
         minhash, banding = self.settings.minhash, self.settings.banding
         job: dict[str, Any] = dict(
             version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=self.settings.threshold, keep=repr(keep), order=order,
-            clusters=clusters, text=text, id=id, verify=self.settings.verify,
+            clusters=clusters, text=text, id=id,
         )  # fmt: skip
+        if self.settings.verify != "exact":  # folders of work are older than the choice
+            job |= {"verify": self.settings.verify}
         if work is not None:
             if callable(minhash.shingling.tokens):
                 raise ParameterError("work is for a job that can be compared with the interrupted one, and a function cannot; leave it out")
