@@ -52,6 +52,15 @@ def test_rows_that_do_not_fit(tmp_path):
         Index.open(tmp_path / "i", mode="r")
 
 
+def test_a_catalog_with_a_row_of_gigabytes(tmp_path):
+    """SQLite believes what a damaged page says, and has no memory for it."""
+    (tmp_path / "i").mkdir()
+    shutil.copy(Path(__file__).parent / "corpus/catalog/row-of-gigabytes", tmp_path / "i" / catalog.NAME)
+    for mode in "ra":
+        with pytest.raises(CorruptIndexError, match=r"catalog\.sqlite is damaged, or larger than memory; restore the folder from a copy"):
+            Index.open(tmp_path / "i", mode=mode)
+
+
 def test_names_of_columns_that_are_not_utf8(tmp_path):
     """Arrow does not look before it is asked."""
     table = pa.table({"texx": ["a", "b"]})

@@ -93,7 +93,7 @@ def read(folder: Path, parameters: bytes) -> Snapshot:
     IncompatibleError
         If the index has other parameters.
     """
-    with explained(folder), _reading(folder) as database:
+    with examined(folder), _reading(folder) as database:
         text = _parameters(folder, database)
         if text != parameters:
             raise IncompatibleError(f"{folder} has the parameters {plain(text.decode())}, not {parameters.decode()}; open it anew")
@@ -133,7 +133,7 @@ def read_parameters(folder: Path) -> dict[str, Any] | None:
     CorruptIndexError
         If its catalog cannot be read.
     """
-    with explained(folder), _reading(folder) as database:
+    with examined(folder), _reading(folder) as database:
         if not database.execute("select 1 from sqlite_master").fetchone():
             return None
         try:
@@ -165,6 +165,17 @@ def explained(folder: Path) -> Iterator[None]:
         raise CorruptIndexError(f"{folder / NAME} is damaged: {text}; restore the folder from a copy") from error
     except UnicodeDecodeError as error:  # in what SQLite would have said
         raise CorruptIndexError(f"{folder / NAME} is damaged: {plain(error)}; restore the folder from a copy") from error
+
+
+@contextmanager
+def examined(folder: Path) -> Iterator[None]:
+    """The same of what only reads. SQLite has no memory for a row of which a damaged page says that it has gigabytes."""
+    try:
+        with explained(folder):
+            yield
+    except MemoryError as error:
+        remedy = "restore the folder from a copy, or give more memory"
+        raise CorruptIndexError(f"{folder / NAME} is damaged, or larger than memory; {remedy}") from error
 
 
 @contextmanager
@@ -238,7 +249,7 @@ class Catalog:
     def __init__(self, folder: Path, parameters: bytes) -> None:
         self._folder = folder
         new = not exists(folder)
-        with explained(folder):
+        with examined(folder):
             self._database = sqlite3.connect(folder / NAME, isolation_level=None, check_same_thread=False, timeout=30)
             self._database.execute("pragma journal_mode=wal")
             self._database.execute("pragma synchronous=full")
@@ -283,18 +294,18 @@ class Catalog:
 
     def numbers(self) -> list[int]:
         """The numbers of the files."""
-        with explained(self._folder):
+        with examined(self._folder):
             return [number for (number,) in self._database.execute("select number from files")]
 
     def tail(self) -> list[TailRow]:
         """The documents of the tail, in order of insertion."""
-        with explained(self._folder):
+        with examined(self._folder):
             rows = self._database.execute("select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence")
             return [TailRow(*row) for row in rows]
 
     def removals(self, number: int) -> list[int]:
         """The documents that were removed from a file, in order."""
-        with explained(self._folder):
+        with examined(self._folder):
             rows = self._database.execute("select document from removals where number = ? order by document", (number,))
             return [document for (document,) in rows]
 
@@ -354,7 +365,7 @@ class Catalog:
         CorruptIndexError
             If it finds something.
         """
-        with explained(self._folder):
+        with examined(self._folder):
             (said,) = self._database.execute("pragma integrity_check(1)").fetchone()
         if said != "ok":
             raise CorruptIndexError(f"{self._folder / NAME} is damaged: {plain(said)}; restore the folder from a copy")
