@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
@@ -163,16 +164,16 @@ def find(path: str, glob: str | None) -> Iterator[File]:
         return
     with explained(path):
         where = Path(path)
-        mode = where.stat().st_mode
-        if stat.S_ISDIR(mode):
+        there = where.stat()
+        if stat.S_ISDIR(there.st_mode):
             if is_index(where):
                 raise InputError(
                     f"{path} is an index; search it with `neardup index query {path} ...`, or compare a corpus with it: against= (--against {path})"
                 )
             for found in _some(_below(where, glob), path, glob):
                 yield File(str(found), found, str(found.relative_to(where)), found.stat().st_size, *format_of(found.name))
-        elif stat.S_ISREG(mode):
-            yield File(path, where, where.name, where.stat().st_size, *format_of(where.name))
+        elif stat.S_ISREG(there.st_mode):
+            yield File(path, where, where.name, there.st_size, *format_of(where.name))
         else:
             with where.open("rb") as stream:
                 yield _buffered(path, stream)
@@ -393,7 +394,7 @@ class JsonLines(Rows):
         """The lines that are not blank, and their numbers."""
         with self.file.open() as (raw, stream):
             lines = io.BufferedReader(stream, 1 << 20)
-            read = iter(lambda: lines.readline(LONGEST + 1), b"")
+            read = iter(partial(lines.readline, LONGEST + 1), b"")
             for number, line in enumerate(read, 1):
                 if len(line) > LONGEST:
                     raise InputError(f"{self.file.name}: line {number} is longer than {LONGEST:,} bytes, the most for a document; split it")

@@ -10,6 +10,7 @@ to the end. Seeds are made anew each time; inputs that once found something are 
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
@@ -51,7 +52,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from neardup import Banding, Index, MinHash, NearDupError, Shingling
-from neardup.files import FileDocuments
+from neardup.files import ArrowFile, FileDocuments
 from neardup.interop.datasketch import from_datasketch, to_datasketch
 from neardup.profiles import Verify
 from neardup.stores import StoreBatch, catalog, disk, layout, places, segments
@@ -97,10 +98,30 @@ def kept(read: Callable[[], object], *others: type[Exception], given: str = "\0"
         read()
     except (NearDupError, *others) as error:
         said = str(error).replace(given, "")
-        if not said or len(said) > LONGEST or not all(c.isprintable() for c in said):
+        if not said or len(said) > LONGEST or not said.isprintable():
             raise BrokenPromiseError(f"a message of {len(said)} characters: {said[:300]!r}") from error
         return False
     return True
+
+
+@contextmanager
+def instead(module: Any, what: str, other: Any) -> Iterator[None]:
+    """Something else in the place of a function. A mock takes longer to be made than an index to be read."""
+    own = getattr(module, what)
+    setattr(module, what, other)
+    try:
+        yield
+    finally:
+        setattr(module, what, own)
+
+
+def put(path: str, data: bytes) -> None:
+    """Write a file; less is done for it than Python's own files do."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
 
 
 @contextmanager
@@ -123,12 +144,27 @@ def nothing_else_opened(folder: Path) -> Iterator[None]:
 # ---- files of documents --------------------------------------------------------------------------------------------------
 
 
+mapped = ArrowFile._mapped
+
+
+def at_once(arrow: ArrowFile) -> pa.NativeFile:
+    """The same mapped bytes, for which Arrow does not ask its threads: that takes longer than all else."""
+    with mapped(arrow) as content:
+        return pa.BufferReader(content.read_buffer())
+
+
 def reads(name: str) -> Callable[[bytes], None]:
     """Reads a file of this name in all ways that there are: its columns guessed, lines skipped, and all that there is of each row."""
+    form, compression = neardup.files.format_of(name)
 
     def run(data: bytes) -> None:
-        Path(name).write_bytes(data)
+        put(name, data)
+        # What is looked up of a path is the same for all of them.
+        file = neardup.files.File(name, Path(name), name, len(data), form, compression)
+        with instead(neardup.files, "find", lambda *_: [file]), instead(ArrowFile, "_mapped", at_once):
+            read(data)
 
+    def read(data: bytes) -> None:
         def all_of(**options: Any) -> None:
             documents = FileDocuments(name, **options)
             for batch in documents.read(3):
@@ -136,9 +172,9 @@ def reads(name: str) -> Callable[[bytes], None]:
             for _ in documents.chunks(lambda n: np.ones(n, np.bool_)):
                 pass
 
-        if not kept(all_of) and name.endswith((".jsonl", ".csv", ".tsv")):
+        if not kept(all_of) and form in neardup.files.LINES:
             kept(lambda: all_of(on_error="skip"))
-        elif name.endswith((".parquet", ".arrow")) and data[-1:] > b"\xe0":
+        elif form not in neardup.files.LINES and data[-1:] > b"\xe0":
             kept(lambda: all_of(text="b"))
 
     return run
@@ -210,9 +246,14 @@ class Made(NamedTuple):
 
     folder: Path
     parameters: dict[str, Any]
+    stored: bytes
     snapshot: catalog.Snapshot
     documents: bytes
     segment: bytes
+
+    def put(self, kind: str, data: bytes) -> None:
+        """Other bytes in its file of this kind."""
+        put(f"{self.folder}/{kind}/00000001", data)
 
 
 INDEXES: dict[str, Made] = {}
@@ -235,15 +276,11 @@ def indexes() -> dict[str, Made]:
                     index.remove(2)
             parameters = catalog.read_parameters(folder)
             assert parameters is not None
-            snapshot = catalog.read(folder, stored(parameters))
+            stored = json.dumps(parameters, sort_keys=True).encode()
+            snapshot = catalog.read(folder, stored)
             documents, segment = (layout.file_name(folder, kind, 1).read_bytes() for kind in layout.KINDS)
-            INDEXES[verify] = Made(folder, parameters, snapshot, documents, segment)
+            INDEXES[verify] = Made(folder, parameters, stored, snapshot, documents, segment)
     return INDEXES
-
-
-def stored(parameters: dict[str, Any]) -> bytes:
-    """Parameters as they are stored."""
-    return json.dumps(parameters, sort_keys=True).encode()
 
 
 def opened(made: Made) -> disk.DiskStore:
@@ -284,28 +321,27 @@ def made_by(data: bytes) -> Made:
 def run_segment(data: bytes) -> None:
     """A file of postings beside right documents."""
     made = made_by(data)
-    layout.file_name(made.folder, "documents", 1).write_bytes(made.documents)
-    layout.file_name(made.folder, "segments", 1).write_bytes(data)
+    made.put("segments", data)
 
     def read() -> None:
         asked(opened(made))
 
-    with mock.patch.object(catalog, "read", return_value=made.snapshot):
+    with instead(catalog, "read", lambda *_: made.snapshot):
         kept(read)
 
 
 def run_documents(data: bytes) -> None:
     """A file of documents, the segment derived from it, and what they are merged to."""
     made = made_by(data)
-    layout.file_name(made.folder, "documents", 1).write_bytes(data)
-    layout.file_name(made.folder, "segments", 1).write_bytes(made.segment)
+    made.put("documents", data)
+    made.put("segments", made.segment)
 
     def read() -> None:
         asked(opened(made))
 
     def derived() -> None:
         slots = made.parameters["num_perm"] if made.parameters["verify"] == "estimate" else 0
-        home = segments.Home(made.folder, stored(made.parameters), 2, slots, 7)
+        home = segments.Home(made.folder, made.stored, 2, slots, 7)
         file = layout.read(made.folder, "documents", 1, home.parameters)
         layout.verify(file)
         layout.file_name(made.folder, "segments", 1).unlink()
@@ -317,7 +353,7 @@ def run_documents(data: bytes) -> None:
                     assert len(piece) <= column.length
         asked(opened(made))
 
-    with mock.patch.object(catalog, "read", return_value=made.snapshot):
+    with instead(catalog, "read", lambda *_: made.snapshot):
         if kept(read):
             kept(derived)
 
@@ -369,11 +405,12 @@ def mutate_file(data: bytes, most: int, seed: int) -> bytes:
 def run_catalog(data: bytes) -> None:
     """The database as bytes: read, and now and then opened by a writer, which lets SQLite check it."""
     made = indexes()["exact"]
-    folder = Path("other.neardup")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    (folder / catalog.NAME).write_bytes(data)
-    parameters = stored(made.parameters)
+    folder = made.folder.with_name("other.neardup")
+    if [path.name for path in folder.glob("*")] != [catalog.NAME]:  # it is not there, or has what the one before left
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    put(str(folder / catalog.NAME), data)
+    parameters = made.stored
     # OSError: SQLite cannot open it, says so, and how access is given.
     kept(lambda: catalog.read_parameters(folder), OSError)
     kept(lambda: catalog.read(folder, parameters), OSError)
@@ -419,8 +456,6 @@ def run_rows(data: bytes) -> None:
         return
     source = atheris.FuzzedDataProvider(data)
     made = indexes()["exact" if source.ConsumeBool() else "estimate"]
-    for kind, file in (("documents", made.documents), ("segments", made.segment)):
-        layout.file_name(made.folder, kind, 1).write_bytes(file)
 
     def value() -> Any:
         kind = source.ConsumeIntInRange(0, 9)
@@ -451,59 +486,75 @@ def run_rows(data: bytes) -> None:
         if len(row) != 2:
             row.append(own)
     state += [len(tail) + len(files) + len(removals), total]
+    text = made.stored
+
+    def fill(database: sqlite3.Connection) -> None:
+        for name, rows in (
+            ("parameters", [[text.decode(), catalog._sum(text)]]),
+            ("state", [state]),
+            ("tail", tail),
+            ("files", files),
+            ("removals", removals),
+        ):
+            marks = ", ".join("?" * (COLUMNS[name].count(",") + 1))
+            with suppress(OverflowError):
+                database.executemany(f"insert into {name} values ({marks})", rows)
+
+    with holding(tuple(f"create table {name} ({names})" for name, names in COLUMNS.items()), fill):
+        kept(lambda: asked(opened(made)))
+
+
+#: The tables of a catalog, which take any values.
+COLUMNS = {
+    "parameters": "text, sum",
+    "state": "next, rows, sum",
+    "tail": "sequence, id, set_hash, size, fingerprints, evidence, sum",
+    "files": "sequence, number, documents, sum",
+    "removals": "number, document",
+}
+
+
+@cache
+def empty(schema: tuple[str, ...]) -> sqlite3.Connection:
+    """A database in memory with these tables; it takes longer to be made than to be read."""
     database = sqlite3.connect(":memory:", isolation_level=None)
-    text = stored(made.parameters)
-    for name, rows in (
-        ("parameters", [[text.decode(), catalog._sum(text)]]),
-        ("state", [state]),
-        ("tail", tail),
-        ("files", files),
-        ("removals", removals),
-    ):
-        names = {
-            "parameters": "text, sum",
-            "state": "next, rows, sum",
-            "tail": "sequence, id, set_hash, size, fingerprints, evidence, sum",
-            "files": "sequence, number, documents, sum",
-            "removals": "number, document",
-        }[name]
-        database.execute(f"create table {name} ({names})")
-        with suppress(OverflowError):
-            database.executemany(f"insert into {name} values ({', '.join('?' * (names.count(',') + 1))})", rows)
+    for statement in schema:
+        database.execute(statement)
+    return database
+
+
+@contextmanager
+def holding(schema: tuple[str, ...], fill: Callable[[sqlite3.Connection], None]) -> Iterator[None]:
+    """A catalog of these tables and rows, which are taken back afterwards."""
+    database = empty(schema)
 
     @contextmanager
     def reading(_: Path) -> Iterator[sqlite3.Connection]:
         yield database
 
+    database.execute("begin")
     try:
-        with mock.patch.object(catalog, "_reading", reading):
-            kept(lambda: asked(opened(made)))
+        fill(database)
+        with instead(catalog, "_reading", reading):
+            yield
     finally:
-        database.close()
+        database.execute("rollback")
 
 
 def run_parameters(text: str) -> None:
     """What parameters may say: those of an index that nobody can have are refused."""
-    database = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in catalog.SCHEMA.split(";")[:-1]:
-        database.execute(statement)
-    database.execute("insert into parameters values (?, ?)", (text, catalog._sum(text.encode())))
-    database.execute("insert into state values (1, 0, 0)")
 
-    @contextmanager
-    def reading(_: Path) -> Iterator[sqlite3.Connection]:
-        yield database
+    def fill(database: sqlite3.Connection) -> None:
+        database.execute("insert into parameters values (?, ?)", (text, catalog._sum(text.encode())))
+        database.execute("insert into state values (1, 0, 0)")
 
-    try:
-        with mock.patch.object(catalog, "_reading", reading):
-            kept(lambda: Index.open(indexes()["exact"].folder, mode="r").close())
-    finally:
-        database.close()
+    with holding(tuple(catalog.SCHEMA.split(";")[:-1]), fill):
+        kept(lambda: Index.open(indexes()["exact"].folder, mode="r").close())
 
 
 def rows() -> list[bytes]:
     """Seeds of rows, and of parameters."""
-    return [*(bytes([i]) * 40 for i in (0, 1, 3, 5, 7)), *(stored(made.parameters) for made in indexes().values())]
+    return [*(bytes([i]) * 40 for i in (0, 1, 3, 5, 7)), *(made.stored for made in indexes().values())]
 
 
 def mutate_rows(data: bytes, most: int, seed: int) -> bytes:
@@ -618,9 +669,9 @@ def sketches() -> list[bytes]:
 
 
 TARGETS = {
-    "jsonl": Target(reads("a.jsonl"), lines, most=1024),
-    "csv": Target(reads("a.csv"), separated(","), most=1024),
-    "tsv": Target(reads("a.tsv"), separated("\t"), most=1024),
+    "jsonl": Target(reads("a.jsonl"), lines, most=640),
+    "csv": Target(reads("a.csv"), separated(","), most=512),
+    "tsv": Target(reads("a.tsv"), separated("\t"), most=512),
     # Arrow takes the memory that a page says it needs, before it finds that the page is not there: up to 2 GB.
     "parquet": Target(reads("a.parquet"), parquet, memory=6144),
     "arrow": Target(reads("a.arrow"), arrow),
@@ -656,6 +707,8 @@ def fuzz(name: str, flags: list[str]) -> None:
         options.append(str(kept_inputs))
     given: dict[str, Any] = {} if target.mutate is None else {"custom_mutator": target.mutate}
     atheris.Setup([name, *options], run, **given)
+    gc.freeze()  # what there is stays, and need not be looked through
+    gc.set_threshold(20_000)
     with nothing_else_opened(Path.cwd()):
         atheris.Fuzz()
 
