@@ -585,6 +585,9 @@ class Parquet(Table):
             for batch in parquet.iter_batches(max(1, min(size, fitting)), columns=names, use_threads=False):
                 if batch.num_rows < 0:  # as a damaged file may have it
                     raise InputError(f"{self.file.name}: a row group of {batch.num_rows} rows; check the file")
+                unread = [name for name in names or self.columns if name not in batch.schema.names]
+                if unread:  # a group of no columns, as a damaged file may have it
+                    raise InputError(f"{self.file.name}: column {unread[0]!r} has no values; check the file")
                 done += batch.num_rows
                 self.bytes_done = raw.size() * done // max(done, parquet.metadata.num_rows)  # which a damaged file may deny
                 for column in batch.columns:
