@@ -437,6 +437,13 @@ def test_what_was_learnt_does_not_outlive_what_it_was_learnt_of(refreshed, tmp_p
         assert [[match.id for match in matches] for matches in index.query_many(texts[60:])] == [[i] for i in range(60)]
 
 
+@given(st.binary(max_size=90))
+def test_whatever_is_stored_is_learnt_or_learnt_again(data):
+    """Bytes with a right checksum are a census, or none; never an error."""
+    learnt = Learnt.unpacked(data + xxhash.xxh3_64_digest(data))
+    assert learnt is None or learnt.packed()[:-8] == data
+
+
 def test_no_census_that_cannot_be_is_believed():
     """However right its checksum: lengths, order and counts are looked at."""
     census = Census(np.array([1, 2, 1, 2, 1, 2], np.uint32), np.array([2, 2, 2], np.uint32))

@@ -112,7 +112,7 @@ def read(folder: Path, parameters: bytes) -> Snapshot:
 
 def read_learnt(folder: Path) -> bytes | None:
     """What was learnt of the documents of an index."""
-    with explained(folder), _reading(folder) as database:
+    with examined(folder), _reading(folder) as database:
         return _derived(database, "select data from learnt")
 
 
@@ -120,7 +120,7 @@ def _derived(database: sqlite3.Connection, statement: str) -> bytes | None:
     """What can be learnt again, where it is there and can be read."""
     try:
         row = database.execute(statement).fetchone()
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, MemoryError):
         return None
     return row[0] if row is not None and isinstance(row[0], bytes) else None
 
