@@ -18,7 +18,7 @@ DATA = {
     "shingling": {"HashArray", "Shingling", "Token", "check_text", "sorted_distinct"},
     "minhash": {"MinHash", "Signature", "Signatures", "ValueArray"},
     "banding": {"Banding"},
-    "stores": {"Answer", "Hit", "Id", "PairBatch", "Prepared", "Store", "StoreBatch", "preparation", "HeavyBucket"},
+    "stores": {"Answer", "Extent", "Hit", "Id", "PairBatch", "Prepared", "Store", "StoreBatch", "preparation", "HeavyBucket"},
     "verify": {"Match", "similarity"},
     "census": {"COUNTED", "Census", "ValueArray", "Weights"},
     "noise": {"ILLEGIBLE", "LEAST", "Legibility", "Readings", "corrected", "least_jaccard"},

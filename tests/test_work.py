@@ -104,6 +104,32 @@ def test_an_interrupted_job_goes_on(news, tmp_path, kept_early, way):
     assert not folder.exists()
 
 
+def test_an_interrupted_job_goes_on_with_other_threads(news, tmp_path, kept_early, monkeypatch):
+    """Parts are larger for more threads; what is signed is not signed again, wherever it ended."""
+    expected, folder, signed, of = decided(deduplicate(news)), tmp_path / "unfinished", [], dedup.StoreBatch.of
+
+    def once(signatures, *given):
+        if len(signed) % 2:
+            signed.append(0)
+            raise KeyboardInterrupt
+        signed.append(len(signatures))
+        return of(signatures, *given)
+
+    monkeypatch.setattr(dedup, "SIGNED", 60_000)
+    monkeypatch.setattr(dedup.StoreBatch, "of", once)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResumeWarning)
+        for threads in (1, 3) * 50:
+            try:
+                result = deduplicate(news, work=folder, threads=threads)
+                break
+            except KeyboardInterrupt:
+                continue
+    assert sum(map(bool, signed)) > 3
+    assert sum(signed) == len(result.ids)
+    assert decided(result) == expected
+
+
 def test_a_crowd_is_decided_in_kept_rounds(news, tmp_path, kept_early, monkeypatch):
     """So are the rounds in which crowds are decided."""
     monkeypatch.setattr(dedup, "CROWDED", 0)

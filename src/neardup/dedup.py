@@ -39,6 +39,8 @@ CROWDED = 64
 MAX_PAIRS = 10_000_000
 #: Documents that are added to an index, or looked up, at a time.
 APPENDED = 1 << 16
+#: Bytes of text that a thread signs at a time: what signing needs beside its result is a few times that.
+SIGNED = 1 << 20
 #: Documents of which :func:`estimate` learns what the others will take.
 SAMPLED = 20_000
 #: What a process takes before it has read anything, and what a comparison takes: bytes, seconds.
@@ -421,17 +423,19 @@ def _sign(
         n = 0
         for batch in corpus.batches(columns=ranking.columns):
             ranking.add(batch.ids, lambda texts=batch.texts: documents.strings(texts), batch.columns)  # type: ignore[misc]
-            n += len(batch.ids)
-            if n > already:  # parts end where batches do
-                rows = StoreBatch.of(sign(batch.texts), banding, threads)
+            done_before = min(max(already - n, 0), len(batch.ids))
+            n += done_before
+            for part in batch.cut(done_before, len(batch.ids)).parts(SIGNED * threads):
+                rows = StoreBatch.of(sign(part.texts), banding, threads)
                 signed.append(rows)
-                older.look_up(n - len(batch.ids), batch.ids, rows)
+                older.look_up(n, part.ids, rows)
+                n += len(part.ids)
                 if not corpus.positional:
-                    data, ends = pack(batch.ids)
+                    data, ends = pack(part.ids)
                     id_ends.append(ends + np.uint64(id_bytes.nbytes))
                     id_bytes.append(data)
                 if ranking.keep == "longest":
-                    lengths.append(batch.lengths)
+                    lengths.append(part.lengths)
                 work.publish("signing", documents=n)
             tell("signing", n, corpus.total)
         work.publish("signing", documents=n, whole=True)

@@ -243,16 +243,20 @@ class Batch(NamedTuple):
     lengths: npt.NDArray[np.int64]
     columns: Sequence[Any] = ()
 
-    def parts(self) -> Iterator[Batch]:
-        """Itself in parts of at most ``BATCH_BYTES`` of text, or one document."""
+    def cut(self, start: int, stop: int) -> Batch:
+        """The documents from one place to another."""
+        columns = [column[start:stop] for column in self.columns]
+        return Batch(self.ids[start:stop], self.texts[start:stop], self.lengths[start:stop], columns)
+
+    def parts(self, most: int) -> Iterator[Batch]:
+        """Itself in parts of at most so many bytes of text, or one document."""
         ends = self.lengths if isinstance(self.texts, list) else (self.texts.stops - self.texts.starts).astype(np.int64)
         ends = np.cumsum(ends)
         start = 0
         while start < len(ends):
             before = ends[start - 1] if start else 0
-            stop = max(start + 1, int(np.searchsorted(ends, before + BATCH_BYTES, "right")))
-            columns = [column[start:stop] for column in self.columns]
-            yield Batch(self.ids[start:stop], self.texts[start:stop], self.lengths[start:stop], columns)
+            stop = max(start + 1, int(np.searchsorted(ends, before + most, "right")))
+            yield self.cut(start, stop)
             start = stop
 
 
@@ -325,7 +329,7 @@ class Documents(ABC):
         for batch in self.read(size, columns):
             if not self.positional and repeats.add(batch.ids):
                 self._refuse_repeats(size)
-            yield from batch.parts()
+            yield from batch.parts(BATCH_BYTES)
         if not self.positional and repeats.found():
             self._refuse_repeats(size)
 
