@@ -103,6 +103,18 @@ def test_a_list_stays_the_same_list():
 
 
 @pytest.mark.parametrize("arrow_type", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+@pytest.mark.parametrize("more", [1, 4, 7, 63])
+def test_buffers_may_be_longer_than_what_they_hold(arrow_type, more):
+    """By any number of bytes, as Arrow allows."""
+    texts = ["one text", "another that is longer than what a view holds", ""]
+    column = pa.array(texts, arrow_type)
+    valid, places, *rest = column.buffers()
+    longer = pa.Array.from_buffers(arrow_type, 3, [valid, pa.py_buffer(places.to_pybytes() + bytes(more)), *rest])
+    longer.validate(full=True)
+    assert as_texts(longer).to_list() == texts
+
+
+@pytest.mark.parametrize("arrow_type", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
 def test_arrow_strings_are_read_in_place(arrow_type):
     """The bytes are the column's own, in a slice and in a single chunk too."""
     array = pa.array(TEXTS, arrow_type)

@@ -214,7 +214,7 @@ def _spans(column: pa.Array) -> Utf8:
     if str(column.type) == "string_view":
         spans = _view_spans(places[0], places[1:], first, stop)
     else:
-        offsets = places[0].view(np.int64 if str(column.type) == "large_string" else np.int32)
+        offsets = _words(places[0], 8 if str(column.type) == "large_string" else 4)
         spans = Utf8.of(places[1], offsets[first : stop + 1] if len(column) else np.zeros(1, np.int64))
     if column.null_count:  # what a null spans is not text
         null = column.is_null().to_numpy(zero_copy_only=False)
@@ -222,9 +222,15 @@ def _spans(column: pa.Array) -> Utf8:
     return spans
 
 
+def _words(buffer: npt.NDArray[np.uint8], width: int) -> npt.NDArray[Any]:
+    """A buffer as integers of so many bytes, or rows of four; one may be longer than what it holds by any number of bytes."""
+    whole = buffer[: len(buffer) // width * width]
+    return whole.view(np.int32).reshape(-1, 4) if width == 16 else whole.view(f"i{width}")
+
+
 def _view_spans(views: npt.NDArray[np.uint8], buffers: list[npt.NDArray[np.uint8]], first: int, stop: int) -> Utf8:
     """The spans of string views: up to 12 bytes stand in the view itself, longer texts in a buffer that it names."""
-    fields = views.view(np.int32).reshape(-1, 4)[first:stop]
+    fields = _words(views, 16)[first:stop]
     size = fields[:, 0].astype(np.uint64)
     inline = size <= INLINE
     starts = np.where(inline, np.arange(first, stop, dtype=np.uint64) * 16 + 4, fields[:, 3].astype(np.uint64))
