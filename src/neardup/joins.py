@@ -448,6 +448,8 @@ class Join:
         for members, ends in self.bands:
             sizes, heavy = _heavy(ends, self.most)
             buckets.append((members[np.repeat(heavy, sizes)], np.cumsum(sizes[heavy], dtype=np.uint32)))
+        if not any(len(ends) for _, ends in buckets):
+            return NONE
         numbers = np.unique(np.concatenate([np.empty(0, np.uint32), *(members for members, _ in buckets)])).astype(np.int64)
         bands = [(np.searchsorted(numbers, members).astype(np.uint32), ends) for members, ends in buckets]
         some = self.sets.alone(numbers)

@@ -17,9 +17,9 @@ def on_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: i
     >>> on_threads(abs, [-1, 2], 2)
     [1, 2]
     """
-    from concurrent.futures import ThreadPoolExecutor
-
     if threads > 1 and len(items) > 1:
+        from concurrent.futures import ThreadPoolExecutor
+
         try:
             with ThreadPoolExecutor(threads) as pool:
                 return list(pool.map(work, items))
