@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import neardup
 from neardup import MinHash, documents
 from neardup.documents import Documents, Texts, Utf8, as_texts, read, strings, text_lengths
 from neardup.errors import DuplicateIdError, InputError, ParameterError
@@ -417,6 +418,24 @@ def test_a_named_id_column_must_serve(form):
         contents(read(TABLES[form]({"key": ["x", None], "text": ["a", "b"]}), id="key"), 1)
 
 
+def test_ids_that_are_dates_beyond_all_years():
+    """Which Python cannot even show."""
+    days = pa.array([2**31 - 1], pa.int32()).view(pa.date32())
+    with pytest.raises(InputError, match=r"^the ids are of type date32\[day\]; an id is a string or an integer$"):
+        list(read(pa.table({"text": ["a b"], "when": days}), id="when").batches())
+
+
+def test_a_type_is_named_on_one_line():
+    """Fields within it are called what a file says."""
+    column = pa.array([{"a\x1b[2J\n": 1}])
+    with pytest.raises(TypeError, match=r"^a column of type struct<a.+\[2J.*: int64>; texts are a string column$") as error:
+        as_texts(column)
+    assert str(error.value).isprintable()
+    with pytest.raises(InputError, match=r"^column 'b' is of type struct<a.+: int64>; texts are a string column$") as refused:
+        read(pa.table({"b": column}), text="b")
+    assert str(refused.value).isprintable()
+
+
 @pytest.mark.parametrize("values", [[0.5], [True], [b"x"]])
 def test_an_id_is_a_string_or_an_integer(values):
     """Other types are refused with their value."""
@@ -503,7 +522,23 @@ def test_documents_are_documents():
     assert read(source) is source
 
 
-def test_as_many_decisions_as_documents(tmp_path):
+def test_as_many_decisions_read(tmp_path):
     """Otherwise they are not about these documents."""
     with pytest.raises(ParameterError, match="kept has 1 values and there are 2 documents; give one for each"):
         read(["a", "b"]).write(tmp_path / "out.jsonl", np.array([True]))
+
+
+def test_dates_beyond_all_years(tmp_path):
+    """What Python has no date for is kept where Arrow writes it, and refused where lines of JSON are written or values are preferred."""
+    days = pa.array([2**31 - 1, 0], pa.int32()).view(pa.date32())
+    pq.write_table(pa.table({"text": ["a b", "c d"], "when": days}), tmp_path / "in.parquet")
+    result = neardup.deduplicate(tmp_path / "in.parquet")
+    result.write(tmp_path / "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet")["when"].combine_chunks().equals(days)
+    with pytest.raises(InputError, match=r"a date or time that lines of JSON have no word for, .*; write Parquet or Arrow"):
+        result.write(tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+    with pytest.raises(
+        InputError, match=r"what ranks the documents is of type date32\[day\], with values beyond all years; check the column"
+    ):
+        neardup.deduplicate(tmp_path / "in.parquet", keep={"when": ["a"]})

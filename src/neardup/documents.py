@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.errors import DuplicateIdError, InputError, ParameterError, check_integer, kind, listed
+from neardup.errors import DuplicateIdError, InputError, ParameterError, check_integer, kind, listed, plain
 from neardup.ids import Repeats, first_repeat
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _utf8(column: pa.Array | pa.ChunkedArray) -> Utf8:
     import pyarrow as pa
 
     if _arrow_kind(column.type) not in TEXTUAL:
-        raise TypeError(f"a column of type {column.type}; texts are a string column")
+        raise TypeError(f"a column of type {plain(column.type)}; texts are a string column")
     if pa.types.is_dictionary(column.type) or pa.types.is_null(column.type):
         column = column.cast(pa.large_string())
     return Utf8.joined([_spans(chunk) for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])])
@@ -447,7 +447,7 @@ class Rows(Documents):
             self.text = self._obvious_text()
             self.guessed = [f"text column {self.text!r} (guessed; --text NAME chooses another)"]
         elif self.columns and self.column_kind(self.text) not in TEXTUAL:
-            raise InputError(f"{where}column {text!r} is of type {self.columns[self.text]}; texts are a string column")
+            raise InputError(f"{where}column {text!r} is of type {plain(self.columns[self.text])}; texts are a string column")
 
     @property
     def positional(self) -> bool:
@@ -481,7 +481,10 @@ class Rows(Documents):
             yield self._ids(rows[name], numbers)
 
     def _ids(self, column: Any, numbers: Sequence[int]) -> list[Id]:
-        values = column if isinstance(column, list) else column.to_pylist() if hasattr(column, "to_pylist") else column.tolist()
+        try:
+            values = column if isinstance(column, list) else column.to_pylist() if hasattr(column, "to_pylist") else column.tolist()
+        except (OverflowError, ValueError):  # dates that Python has not
+            raise InputError(f"{self.where}the ids are of type {plain(column.type)}; an id is a string or an integer") from None
         if not set(map(type, values)) <= {str, int}:
             for number, value in zip(numbers, values, strict=True):
                 if type(value) not in (str, int):

@@ -123,7 +123,10 @@ def _array(what: str, parts: Sequence[Any]) -> Any:
 def _preference(parts: Sequence[Any], preferred: Sequence[Any]) -> npt.NDArray[np.int64]:
     """The place of each value among those preferred; what is not among them comes last."""
     places = {value: i for i, value in reversed(list(enumerate(preferred)))}
-    values = [value for part in parts for value in (part.to_pylist() if hasattr(part, "to_pylist") else part)]
+    try:
+        values = [value for part in parts for value in (part.to_pylist() if hasattr(part, "to_pylist") else part)]
+    except (OverflowError, ValueError):  # dates that Python has not
+        raise InputError(f"what ranks the documents is of type {parts[0].type}, with values beyond all years; check the column") from None
     if not set(values) & places.keys() and set(map(str, values)) & places.keys():
         values = list(map(str, values))  # as they are typed on a command line
     return np.array([places.get(value, len(places)) for value in values], np.int64)

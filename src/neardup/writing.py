@@ -280,7 +280,10 @@ def _array(name: str, values: list[Any]) -> pa.Array:
 
 
 def _lines(chunk: Chunk) -> Iterator[bytes]:
-    items = chunk.to_pylist() if isinstance(chunk, pa.Table) else chunk
+    try:
+        items = chunk.to_pylist() if isinstance(chunk, pa.Table) else chunk
+    except (OverflowError, ValueError) as error:
+        raise pa.ArrowInvalid(f"a date or time that lines of JSON have no word for, {error}; write Parquet or Arrow") from None
     return (item if isinstance(item, bytes) else json_line(item) for item in items)
 
 
