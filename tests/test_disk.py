@@ -433,12 +433,14 @@ def test_checking_reads_every_byte(tmp_path):
         assert index.check() == []
 
 
-def test_no_number_is_given_twice(folder):
-    """A catalog that would write a file over another is refused."""
+@pytest.mark.parametrize("wrong", ["update state set next = 2", "update state set next = 1e9 + 0.5", "delete from state"])
+@pytest.mark.parametrize("mode", ["a", "r"])
+def test_no_number_is_given_twice(folder, mode, wrong):
+    """A catalog that would write a file over another is refused, and one that knows no number."""
     with contextlib.closing(sqlite3.connect(folder / "catalog.sqlite")) as catalog, catalog:
-        catalog.execute("update state set next = 2")
+        catalog.execute(wrong)
     with pytest.raises(CorruptIndexError, match="rows are not what was written"):
-        Index.open(folder)
+        Index.open(folder, mode=mode)
 
 
 def test_all_ids_while_segments_are_merged(tmp_path, small):

@@ -528,6 +528,15 @@ def test_as_many_decisions_read(tmp_path):
         read(["a", "b"]).write(tmp_path / "out.jsonl", np.array([True]))
 
 
+def test_strings_that_are_none_are_no_dates(tmp_path):
+    """What is not UTF-8 is said to be so, where it is an id too."""
+    bad = pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 1, 3], np.int32)), pa.py_buffer(b"a\xffb"))
+    table = pa.table({"text": ["a b", "c d"], "id": bad})
+    for named in ({}, {"id": "id"}):
+        with pytest.raises(UnicodeDecodeError):
+            list(read(table, **named).batches())
+
+
 def test_dates_beyond_all_years(tmp_path):
     """What Python has no date for is kept where Arrow writes it, and refused where lines of JSON are written or values are preferred."""
     days = pa.array([2**31 - 1, 0], pa.int32()).view(pa.date32())

@@ -444,6 +444,20 @@ def test_whatever_is_stored_is_learnt_or_learnt_again(data):
     assert learnt is None or learnt.packed()[:-8] == data
 
 
+def test_documents_that_are_added_by_the_thousand_count(tmp_path):
+    """On disk too, where they go to a file of their own."""
+    many = 2100
+    with neardup.Index.open(tmp_path / "many", 0.9, verify="rarity") as index:
+        marks = set()
+        for turn in range(3):
+            for id in index.ids():
+                index.remove(id)
+            index.add_many(range(many), [f"turn {turn} has document {i} of this kind" for i in range(many)])
+            index.query("turn 0 has document 0 of this kind")
+            marks.add(index._store.extent().learnt)
+        assert len(marks) == 3
+
+
 def test_no_census_that_cannot_be_is_believed():
     """However right its checksum: lengths, order and counts are looked at."""
     census = Census(np.array([1, 2, 1, 2, 1, 2], np.uint32), np.array([2, 2, 2], np.uint32))

@@ -932,6 +932,15 @@ def test_all_processes_judge_by_the_same(server, name, verify):
         assert answers != alone.query_many(letters)
 
 
+def test_what_was_learnt_may_be_of_another_kind(redis, name):
+    """A key of a stranger where that is: the index is damaged, however many commands came together."""
+    with Index.open(redis.url(), 0.5, verify="rarity", name=name) as index:
+        index.add_many("ab", TEXTS[:2])
+        raw_redis(redis).lpush(f"neardup:{{{name}}}:l", "a")
+        with pytest.raises(CorruptIndexError, match="values of another kind than was written"):
+            index.query(TEXTS[0])
+
+
 def test_two_shingle_sets_of_one_name_in_a_bulk(postgres, name):
     """Banding and a batch larger than what is looked for before: an id that is there is found by writing it."""
     with Index.open(postgres.url(), 0.7, name=name, banding=Banding(2, 8)) as index:

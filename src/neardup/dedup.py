@@ -425,7 +425,7 @@ def _sign(
             ranking.add(batch.ids, lambda texts=batch.texts: documents.strings(texts), batch.columns)  # type: ignore[misc]
             done_before = min(max(already - n, 0), len(batch.ids))
             n += done_before
-            for part in batch.cut(done_before, len(batch.ids)).parts(SIGNED * threads):
+            for part in batch.cut(done_before, len(batch.ids)).parts(SIGNED * threads, threads):
                 rows = StoreBatch.of(sign(part.texts), banding, threads)
                 signed.append(rows)
                 older.look_up(n, part.ids, rows)

@@ -254,14 +254,14 @@ class Batch(NamedTuple):
         columns = [column[start:stop] for column in self.columns]
         return Batch(self.ids[start:stop], self.texts[start:stop], self.lengths[start:stop], columns)
 
-    def parts(self, most: int) -> Iterator[Batch]:
-        """Itself in parts of at most so many bytes of text, or one document."""
+    def parts(self, most: int, least: int = 1) -> Iterator[Batch]:
+        """Itself in parts of at most so many bytes of text, or so few documents."""
         ends = self.lengths if isinstance(self.texts, list) else (self.texts.stops - self.texts.starts).astype(np.int64)
         ends = np.cumsum(ends)
         start = 0
         while start < len(ends):
             before = ends[start - 1] if start else 0
-            stop = max(start + 1, int(np.searchsorted(ends, before + most, "right")))
+            stop = max(start + least, int(np.searchsorted(ends, before + most, "right")))
             yield self.cut(start, stop)
             start = stop
 
@@ -483,6 +483,8 @@ class Rows(Documents):
     def _ids(self, column: Any, numbers: Sequence[int]) -> list[Id]:
         try:
             values = column if isinstance(column, list) else column.to_pylist() if hasattr(column, "to_pylist") else column.tolist()
+        except UnicodeDecodeError:
+            raise
         except (OverflowError, ValueError):  # dates that Python has not
             raise InputError(f"{self.where}the ids are of type {plain(column.type)}; an id is a string or an integer") from None
         if not set(map(type, values)) <= {str, int}:

@@ -125,6 +125,8 @@ def _preference(parts: Sequence[Any], preferred: Sequence[Any]) -> npt.NDArray[n
     places = {value: i for i, value in reversed(list(enumerate(preferred)))}
     try:
         values = [value for part in parts for value in (part.to_pylist() if hasattr(part, "to_pylist") else part)]
+    except UnicodeDecodeError:
+        raise
     except (OverflowError, ValueError):  # dates that Python has not
         raise InputError(f"what ranks the documents is of type {parts[0].type}, with values beyond all years; check the column") from None
     if not set(values) & places.keys() and set(map(str, values)) & places.keys():

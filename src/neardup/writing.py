@@ -282,6 +282,8 @@ def _array(name: str, values: list[Any]) -> pa.Array:
 def _lines(chunk: Chunk) -> Iterator[bytes]:
     try:
         items = chunk.to_pylist() if isinstance(chunk, pa.Table) else chunk
+    except UnicodeDecodeError:
+        raise
     except (OverflowError, ValueError) as error:
         raise pa.ArrowInvalid(f"a date or time that lines of JSON have no word for, {error}; write Parquet or Arrow") from None
     return (item if isinstance(item, bytes) else json_line(item) for item in items)

@@ -224,7 +224,7 @@ def _sound(state: Any, tail: Sequence[tuple[Any, ...]], files: Sequence[tuple[An
     try:
         rows = [*tail, *files]
         sums = [row[-1] for row in rows] + [_sum(*row) for row in removals]
-        if state[1:] != (len(sums), _plus(0, sums)) or any(_sum(*row[:-1]) != row[-1] for row in rows):
+        if type(state[0]) is not int or state[1:] != (len(sums), _plus(0, sums)) or any(_sum(*row[:-1]) != row[-1] for row in rows):
             return False
         if any(tuple(map(type, row)) != (int, bytes, bytes, int, bytes, bytes, int) for row in tail):
             return False
@@ -259,7 +259,8 @@ class Catalog:
                         self._database.execute(statement)
                     self._database.execute("insert into parameters values (?, ?)", (parameters.decode(), _sum(parameters)))
                     self._database.execute("insert into state values (1, 0, 0)")
-            (self.next,) = self._database.execute("select next from state").fetchone()
+            state = self._database.execute("select next from state").fetchone()
+            self.next = state[0] if state else 0  # which is found when the catalog is read
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -328,12 +329,12 @@ class Catalog:
         self._database.executemany("insert into removals values (?, ?)", [(number, document) for document in documents])
         self._count(_sum(number, document) for document in documents)
 
-    def fold(self, number: int, documents: int) -> File:
-        """Put a file, the last in order of insertion, in the place of the tail."""
+    def fold(self, number: int, documents: int, new: int) -> File:
+        """Put a file, the last in order of insertion, in the place of the tail and of so many new documents."""
         gone = [total for (total,) in self._database.execute("select sum from tail")]
         self._database.execute("delete from tail")
         self._count([], gone)
-        return self._insert_file(self._next(), number, documents)
+        return self._insert_file(self._next(1 + new), number, documents)
 
     def merge(self, files: Sequence[File], number: int, documents: int) -> list[File]:
         """Put a file in the place of others that follow one another, or nothing when it has no documents."""

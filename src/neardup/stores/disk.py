@@ -422,7 +422,7 @@ class DiskStore:
             self._unlink(number)
             raise
         with to.transaction():
-            file = to.fold(number, len(names))
+            file = to.fold(number, len(names), len(ids))
         self._put(len(self._files), len(self._files), [(file, source)], tail=True)
         if len(self._files) > SEGMENTS // 2 and self._merging is None:
             self._merge_beside(to, threads)

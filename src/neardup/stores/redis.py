@@ -414,7 +414,7 @@ class RedisStore(FetchingStore):
             with self._client.pipeline(transaction=False) as pipe:
                 for key in keys:
                     getattr(pipe, command)(key)
-                return [value or 0 for value in pipe.execute()]
+                return [value or 0 for value in _replies(pipe)]
 
         return list(self._asked(work))
 
@@ -455,7 +455,7 @@ class RedisStore(FetchingStore):
                 pipe.hlen(self._home + ":d")
                 pipe.hget(self._home, "order")
                 pipe.getrange(self._home + ":l", -8, -1)
-                return list(pipe.execute())
+                return _replies(pipe)
 
         documents, written, learnt = self._asked(work)
         return Extent(documents, self._number_in(written, "order"), learnt)
@@ -485,6 +485,15 @@ class RedisStore(FetchingStore):
 
     def compact(self, threads: int = 1) -> None:
         """The server does so itself."""
+
+
+def _replies(pipe: Any) -> list[Any]:
+    """What the commands of a pipeline answered; an error is as one command alone has it."""
+    replies = list(pipe.execute(raise_on_error=False))
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 def _parts(keys: Sequence[bytes], contents: Sequence[bytes]) -> Iterator[tuple[int, int]]:
