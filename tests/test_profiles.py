@@ -399,14 +399,14 @@ def test_an_index_is_judged_the_same_when_it_is_opened_again(verify, tmp_path):
         with copy:
             assert copy.query_many(letters) == expected
     with sqlite3.connect(tmp_path / "letters" / "catalog.sqlite") as catalog:
-        mark, kept = catalog.execute("select mark, data from learnt").fetchone()
+        mark, kept, bulk = catalog.execute("select mark, data, bulk from learnt").fetchone()
         for damaged in ((mark, b""), (mark, kept[:-9] + bytes(9)), (mark, "text"), (7, kept), (b"", kept), None, "drop table learnt"):
             if isinstance(damaged, str):
                 catalog.execute(damaged)
             else:
                 catalog.execute("delete from learnt")
             if isinstance(damaged, tuple):
-                catalog.execute("insert into learnt values (?, ?)", damaged)
+                catalog.execute("insert into learnt values (?, ?, ?)", (*damaged, bulk))
             catalog.commit()
             with neardup.Index.open(tmp_path / "letters", mode="r") as index:
                 assert index.query_many(letters) != expected

@@ -31,8 +31,9 @@ create table files (
     sequence integer primary key, number integer not null, documents integer not null, sum integer not null);
 create table removals (number integer, document integer, primary key (number, document)) without rowid;
 """
-#: A table that is there once something was learnt of the documents. It is derived from them, and has a checksum of its own, the mark.
-LEARNT = "create table if not exists learnt (mark blob not null, data blob not null)"
+#: A table that is there once something was learnt of the documents. It is derived from them, and has a checksum of its own, the
+#: mark; beside it, how many documents were added in bulk since the first time.
+LEARNT = "create table if not exists learnt (mark blob not null, data blob not null, bulk integer not null)"
 
 
 class TailRow(NamedTuple):
@@ -65,8 +66,8 @@ class Snapshot(NamedTuple):
         Documents that came lately, and files of others.
     removals
         Of each file's number, the documents that were removed from it, in order.
-    next
-        The next number or sequence.
+    written
+        A number that grows with each document that is written, once something was learnt of them.
     learnt
         The last 8 bytes of what was learnt of the documents.
     """
@@ -74,7 +75,7 @@ class Snapshot(NamedTuple):
     tail: list[TailRow]
     files: list[File]
     removals: dict[int, list[int]]
-    next: int
+    written: int
     learnt: bytes
 
 
@@ -101,28 +102,29 @@ def read(folder: Path, parameters: bytes) -> Snapshot:
         tail = database.execute("select sequence, id, set_hash, size, fingerprints, evidence, sum from tail order by sequence").fetchall()
         files = database.execute("select sequence, number, documents, sum from files order by sequence").fetchall()
         removals = database.execute("select number, document from removals order by number, document").fetchall()
-        learnt = _derived(database, "select mark from learnt")
+        mark, bulk = _derived(database, "select mark, bulk from learnt") or (b"", 0)
     if not _sound(state, tail, files, removals):
         raise CorruptIndexError(f"{folder / NAME} is damaged: rows are not what was written; restore the folder from a copy")
     removed: dict[int, list[int]] = {}
     for number, document in removals:
         removed.setdefault(number, []).append(document)
-    return Snapshot([TailRow(*row) for row in tail], [File(*row) for row in files], removed, state[0], learnt or b"")
+    return Snapshot([TailRow(*row) for row in tail], [File(*row) for row in files], removed, state[0] + bulk, mark)
 
 
 def read_learnt(folder: Path) -> bytes | None:
     """What was learnt of the documents of an index."""
     with examined(folder), _reading(folder) as database:
-        return _derived(database, "select data from learnt")
+        data, _ = _derived(database, "select data, bulk from learnt") or (None, 0)
+        return data
 
 
-def _derived(database: sqlite3.Connection, statement: str) -> bytes | None:
+def _derived(database: sqlite3.Connection, statement: str) -> tuple[bytes, int] | None:
     """What can be learnt again, where it is there and can be read."""
     try:
         row = database.execute(statement).fetchone()
     except (sqlite3.DatabaseError, MemoryError):
         return None
-    return row[0] if row is not None and isinstance(row[0], bytes) else None
+    return row if row is not None and tuple(map(type, row)) == (bytes, int) else None
 
 
 def read_parameters(folder: Path) -> dict[str, Any] | None:
@@ -236,15 +238,7 @@ def _sound(state: Any, tail: Sequence[tuple[Any, ...]], files: Sequence[tuple[An
 
 
 class Catalog:
-    """A catalog that is written to, made where there is none. Changes are made within a :meth:`transaction`.
-
-    Attributes
-    ----------
-    next
-        The next number or sequence.
-    """
-
-    next: int
+    """A catalog that is written to, made where there is none. Changes are made within a :meth:`transaction`."""
 
     def __init__(self, folder: Path, parameters: bytes) -> None:
         self._folder = folder
@@ -259,8 +253,6 @@ class Catalog:
                         self._database.execute(statement)
                     self._database.execute("insert into parameters values (?, ?)", (parameters.decode(), _sum(parameters)))
                     self._database.execute("insert into state values (1, 0, 0)")
-            state = self._database.execute("select next from state").fetchone()
-            self.next = state[0] if state else 0  # which is found when the catalog is read
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -285,7 +277,6 @@ class Catalog:
     def _next(self, count: int = 1) -> int:
         (first,) = self._database.execute("select next from state").fetchone()
         self._database.execute("update state set next = ?", (first + count,))
-        self.next = first + count
         return int(first)
 
     def new_number(self) -> int:
@@ -330,11 +321,16 @@ class Catalog:
         self._count(_sum(number, document) for document in documents)
 
     def fold(self, number: int, documents: int, new: int) -> File:
-        """Put a file, the last in order of insertion, in the place of the tail and of so many new documents."""
+        """Put a file, the last in order of insertion, in the place of the tail and of so many new documents.
+
+        These have no number of their own: where something was learnt of the documents, they are counted beside it.
+        """
         gone = [total for (total,) in self._database.execute("select sum from tail")]
         self._database.execute("delete from tail")
         self._count([], gone)
-        return self._insert_file(self._next(1 + new), number, documents)
+        if new and self._learnt():
+            self._database.execute("update learnt set bulk = bulk + ?", (new,))
+        return self._insert_file(self._next(), number, documents)
 
     def merge(self, files: Sequence[File], number: int, documents: int) -> list[File]:
         """Put a file in the place of others that follow one another, or nothing when it has no documents."""
@@ -354,9 +350,19 @@ class Catalog:
     def keep_learnt(self, data: bytes) -> None:
         """Note what was learnt of the documents."""
         with self.transaction():
+            before = self._learnt()
             self._database.execute(LEARNT)
             self._database.execute("delete from learnt")
-            self._database.execute("insert into learnt values (?, ?)", (data[-8:], data))
+            self._database.execute("insert into learnt values (?, ?, ?)", (data[-8:], data, before[1] if before else 0))
+
+    def _learnt(self) -> tuple[bytes, int] | None:
+        return _derived(self._database, "select mark, bulk from learnt")
+
+    def written(self) -> int:
+        """A number that grows with each document that is written, once something was learnt of them."""
+        (next,) = self._database.execute("select next from state").fetchone()
+        before = self._learnt()
+        return int(next) + (before[1] if before else 0)
 
     def check(self) -> None:
         """Let SQLite look at every page.

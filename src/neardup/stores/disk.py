@@ -328,6 +328,8 @@ class DiskStore:
             finally:
                 if done:
                     self._stale = False
+                    with suppress(Exception):  # the change is made
+                        self._written = self._catalog.written()
                 else:
                     with suppress(BaseException):
                         self.refresh()
@@ -558,7 +560,7 @@ class DiskStore:
         """What is looked up here is verified by its Jaccard similarity alone."""
 
     def extent(self) -> Extent:
-        return Extent(len(self), self._written if self._catalog is None else self._catalog.next, self._mark)
+        return Extent(len(self), self._written, self._mark)
 
     def learnt(self) -> bytes | None:
         """As :class:`~neardup.stores.Store` says; read again when it is another."""
