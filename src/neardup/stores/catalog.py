@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import struct
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -147,11 +148,17 @@ def read_parameters(folder: Path) -> dict[str, Any] | None:
     return parameters
 
 
+#: Held while SQLite is at work, and while this process is forked: a child would wait for ever for what another thread held in it.
+AT_WORK = threading.RLock()
+os.register_at_fork(before=AT_WORK.acquire, after_in_parent=AT_WORK.release, after_in_child=AT_WORK.release)
+
+
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
     """Errors of SQLite in words."""
     try:
-        yield
+        with AT_WORK:
+            yield
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF or None
         text = plain(error)
@@ -360,9 +367,10 @@ class Catalog:
 
     def written(self) -> int:
         """A number that grows with each document that is written, once something was learnt of them."""
-        (next,) = self._database.execute("select next from state").fetchone()
-        before = self._learnt()
-        return int(next) + (before[1] if before else 0)
+        with examined(self._folder):
+            (number,) = self._database.execute("select next from state").fetchone()
+            before = self._learnt()
+        return int(number) + (before[1] if before else 0)
 
     def check(self) -> None:
         """Let SQLite look at every page.
@@ -386,4 +394,5 @@ class Catalog:
 
     def close(self) -> None:
         """Let go of the database."""
-        self._database.close()
+        with AT_WORK:
+            self._database.close()

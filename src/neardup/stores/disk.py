@@ -328,8 +328,6 @@ class DiskStore:
             finally:
                 if done:
                     self._stale = False
-                    with suppress(Exception):  # the change is made
-                        self._written = self._catalog.written()
                 else:
                     with suppress(BaseException):
                         self.refresh()
@@ -560,7 +558,18 @@ class DiskStore:
         """What is looked up here is verified by its Jaccard similarity alone."""
 
     def extent(self) -> Extent:
+        """As :class:`~neardup.stores.Store` says; while another thread writes, as it was before."""
+        if self._own() and self._writing.acquire(blocking=False):
+            try:
+                if self._catalog is not None and not self._closed:
+                    self._written = self._catalog.written()
+            finally:
+                self._writing.release()
         return Extent(len(self), self._written, self._mark)
+
+    def _own(self) -> bool:
+        """Whether this is the process that may write."""
+        return self._lock is not None and self._lock.pid == os.getpid()
 
     def learnt(self) -> bytes | None:
         """As :class:`~neardup.stores.Store` says; read again when it is another."""
@@ -570,7 +579,7 @@ class DiskStore:
 
     def keep_learnt(self, new: bytes, old: bytes) -> bytes:  # noqa: ARG002  one process writes
         with self._writing:
-            if self._catalog is not None and self._lock is not None and self._lock.pid == os.getpid() and not self._closed:
+            if self._own() and self._catalog is not None and not self._closed:
                 with suppress(OSError, CorruptIndexError):
                     self._catalog.keep_learnt(new)
                     self._learnt, self._mark = new, new[-8:]
