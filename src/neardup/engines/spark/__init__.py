@@ -145,8 +145,8 @@ class Job:
         return self._stages.run("collapsing", lambda: repeating.copies(repeated, ranks), lambda copies: {"copies": copies.count()})
 
     @cached_property
-    def _deciding(self) -> matching.Deciding:
-        """What matches; by rarity, once the shingles of the first documents are counted."""
+    def _bar(self) -> matching.Bar:
+        """What a pair must reach; by rarity, once the shingles of the first documents are counted."""
         weights = None
         if self.settings.verify == "rarity":
             signed, copies, ranks = self._signed, self._copies, self._ranks
@@ -156,7 +156,7 @@ class Job:
                 return counting.counted(sets, signed)
 
             weights = rarity(counting.census_of(self._stages.run("counting", made)))
-        return matching.Deciding(self.settings.threshold, self.settings.least, weights)
+        return matching.Bar(self.settings.threshold, self.settings.least, weights)
 
     @cached_property
     def _buckets(self) -> Any:
@@ -187,10 +187,10 @@ class Job:
     @cached_property
     def _matches(self) -> Any:
         """The matches in buckets that are not heavy: ``a`` and ``b`` by number, ``similarity``."""
-        pairs, signed, what_matches = self._candidates, self._signed, self._deciding
+        pairs, signed, bar = self._candidates, self._signed, self._bar
         return self._stages.run(
             "verifying",
-            lambda: matching.matches(pairs, signed, what_matches, self.partitions),
+            lambda: matching.matches(pairs, signed, bar, self.partitions),
             lambda found: {"verified": found.count()},
         )
 
@@ -227,11 +227,11 @@ class Job:
         """The matches among some members of heavy buckets."""
         from pyspark.sql import functions as F  # noqa: N812
 
-        signed, what_matches = self._signed, self._deciding
+        signed, bar = self._signed, self._bar
 
         def made() -> Any:
             both = members.withColumn("role", F.lit(matching.BOTH))
-            return matching.group_matches(both, signed, what_matches, self.partitions).select(*_ordered("a", "b"), "similarity").distinct()
+            return matching.group_matches(both, signed, bar, self.partitions).select(*_ordered("a", "b"), "similarity").distinct()
 
         return self._stages.run(name, made, lambda found: {counter: found.count()})
 
@@ -262,7 +262,7 @@ class Job:
         """The same where sets crowd together: those that come first are kept, what matches them is taken out, and again."""
         from pyspark.sql import functions as F  # noqa: N812
 
-        stages, signed, what_matches = self._stages, self._signed, self._deciding
+        stages, signed, bar = self._stages, self._signed, self._bar
         edges = stages.run("ranking_matches", lambda: self._by_rank(self._matches))
         decided = self.spark.range(0).select(F.col("id").alias("rank"), F.lit(True).alias("kept"))  # noqa: FBT003  a column
         undecided = members
@@ -273,7 +273,7 @@ class Job:
             stars = stages.run(f"stars_{turn}", _same(stars))
 
             def peeled(leaders: Any = leaders, stars: Any = stars, decided: Any = decided) -> Any:
-                met = matching.matches(stars, signed, what_matches, self.partitions).select("rank")
+                met = matching.matches(stars, signed, bar, self.partitions).select("rank")
                 kept = leaders.select(F.col("rank").alias("earlier"))
                 removed = met.unionAll(edges.join(kept, "earlier", "left_semi").select(F.col("later").alias("rank"))).distinct()
                 new = leaders.select("rank", F.expr("true").alias("kept")).unionAll(removed.select("rank", F.expr("false").alias("kept")))
@@ -297,7 +297,7 @@ class Job:
             removed = passed.select(F.col("removed").alias("rank")).unionAll(decided.where("not kept").select("rank")).distinct()
             role = F.when(F.col("gone").isNull(), matching.LEFT).otherwise(matching.RIGHT)
             marked = members.join(removed.withColumn("gone", F.lit(1)), "rank", "left").withColumn("role", role).drop("gone")
-            met = matching.group_matches(marked, signed, what_matches, self.partitions)
+            met = matching.group_matches(marked, signed, bar, self.partitions)
             return met.select(F.col("b").alias("removed"), F.col("a").alias("keeper"), "similarity")
 
         crowds = stages.run("joining_crowds", sides, lambda found: {"heavy_matches": found.count()})
@@ -316,7 +316,7 @@ class Job:
         )
         joined = found.where("id != cluster").select(F.col("id").alias("removed"), F.col("cluster").alias("keeper"))
         numbered = joined.join(first, "keeper").join(second, "removed")
-        scored = matching.matches(numbered, signed, self._deciding.every(), self.partitions)
+        scored = matching.matches(numbered, signed, self._bar.every(), self.partitions)
         return self._stages.run("deciding", lambda: scored.select("removed", "keeper", "similarity"))
 
     @cached_property

@@ -20,8 +20,8 @@ GROUP, GROUP_BYTES = 1 << 16, 32 << 20
 LEFT, RIGHT, BOTH = 1, 2, 3
 
 
-class Deciding(NamedTuple):
-    """What matches.
+class Bar(NamedTuple):
+    """What a pair must reach to match, and by which measure.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class Deciding(NamedTuple):
     least: float
     weights: Weights | None = None
 
-    def every(self) -> Deciding:
+    def every(self) -> Bar:
         """The same similarity, and every pair matches."""
-        return Deciding(0.0, 0.0, self.weights)
+        return Bar(0.0, 0.0, self.weights)
 
     def matches(self, sets: _kernels.Sets, edges: _kernels.Edges) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], Any]:
         """Of pairs of sets that share so many hashes, and have the least similarity, those that match, and how similar they are."""
@@ -56,8 +56,8 @@ class Deciding(NamedTuple):
 class Comparing:
     """Scores pairs of rows that follow each other, and hands on those that match."""
 
-    def __init__(self, deciding: Deciding, names: list[str]) -> None:
-        self.deciding = deciding
+    def __init__(self, bar: Bar, names: list[str]) -> None:
+        self.bar = bar
         self.names = names
 
     def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
@@ -82,16 +82,16 @@ class Comparing:
         first = np.arange(0, len(sizes), 2, dtype=np.uint32)
         sets = words, starts, sizes
         second = first + np.uint32(1)
-        if self.deciding.least:
-            edges = _kernels.compare(first.astype(np.uint64) << np.uint64(32) | second, sets, self.deciding.least, 1)
+        if self.bar.least:
+            edges = _kernels.compare(first.astype(np.uint64) << np.uint64(32) | second, sets, self.bar.least, 1)
         else:
             edges = first, second, _kernels.intersections(sets, first, second, 1)
-        first, _, scores = self.deciding.matches(sets, edges)
+        first, _, scores = self.bar.matches(sets, edges)
         taken = pa.RecordBatch.from_arrays([rows.column(name) for name in self.names], self.names).take(pa.array(first))
         return pa.RecordBatch.from_arrays([*taken.columns, pa.array(scores, pa.float64())], [*self.names, "similarity"])
 
 
-def matches(pairs: Any, signed: Any, deciding: Deciding, partitions: int) -> Any:
+def matches(pairs: Any, signed: Any, bar: Bar, partitions: int) -> Any:
     """Of pairs ``a`` and ``b`` of numbers those that match, with all their columns and their ``similarity``."""
     from pyspark.sql import functions as F  # noqa: N812
 
@@ -100,14 +100,14 @@ def matches(pairs: Any, signed: Any, deciding: Deciding, partitions: int) -> Any
     rows = ends[0].unionAll(ends[1]).join(signed.select("number", "hashes"), "number").drop("number")
     rows = rows.repartition(partitions, "a", "b").sortWithinPartitions("a", "b", "side").drop("side")
     schema = ", ".join(f"{name} {kind}" for name, kind in pairs.dtypes)
-    return rows.mapInArrow(Comparing(deciding, names), f"{schema}, similarity double")
+    return rows.mapInArrow(Comparing(bar, names), f"{schema}, similarity double")
 
 
 class Grouping:
     """Joins the groups of a task: the sets of one ``key``, ``i`` and ``j`` by rank, those on the left with those on the right."""
 
-    def __init__(self, deciding: Deciding) -> None:
-        self.deciding = deciding
+    def __init__(self, bar: Bar) -> None:
+        self.bar = bar
 
     def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
         """Batches of groups, as batches of ``a`` (on the left, or the earlier), ``b`` and ``similarity``, by rank."""
@@ -137,14 +137,14 @@ class Grouping:
         starts = np.cumsum(sizes, dtype=np.uint64) - sizes
         roles = group.column("role").to_numpy().astype(np.uint8)
         sets = words, starts, sizes
-        earlier, later, scores = self.deciding.matches(sets, _kernels.prefix_join(roles, sets, self.deciding.least, 1))
+        earlier, later, scores = self.bar.matches(sets, _kernels.prefix_join(roles, sets, self.bar.least, 1))
         swapped = roles[earlier] == RIGHT
         ranks = group.column("rank").to_numpy()
         left, right = ranks[np.where(swapped, later, earlier)], ranks[np.where(swapped, earlier, later)]
         return pa.RecordBatch.from_arrays([pa.array(left), pa.array(right), pa.array(scores, pa.float64())], ["a", "b", "similarity"])
 
 
-def group_matches(members: Any, signed: Any, deciding: Deciding, partitions: int) -> Any:
+def group_matches(members: Any, signed: Any, bar: Bar, partitions: int) -> Any:
     """The matches between members of the same heavy bucket.
 
     Parameters
@@ -153,8 +153,8 @@ def group_matches(members: Any, signed: Any, deciding: Deciding, partitions: int
         ``key``, ``number``, ``rank``, ``size`` and ``role``: on which side of the join a set is, or on both; in all buckets the same.
     signed
         The documents.
-    deciding
-        What matches.
+    bar
+        What a pair must reach.
     partitions
         How many tasks join groups.
 
@@ -184,4 +184,4 @@ def group_matches(members: Any, signed: Any, deciding: Deciding, partitions: int
         sides.append(side.select("key", "number", "rank", F.col(i).alias("i"), F.col(j).alias("j"), F.lit(role).alias("role")))
     rows = one.unionAll(sides[0]).unionAll(sides[1]).join(signed.select("number", "hashes"), "number").drop("number")
     rows = rows.repartition(partitions, "key", "i", "j").sortWithinPartitions("key", "i", "j", "rank")
-    return rows.mapInArrow(Grouping(deciding), "a long, b long, similarity double")
+    return rows.mapInArrow(Grouping(bar), "a long, b long, similarity double")
