@@ -186,6 +186,27 @@ pub(super) fn sign_texts<'py>(
     signed(py, &documents, recipe, threads)
 }
 
+/// The texts `buffers[which[i]][starts[i]:stops[i]]`.
+fn spans<'a>(buffers: &[&'a [u8]], which: &[u32], starts: &[u64], stops: &[u64]) -> PyResult<Vec<&'a [u8]>> {
+    if which.len() != starts.len() || which.len() != stops.len() {
+        return Err(PyValueError::new_err(format!(
+            "{} buffers, {} starts and {} stops; they are equally many",
+            which.len(),
+            starts.len(),
+            stops.len()
+        )));
+    }
+    let places = which.iter().zip(starts.iter().zip(stops));
+    places
+        .map(|(&b, (&start, &stop))| buffers.get(b as usize)?.get(start as usize..stop as usize))
+        .collect::<Option<_>>()
+        .ok_or_else(|| PyIndexError::new_err("starts and stops that are not places in the buffers"))
+}
+
+fn slices<'a>(buffers: &'a [PyReadonlyArray1<'_, u8>]) -> PyResult<Vec<&'a [u8]>> {
+    Ok(buffers.iter().map(|b| b.as_slice()).collect::<Result<_, _>>()?)
+}
+
 /// Sign the texts `buffers[which[i]][starts[i]:stops[i]]`, UTF-8.
 #[pyfunction]
 pub(super) fn sign_spans<'py>(
@@ -197,22 +218,8 @@ pub(super) fn sign_spans<'py>(
     recipe: RecipeArgs,
     threads: usize,
 ) -> PyResult<SignedArrays<'py>> {
-    let buffers = buffers.iter().map(|b| b.as_slice()).collect::<Result<Vec<_>, _>>()?;
-    let (which, starts, stops) = (which.as_slice()?, starts.as_slice()?, stops.as_slice()?);
-    if which.len() != starts.len() || which.len() != stops.len() {
-        return Err(PyValueError::new_err(format!(
-            "{} buffers, {} starts and {} stops; they are equally many",
-            which.len(),
-            starts.len(),
-            stops.len()
-        )));
-    }
-    let documents = which
-        .iter()
-        .zip(starts.iter().zip(stops))
-        .map(|(&b, (&start, &stop))| buffers.get(b as usize)?.get(start as usize..stop as usize).map(Document::Text))
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| PyIndexError::new_err("starts and stops that are not places in the buffers"))?;
+    let texts = spans(&slices(&buffers)?, which.as_slice()?, starts.as_slice()?, stops.as_slice()?)?;
+    let documents: Vec<_> = texts.into_iter().map(Document::Text).collect();
     signed(py, &documents, recipe, threads)
 }
 
@@ -225,16 +232,9 @@ pub(super) fn span_lengths<'py>(
     starts: PyReadonlyArray1<'py, u64>,
     stops: PyReadonlyArray1<'py, u64>,
 ) -> PyResult<Array1<'py, i64>> {
-    let buffers = buffers.iter().map(|b| b.as_slice()).collect::<Result<Vec<_>, _>>()?;
-    let spans = which.as_slice()?.iter().zip(starts.as_slice()?.iter().zip(stops.as_slice()?));
-    let lengths = spans
-        .map(|(&b, (&start, &stop))| {
-            let text = buffers.get(b as usize)?.get(start as usize..stop as usize)?;
-            Some(text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() as i64)
-        })
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| PyIndexError::new_err("starts and stops that are not places in the buffers"))?;
-    Ok(lengths.into_pyarray(py))
+    let texts = spans(&slices(&buffers)?, which.as_slice()?, starts.as_slice()?, stops.as_slice()?)?;
+    let length = |text: &[u8]| text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() as i64;
+    Ok(texts.into_iter().map(length).collect::<Vec<_>>().into_pyarray(py))
 }
 
 fn sign_flat<'py>(
