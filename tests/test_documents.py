@@ -528,7 +528,22 @@ def test_as_many_decisions_read(tmp_path):
         read(["a", "b"]).write(tmp_path / "out.jsonl", np.array([True]))
 
 
-def test_strings_that_are_none_are_no_dates(tmp_path):
+def test_parts_hold_so_many_bytes_or_so_few_documents():
+    """Long documents come several at a time where several threads sign; what is cut goes with its ids, lengths and columns."""
+    (batch,) = read(pa.table({"id": list("abcdefg"), "text": ["x" * 10] * 5 + ["y", "z"], "n": range(7)}), id="id").batches(columns=["n"])
+    assert [part.ids for part in batch.parts(5)] == [[id] for id in "abcde"] + [["f", "g"]]
+    assert [part.ids for part in batch.parts(5, 3)] == [list("abc"), list("def"), ["g"]]
+    assert [part.ids for part in batch.parts(25, 1)] == [list("ab"), list("cd"), list("efg")]
+    part = batch.cut(4, 6)
+    assert (part.ids, strings(part.texts), part.lengths.tolist(), part.columns[0].to_pylist()) == (
+        ["e", "f"],
+        ["x" * 10, "y"],
+        [10, 1],
+        [4, 5],
+    )
+
+
+def test_strings_that_are_none_are_no_dates():
     """What is not UTF-8 is said to be so, where it is an id too."""
     bad = pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 1, 3], np.int32)), pa.py_buffer(b"a\xffb"))
     table = pa.table({"text": ["a b", "c d"], "id": bad})

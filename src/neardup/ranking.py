@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from neardup.errors import InputError, ParameterError, kind
+from neardup.errors import InputError, ParameterError, kind, plain
 
 PlaceArray = npt.NDArray[np.int64]
 #: A word or the name of a column, a column's values in order of preference, or a function of an id and a text.
@@ -128,7 +128,9 @@ def _preference(parts: Sequence[Any], preferred: Sequence[Any]) -> npt.NDArray[n
     except UnicodeDecodeError:
         raise
     except (OverflowError, ValueError):  # dates that Python has not
-        raise InputError(f"what ranks the documents is of type {parts[0].type}, with values beyond all years; check the column") from None
+        raise InputError(
+            f"what ranks the documents is of type {plain(parts[0].type)}, with values beyond all years; check the column"
+        ) from None
     if not set(values) & places.keys() and set(map(str, values)) & places.keys():
         values = list(map(str, values))  # as they are typed on a command line
     return np.array([places.get(value, len(places)) for value in values], np.int64)

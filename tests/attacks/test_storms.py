@@ -22,6 +22,7 @@ import pytest
 
 from neardup import DuplicateIdError, Index, UnknownDocumentError
 from neardup.stores import disk
+from neardup.stores.catalog import explained
 from neardup.stores.forked import Lost, _tell
 
 STORES = ["memory", "rarity", "disk", "postgres", "redis"]
@@ -277,6 +278,26 @@ for _ in range(8):
     hung += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
 sys.exit(hung)
 """
+
+
+def test_a_fork_waits_for_sqlite(tmp_path):
+    """Which holds locks of its own while it works, that a child would wait for."""
+    inside, done = threading.Event(), []
+
+    def work():
+        with explained(tmp_path):
+            inside.set()
+            time.sleep(0.3)
+            done.append(1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if not child:
+        os._exit(len(done))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    thread.join()
 
 
 def first_uses(processes):

@@ -155,7 +155,7 @@ os.register_at_fork(before=AT_WORK.acquire, after_in_parent=AT_WORK.release, aft
 
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Errors of SQLite in words."""
+    """What is done with SQLite: by one thread at a time, its errors in words."""
     try:
         with AT_WORK:
             yield
