@@ -166,7 +166,7 @@ WRONG = {
 @pytest.mark.parametrize("call", WRONG.values(), ids=WRONG)
 def test_what_does_not_fit_is_refused(call):
     """Arrays that do not belong together are an error, never a read beyond them."""
-    with pytest.raises((IndexError, ValueError), match=r"beyond|fit|empty|roles|name sets"):
+    with pytest.raises((IndexError, ValueError), match=r"beyond|fit|outside|empty|roles|name sets"):
         call()
 
 
@@ -201,8 +201,29 @@ def test_sets_are_numbered_by_rank(texts, rng):
     assert sets.place.tolist() == [next(place for place in order if hashes[place] == own) for own in first]
 
 
-def test_a_set_hash_that_lies_makes_no_copies():
+def test_only_hashes_of_sets_that_are_compared_are_taken_into_memory(monkeypatch):
+    """Where they are in a file: those of sets that share a bucket, and a kernel that is asked for others says so."""
+    monkeypatch.setattr(joins, "AT_HAND", 0)
+    sets = Sets.of(signed(corpus(["a b c", "x y z", "a b c d"])), np.arange(3), 1)
+    Join(sets, 0.5, 1)
+    words, _, sizes = sets.arrays
+    assert (len(words), sizes.tolist(), sets.sizes.tolist()) == (7, [3, 0, 4], [3, 3, 4])
+    assert _kernels.intersections(sets.arrays, *np.array([[0], [2]], np.uint32), 1).tolist() == [3]
+    for compare in (
+        lambda a, b: _kernels.intersections(sets.arrays, np.array([a], np.uint32), np.array([b], np.uint32), 1),
+        lambda a, b: _kernels.compare(np.array([a << 32 | b], np.uint64), sets.arrays, 0.5, 1),
+    ):
+        for pair in ((0, 1), (1, 2), (0, 3)):
+            with pytest.raises(IndexError, match="set"):
+                compare(*pair)
+    with pytest.raises(IndexError, match="sets that are empty"):
+        _kernels.prefix_join(np.full(3, 3, np.uint8), sets.arrays, 0.5, 1)
+
+
+@pytest.mark.parametrize("at_hand", [0, 2**20])
+def test_a_set_hash_that_lies_makes_no_copies(at_hand, monkeypatch):
     """Sets that are different stay so when their set hashes agree: hashes bring together, verification decides."""
+    monkeypatch.setattr(joins, "AT_HAND", at_hand)
     batch = corpus(["a b c", "a b d", "a b c", "a b d"])
     batch = batch._replace(set_hashes=np.full(4, 7, np.uint64))
     sets = Sets.of(signed(batch), np.arange(4), 1)
@@ -210,12 +231,12 @@ def test_a_set_hash_that_lies_makes_no_copies():
     assert sets.number[1] != 0
 
 
-@pytest.mark.parametrize("limit", [1, 2**40])
+@pytest.mark.parametrize(("limit", "at_hand"), [(1, 0), (2**40, 0), (2**40, 2**20)])
 @pytest.mark.parametrize("pairs", [1, 2**20])
 @pytest.mark.parametrize("heavy", [0, 3, 2**20])
 @given(texts=truth.corpora())
-def test_edges_do_not_depend_on_how_they_are_found(limit, pairs, heavy, texts):
-    """Many comparisons at a time or one, light buckets or heavy, in memory or in files: the same edges, in order."""
+def test_edges_do_not_depend_on_how_they_are_found(limit, at_hand, pairs, heavy, texts):
+    """Many comparisons at a time or one, light buckets or heavy, hashes in memory or in files: the same edges, in order."""
     batch = corpus(texts)
     sets = Sets.of(signed(batch), np.arange(len(texts)), 1)
     every = np.ones(len(sets), bool)
@@ -223,7 +244,9 @@ def test_edges_do_not_depend_on_how_they_are_found(limit, pairs, heavy, texts):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joins, "PAIRS", pairs)
         patch.setattr(joins, "HEAVY", heavy)
+        patch.setattr(joins, "AT_HAND", at_hand)
         columns = signed(batch, limit)
+        assert columns.spilled == bool(texts if limit == 1 else at_hand == 0 and batch.sizes.any())
         assert columns.large == (limit == 1 and batch.sizes.any())
         other = Join(Sets.of(columns, np.arange(len(texts)), 2), 0.6, 2).edges(every, every, SILENT)
     assert all(np.array_equal(a, b) for a, b in zip(plain, other, strict=True))

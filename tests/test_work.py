@@ -10,7 +10,10 @@ import time
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neardup import ParameterError, ResumeWarning, Shingling, dedup, deduplicate, joins, spool, work
 from neardup.work import Work
@@ -276,6 +279,30 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
     column._open("rb+")
     with pytest.raises(OSError, match=f"No space left on device for temporary files in {tmp_path}"):
         column.append(memoryview(bytes(1 << 20)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9))), st.booleans())
+def test_ranges_of_a_column(ranges, spilled):
+    """Neighbours or not, in any order, empty or over each other; from memory as from a file."""
+    column, values = spool.Spool("uint32"), np.arange(60, dtype=np.uint32)
+    column.append(values)
+    if spilled:
+        column.spill()
+        column.append(values + np.uint32(60))
+    column.array()
+    starts, sizes = np.array([one[0] for one in ranges], np.uint64), np.array([one[1] for one in ranges], np.uint32)
+    expected = [i for start, size in ranges for i in range(start, start + size)]
+    assert column.ranges(starts, sizes).tolist() == expected
+
+
+def test_a_file_that_became_shorter_is_said():
+    """Nothing is made up."""
+    column = spool.Spool("uint32")
+    column.append(np.arange(9, dtype=np.uint32))
+    column.spill()
+    os.ftruncate(column._file.fileno(), 20)
+    with pytest.raises(OSError, match="a temporary file became shorter: 16 bytes are missing; leave TMPDIR alone while a job runs"):
+        column.ranges(np.array([0], np.uint64), np.array([9], np.uint32))
 
 
 def test_columns_are_spilled_when_they_outgrow_memory():

@@ -30,11 +30,21 @@ pub struct Sets<'a> {
 }
 
 impl<'a> Sets<'a> {
-    /// None when a set lies outside the evidence, or has no shingle.
+    /// Sets, of which those that are empty are not there. None when one lies outside the evidence.
     pub fn new(evidence: &'a [u32], starts: &'a [u64], sizes: &'a [u32]) -> Option<Self> {
-        let inside =
-            |(&start, &size): (&u64, &u32)| size > 0 && start.checked_add(size.into()).is_some_and(|stop| stop <= evidence.len() as u64);
+        let inside = |(&start, &size): (&u64, &u32)| start.checked_add(size.into()).is_some_and(|stop| stop <= evidence.len() as u64);
         (starts.len() == sizes.len() && starts.iter().zip(sizes).all(inside)).then_some(Sets { evidence, starts, sizes })
+    }
+
+    /// These, when all of them are there.
+    pub fn whole(self) -> Option<Self> {
+        self.sizes.iter().all(|&size| size > 0).then_some(self)
+    }
+
+    /// Whether a set is there.
+    #[inline]
+    pub fn has(&self, set: u32) -> bool {
+        self.sizes.get(set as usize).is_some_and(|&size| size > 0)
     }
 
     pub fn len(&self) -> usize {
@@ -238,7 +248,7 @@ pub fn compare_readings(pairs: &[u64], sets: Sets, legible: &[f64], least: f64, 
 }
 
 fn compared(pairs: &[u64], sets: Sets, threads: usize, compare: impl Fn(u32, u32) -> Option<Edge> + Sync) -> Option<Vec<Edge>> {
-    if pairs.iter().any(|&pair| (pair >> 32).max(pair & 0xFFFF_FFFF) as usize >= sets.len()) {
+    if !pairs.iter().all(|&pair| sets.has((pair >> 32) as u32) && sets.has(pair as u32)) {
         return None;
     }
     let compare = |run: &[u64]| {

@@ -138,7 +138,8 @@ def deduplicate(
         :meth:`Result.finish` deletes it.
     memory_limit
         About the most memory that the job takes beside its ids and results, in bytes or as ``"3GB"``; by default half of what
-        the machine or its control group allows. What does not fit goes to temporary files, below TMPDIR.
+        the machine or its control group allows. What does not fit goes to temporary files, below TMPDIR, and so do verification
+        hashes beyond a megabyte, 4 bytes for each shingle.
     threads
         How many; by default the processors this process may use.
     progress

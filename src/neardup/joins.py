@@ -28,8 +28,10 @@ HEAVY = CROWD * (CROWD - 1) // 2
 PAIRS = 1 << 23
 #: Hashes that may be compared in passing, for a page that says what another threshold would do: seconds.
 PASSING = 1 << 31
-#: Memory that the hashes of a set may take while they are read from a file: the pages around them come with them, 180 KB measured.
+#: Memory that the hashes of a set may take while they are read from a mapped file: the pages around them come with them, 180 KB measured.
 TOUCHED = 256 << 10
+#: Bytes of verification hashes that stay in memory in any case. Most sets share no bucket with another, and theirs are not read again.
+AT_HAND = 1 << 20
 LEFT, RIGHT = np.uint8(1), np.uint8(2)
 #: No pairs.
 NONE: _kernels.Edges = (np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint32))
@@ -99,11 +101,18 @@ class Signed:
         self._set_hashes.append(batch.set_hashes)
         self._sizes.append(batch.sizes)
         self._evidence.append(batch.evidence[int(batch.offsets[0]) : int(batch.offsets[-1])])
+        if self.work.path is None and self._evidence.nbytes > AT_HAND:
+            self._evidence.spill()
+
+    @property
+    def spilled(self) -> bool:
+        """Whether the evidence is in a file."""
+        return self._evidence.spilled
 
     @property
     def large(self) -> bool:
         """Whether the evidence is read from a file, a part at a time."""
-        return self._evidence.spilled and self._evidence.nbytes > self.work.limit // 4
+        return self.spilled and self._evidence.nbytes > self.work.limit // 4
 
     def close(self) -> None:
         """No more documents come."""
@@ -134,19 +143,32 @@ class Signed:
             if self.large:
                 self._evidence.release()
 
+    def gathered(self, starts: npt.NDArray[np.uint64], sizes: npt.NDArray[np.uint32]) -> _kernels.Sets:
+        """The arrays of some sets alone, one after another, in memory."""
+        ends = np.cumsum(sizes, dtype=np.uint64)
+        return self._evidence.ranges(starts, sizes), ends - sizes, sizes
+
+    def shared(
+        self,
+        sets: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]],
+        a: npt.NDArray[np.uint32],
+        b: npt.NDArray[np.uint32],
+        threads: int,
+    ) -> npt.NDArray[np.uint32]:
+        """How many hashes the sets of each pair share; of all sets, where they begin and how many hashes they have."""
+        starts, sizes = sets
+        if not self.spilled:
+            return _kernels.intersections((self.evidence, starts, sizes), a, b, threads)
+        those = np.unique((a, b))
+        x, y = (np.searchsorted(those, some).astype(np.uint32) for some in (a, b))
+        return _kernels.intersections(self.gathered(starts[those], sizes[those]), x, y, threads)
+
     def batch(self, places: PlaceArray) -> StoreBatch:
         """Some documents as they were signed."""
-        words, starts, sizes = gathered(self.evidence, self.starts[places], self.sizes[places])
+        words, starts, sizes = self.gathered(self.starts[places], self.sizes[places])
         columns = [spool.array()[places] for spool in self._fingerprints]
         fingerprints = np.ascontiguousarray(np.array(columns, np.uint32).reshape(len(columns), len(places)).T)
         return StoreBatch(fingerprints, self.set_hashes[places], sizes, words, np.append(starts, np.uint64(len(words))))
-
-
-def gathered(evidence: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint64], sizes: npt.NDArray[np.uint32]) -> _kernels.Sets:
-    """The arrays of some sets alone, one after another."""
-    many, ends = sizes.astype(np.int64), np.cumsum(sizes, dtype=np.int64)
-    source = np.repeat(starts.astype(np.int64) - (ends - many), many) + np.arange(int(many.sum()))
-    return evidence[source], (ends - many).astype(np.uint64), sizes
 
 
 class Sets:
@@ -158,19 +180,25 @@ class Sets:
         The set of each document, int64[n]; -1 where it has no shingle.
     place
         The place of the first document of each set by rank, int64[m].
+    starts, sizes
+        Where the evidence of each set begins, uint64[m], and how many shingles it has, uint32[m].
     arrays
-        All verification hashes, where those of each set begin, and how many they are.
+        The verification hashes as kernels take them; once it is known which sets are :meth:`compared`, theirs alone.
     signed
         The corpus.
     """
 
-    __slots__ = ("arrays", "number", "place", "signed")
+    __slots__ = ("arrays", "number", "place", "signed", "sizes", "starts")
 
-    def __init__(self, number: PlaceArray, place: PlaceArray, arrays: _kernels.Sets, signed: Signed) -> None:
+    def __init__(
+        self, number: PlaceArray, place: PlaceArray, starts: npt.NDArray[np.uint64], sizes: npt.NDArray[np.uint32], signed: Signed
+    ) -> None:
         self.number = number
         self.place = place
-        self.arrays = arrays
+        self.starts = starts
+        self.sizes = sizes
         self.signed = signed
+        self.arrays: _kernels.Sets = (signed.evidence, starts, sizes)
 
     @classmethod
     def of(cls, signed: Signed, order: PlaceArray, threads: int) -> Sets:
@@ -187,20 +215,22 @@ class Sets:
         a, b = first[copies].astype(np.uint32), copies.astype(np.uint32)
         same = sizes[a] == sizes[b]
         for part in signed.slices(len(copies), 2):
-            same[part] &= _kernels.intersections((signed.evidence, starts, sizes), a[part], b[part], threads) == sizes[b[part]]
+            same[part] &= signed.shared((starts, sizes), a[part], b[part], threads) == sizes[b[part]]
         first[copies[~same]] = copies[~same]
         founders = np.flatnonzero(first == np.arange(len(ranked)))
         number = np.full(len(order), -1, np.int64)
         number[ranked] = np.searchsorted(founders, first)
-        return cls(number, ranked[founders], (signed.evidence, starts[founders], sizes[founders]), signed)
+        return cls(number, ranked[founders], starts[founders], sizes[founders], signed)
 
     def __len__(self) -> int:
         return len(self.place)
 
-    @property
-    def sizes(self) -> npt.NDArray[np.uint32]:
-        """The shingles of each set."""
-        return self.arrays[2]
+    def compared(self, some: Mask) -> None:
+        """Take the hashes of some sets into memory, where they are in a file and there is room: no others will be compared."""
+        if self.signed.spilled and not self.signed.large:
+            places, sizes = np.zeros_like(self.starts), np.where(some, self.sizes, np.uint32(0))
+            words, places[some], _ = self.alone(np.flatnonzero(some))
+            self.arrays = words, places, sizes
 
     def shared(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], threads: int) -> npt.NDArray[np.uint32]:
         """How many hashes the sets of each pair share."""
@@ -215,17 +245,12 @@ class Sets:
 
     def each(self) -> Iterator[_kernels.Sets]:
         """The arrays of some sets after another; as many at a time as memory may take."""
-        evidence, starts, sizes = self.arrays
         for part in self.signed.slices(len(self), 1):
-            yield evidence, starts[part], sizes[part]
+            yield self.signed.evidence, self.starts[part], self.sizes[part]
 
     def alone(self, numbers: PlaceArray) -> _kernels.Sets:
         """The arrays of some sets, in memory."""
-        evidence, starts, sizes = self.arrays
-        parts = [gathered(evidence, starts[some], sizes[some]) for some in (numbers[part] for part in self.signed.slices(len(numbers), 1))]
-        words = np.concatenate([np.empty(0, np.uint32), *(part[0] for part in parts)])
-        ends = np.cumsum(sizes[numbers], dtype=np.uint64)
-        return words, ends - sizes[numbers], sizes[numbers]
+        return self.signed.gathered(self.starts[numbers], self.sizes[numbers])
 
 
 class Judge(Protocol):
@@ -295,6 +320,10 @@ class Join:
             self.bands = list(self._each_band())
         elif not exact:
             self.bands = sets.signed.buckets(sets.place, threads)
+            some = np.zeros(len(sets), bool)
+            for members, _ in self.bands:
+                some[members] = True
+            sets.compared(some)
         self._joins = 0
 
     def heavy(self) -> list[Heavy]:
@@ -429,7 +458,7 @@ class Join:
         while start < len(self.sets):
             before = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + self._at_once, "right")))
-            sizes = self.sets.arrays[2]
+            sizes = self.sets.sizes
             pairs = _kernels.candidates(self.bands, roles, sizes, self.threshold, (start, stop), self.most, self.threads)
             found = self._compared(pairs, self.judge, self.threshold)
             yield stop, _merged([*found, tuple(column[_between(heavy[0], start, stop)] for column in heavy)])  # type: ignore[list-item]

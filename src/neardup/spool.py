@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import weakref
@@ -194,6 +195,34 @@ class Spool:
             self._file.flush()
             self._map = mmap.mmap(self._file.fileno(), self.nbytes, access=mmap.ACCESS_READ)
         return np.frombuffer(self._map, self._dtype, len(self))
+
+    def ranges(self, starts: npt.NDArray[np.uint64], sizes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A copy of some ranges of values, one after another. What is in a file is read: of a mapped file each page takes its neighbours along."""
+        ends = starts + sizes.astype(np.uint64)
+        last = np.flatnonzero(np.append(starts[1:] != ends[:-1], True)[: len(starts)])
+        first = np.append(0, last + 1)[: len(last)]
+        size = self._dtype.itemsize
+        values = np.empty(int(sizes.sum(dtype=np.int64)), self._dtype)
+        to, at = values.view(np.uint8).data, 0
+        for start, end in zip((starts[first] * np.uint64(size)).tolist(), (ends[last] * np.uint64(size)).tolist(), strict=True):
+            part = to[at : at + end - start]
+            if self._file is None:
+                assert self._map is not None  # noqa: S101  something is in it
+                part[:] = memoryview(self._map)[start:end]
+            else:
+                self._read(part, start)
+            at += end - start
+        return values
+
+    def _read(self, part: memoryview, start: int) -> None:
+        """Fill memory from a place of the file on."""
+        assert self._file is not None  # noqa: S101  it is spilled
+        while part.nbytes:
+            read = os.preadv(self._file.fileno(), [part], start)
+            if not read:
+                missing = f"a temporary file became shorter: {part.nbytes:,} bytes are missing; leave TMPDIR alone while a job runs"
+                raise OSError(errno.EIO, missing)
+            part, start = part[read:], start + read
 
     def release(self) -> None:
         """Give back the memory in which parts of the file were read; they are read again when they are wanted."""

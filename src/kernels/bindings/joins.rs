@@ -23,10 +23,15 @@ fn columns<'py>(py: Python<'py>, edges: &[Edge]) -> Edges<'py> {
 pub(super) struct SetArrays<'py>(PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, u64>, PyReadonlyArray1<'py, u32>);
 
 impl SetArrays<'_> {
+    /// Sets that are all there.
     fn sets(&self) -> PyResult<Sets<'_>> {
+        self.some_sets()?.whole().ok_or_else(|| PyIndexError::new_err("sets that are empty"))
+    }
+
+    /// Sets of which empty ones are not there, and are not asked for.
+    fn some_sets(&self) -> PyResult<Sets<'_>> {
         let (starts, sizes) = (self.1.as_slice()?, self.2.as_slice()?);
-        Sets::new(self.0.as_slice()?, starts, sizes)
-            .ok_or_else(|| PyIndexError::new_err("sets that are empty, or lie outside the verification hashes"))
+        Sets::new(self.0.as_slice()?, starts, sizes).ok_or_else(|| PyIndexError::new_err("sets that lie outside the verification hashes"))
     }
 }
 
@@ -109,7 +114,7 @@ pub(super) fn compare<'py>(
     threads: usize,
     overlap: bool,
 ) -> PyResult<Edges<'py>> {
-    let (pairs, sets, measure) = (pairs.as_slice()?, sets.sets()?, if overlap { Measure::Overlap } else { Measure::Jaccard });
+    let (pairs, sets, measure) = (pairs.as_slice()?, sets.some_sets()?, if overlap { Measure::Overlap } else { Measure::Jaccard });
     let edges = py.detach(|| join::compare(pairs, sets, measure, threshold, threads));
     Ok(columns(py, &edges.ok_or_else(no_such_set)?))
 }
@@ -225,8 +230,8 @@ pub(super) fn intersections<'py>(
     b: PyReadonlyArray1<'py, u32>,
     threads: usize,
 ) -> PyResult<Array1<'py, u32>> {
-    let (sets, a, b) = (sets.sets()?, a.as_slice()?, b.as_slice()?);
-    if a.len() != b.len() || a.iter().chain(b).any(|&set| set as usize >= sets.len()) {
+    let (sets, a, b) = (sets.some_sets()?, a.as_slice()?, b.as_slice()?);
+    if a.len() != b.len() || !a.iter().chain(b).all(|&set| sets.has(set)) {
         return Err(no_such_set());
     }
     Ok(py.detach(|| join::intersections(sets, a, b, threads)).into_pyarray(py))
