@@ -84,8 +84,8 @@ class Server:
             time.sleep(0.05)
 
     def as_user(self):
-        """Arguments of Popen."""
-        return {}
+        """Arguments of Popen: a sanitizer is for the process that tests."""
+        return {"env": {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}}
 
     def kill(self):
         """Kill it and all its processes, without notice."""
@@ -110,8 +110,8 @@ class Postgres(Server):
 
     def as_user(self):
         """Arguments of Popen."""
-        user = ordinary_user()
-        return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        user, plain = ordinary_user(), super().as_user()
+        return plain if user is None else plain | {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
     def prepare(self):
         """Make the data, with a password."""

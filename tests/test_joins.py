@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 
 from neardup import Shingling, _kernels, joins
 from neardup.banding import Banding
+from neardup.census import Weights
 from neardup.joins import Edges, Join, Sets, Signed
 from neardup.minhash import MinHash
+from neardup.noise import Readings
+from neardup.rarity import Weighed
 from neardup.stores import StoreBatch
 from neardup.work import Work
 
@@ -93,6 +96,47 @@ def test_the_bucket_joins_find_every_match_that_shares_a_bucket(sets, threshold,
     assert sorted({*some, *heavy}) == shared
     assert len(set(some)) == len(some)
     assert len(set(heavy)) == len(heavy)
+
+
+@given(SETS, st.sampled_from([0.0, 0.3, 0.5]), THRESHOLDS, st.data())
+def test_joins_by_what_is_required_find_all_that_matches(sets, least, threshold, data):
+    """By weight and by legibility: of the edges of the plain join those that match, and none that is no edge."""
+    hashes = sorted({hash for one in sets for hash in one})
+    weights = Weights(
+        np.array(hashes, np.uint32), np.array(data.draw(st.lists(st.integers(1, 9), min_size=len(hashes), max_size=len(hashes)))), 1
+    )
+    legible = np.array(data.draw(st.lists(st.sampled_from([0.15, 0.5, 0.9, 1.0]), min_size=len(sets), max_size=len(sets))))
+    roles, evidence, keys = (
+        np.full(len(sets), 3, np.uint8),
+        arrays(sets),
+        data.draw(st.lists(st.integers(0, 1), min_size=len(sets), max_size=len(sets))),
+    )
+    for judge in (Weighed(threshold, evidence, weights, weights.totals(evidence, 1)), Readings(threshold, evidence, legible)):
+        required = judge.required(np.arange(len(sets)))
+        for plain, found in (
+            (_kernels.prefix_join(roles, evidence, least, 1), _kernels.prefix_join(roles, evidence, least, 2, required)),
+            (
+                _kernels.heavy_join([band(keys)], roles, evidence, least, 0, 1),
+                _kernels.heavy_join([band(keys)], roles, evidence, least, 0, 2, required),
+            ),
+        ):
+            matching = judge.similarities(*plain, 1) >= threshold
+            assert set(listed(tuple(column[matching] for column in plain))) <= set(listed(found)) <= set(listed(plain))
+
+
+def test_what_is_required_is_used():
+    """Of sets that share little that weighs, none is compared; the plain join finds them all."""
+    hashes = np.random.default_rng(1).choice(2**32, 600, replace=False).tolist()
+    evidence = arrays([frozenset([*hashes[:20], hashes[100 + i % 50], hashes[200 + i]]) for i in range(300)])
+    weights = Weights(np.sort(np.array(hashes[:20], np.uint32)), np.ones(20), 100)
+    roles = np.full(300, 3, np.uint8)
+    assert len(_kernels.prefix_join(roles, evidence, 0.4, 1)[0]) == 300 * 299 // 2
+    for threshold, compared in ((0.8, 0), (0.5, 50 * 15)):  # without what one set has alone, and without what the fifty share
+        judge = Weighed(threshold, evidence, weights, weights.totals(evidence, 1))
+        found = len(_kernels.prefix_join(roles, evidence, 0.4, 1, judge.required(np.arange(300)))[0])
+        assert compared <= found < compared + 10  # rarity is counted in cells, which some share
+    with pytest.raises(ValueError, match="what 2 sets require, for 300 sets"):
+        _kernels.prefix_join(roles, evidence, 0.4, 1, judge.required(np.arange(2)))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=20), st.integers(0, 8))

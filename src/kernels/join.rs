@@ -201,27 +201,58 @@ pub fn candidates(
     threads: usize,
 ) -> Vec<u64> {
     let bar = Bar::new(threshold, 0);
-    let collected = on_threads(bands.to_vec(), threads, |band| {
-        let (mut pairs, mut scratch) = (Vec::new(), Vec::new());
-        for bucket in band.each() {
-            let members = active(bucket, roles, &mut scratch);
-            if comparisons(members, roles) > most {
-                continue;
-            }
-            for (i, &a) in members.iter().enumerate().filter(|(_, a)| range.contains(a)) {
-                for &b in &members[i + 1..] {
-                    if joined(roles[a as usize], roles[b as usize]) && bar.least(sizes[a as usize], sizes[b as usize]).is_some() {
-                        pairs.push(u64::from(a) << 32 | u64::from(b));
-                    }
+    let range = range.start..range.end.min(roles.len() as u32);
+    let later = later_members(bands, roles, &range, most);
+    let share = range.len().div_ceil(4 * threads.max(1)).max(1 << 10) as u32;
+    let shares: Vec<Range<u32>> =
+        range.clone().step_by(share as usize).map(|first| first..range.end.min(first.saturating_add(share))).collect();
+    let found = on_threads(shares, threads, |share| {
+        let (mut seen, mut pairs) = (vec![0u32; roles.len()], Vec::new()); // the last set that met each, plus one
+        for a in share {
+            let first = pairs.len();
+            for &b in later.of((a - range.start) as usize).iter().copied().flatten() {
+                let again = std::mem::replace(&mut seen[b as usize], a + 1) == a + 1;
+                if !again && joined(roles[a as usize], roles[b as usize]) && bar.least(sizes[a as usize], sizes[b as usize]).is_some() {
+                    pairs.push(u64::from(a) << 32 | u64::from(b));
                 }
             }
+            pairs[first..].sort_unstable();
         }
         pairs
     });
-    let mut pairs = collected.concat();
-    pairs.sort_unstable();
-    pairs.dedup();
-    pairs
+    found.concat()
+}
+
+/// The members after each set of a range in its buckets of at most `most` comparisons.
+struct Later<'a> {
+    ends: Vec<usize>,
+    members: Vec<&'a [u32]>,
+}
+
+impl<'a> Later<'a> {
+    fn of(&self, i: usize) -> &[&'a [u32]] {
+        &self.members[if i > 0 { self.ends[i - 1] } else { 0 }..self.ends[i]]
+    }
+}
+
+fn later_members<'a>(bands: &[Buckets<'a>], roles: &[u8], range: &Range<u32>, most: u64) -> Later<'a> {
+    let each = |with: &mut dyn FnMut(usize, &'a [u32])| {
+        for bucket in bands.iter().flat_map(|band| band.each()).filter(|bucket| comparisons(bucket, roles) <= most) {
+            for (i, a) in bucket.iter().enumerate().filter(|(_, a)| range.contains(a) && roles[**a as usize] != 0) {
+                with((a - range.start) as usize, &bucket[i + 1..]);
+            }
+        }
+    };
+    let mut next = vec![0; range.len()];
+    each(&mut |set, _| next[set] += 1);
+    let mut sum = 0;
+    next.iter_mut().for_each(|many| sum += std::mem::replace(many, sum));
+    let mut members: Vec<&[u32]> = vec![&[]; sum];
+    each(&mut |set, after| {
+        members[next[set]] = after;
+        next[set] += 1;
+    });
+    Later { ends: next, members }
 }
 
 /// Those of some pairs that match by a measure, in their order. None when a pair names a set that there is not.
@@ -262,11 +293,28 @@ fn compared(pairs: &[u64], sets: Sets, threads: usize, compare: impl Fn(u32, u32
     Some(on_threads(pairs.chunks(4096).collect(), threads, compare).concat())
 }
 
+/// What sets share at least with any that they match, where that is more than their similarity alone demands: a weight.
+#[derive(Clone, Copy)]
+pub struct Required<'a> {
+    pub least: &'a [u64],
+    pub weight: &'a (dyn Fn(u32) -> u64 + Sync),
+}
+
 /// The matches of sets that share a bucket of more than `most` comparisons; in order.
+///
+/// Of pairs that do not share what is `required` some are left out.
 ///
 /// Look-alikes share such buckets in many bands, with other members in each: buckets that overlap are joined as one, so that a
 /// pair is compared once, however many it shares.
-pub fn heavy_join(bands: &[Buckets], roles: &[u8], sets: Sets, threshold: f64, most: u64, threads: usize) -> Vec<Edge> {
+pub fn heavy_join(
+    bands: &[Buckets],
+    roles: &[u8],
+    sets: Sets,
+    threshold: f64,
+    most: u64,
+    threads: usize,
+    required: Option<Required>,
+) -> Vec<Edge> {
     let mut scratch = Vec::new();
     let mut heavy: Vec<Vec<u32>> = Vec::new();
     for bucket in bands.iter().flat_map(|band| band.each()) {
@@ -282,8 +330,8 @@ pub fn heavy_join(bands: &[Buckets], roles: &[u8], sets: Sets, threshold: f64, m
     let mut edges: Vec<Edge> = Vec::new();
     for (members, alone) in &crowds.groups {
         edges.append(&mut match alone {
-            true => prefix_join(members, roles, sets, threshold, threads),
-            false => join_where(members, roles, sets, threshold, threads, share),
+            true => prefix_join(members, roles, sets, threshold, threads, required),
+            false => join_where(members, roles, sets, threshold, threads, required, share),
         });
     }
     edges.sort_unstable();
@@ -369,8 +417,10 @@ struct Meeting {
 /// filter of PPJoin (Xiao, Wang, Lin and Yu, "Efficient Similarity Joins for Near Duplicate Detection", WWW 2008): sets that
 /// match share one of the rarest hashes of each, and after the first of those there must be room for the rest. Any order of
 /// hashes finds all; that of rarity here is by counts that may be too high.
-pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, threshold: f64, threads: usize) -> Vec<Edge> {
-    join_where(members, roles, sets, threshold, threads, |_, _| true)
+///
+/// Of pairs that do not share what is `required` some are left out.
+pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, threshold: f64, threads: usize, required: Option<Required>) -> Vec<Edge> {
+    join_where(members, roles, sets, threshold, threads, required, |_, _| true)
 }
 
 /// The same of those pairs that `may` match.
@@ -380,12 +430,13 @@ fn join_where(
     sets: Sets,
     threshold: f64,
     threads: usize,
+    required: Option<Required>,
     may: impl Fn(u32, u32) -> bool + Sync + Copy,
 ) -> Vec<Edge> {
     let bar = Bar::new(threshold, 0);
     let mut members = members.to_vec();
     members.sort_unstable_by_key(|&set| (sets.sizes[set as usize], set));
-    let (index, probes) = prefixes(&members, sets, threshold);
+    let (index, probes) = prefixes(&members, sets, threshold, required);
     if members.iter().all(|&set| roles[set as usize] == LEFT | RIGHT) {
         let mut edges = probed(&members, roles, sets, bar, (&index, &probes), threads, may);
         edges.sort_unstable();
@@ -441,8 +492,9 @@ fn probed(
 
 /// What of the sets, in order of size, is looked up by and what it is looked up in: their rarest hashes that others may have.
 ///
-/// A set is looked up among those that are no longer, so that fewer of its hashes need to be found by the longer ones.
-fn prefixes(members: &[u32], sets: Sets, threshold: f64) -> (Vec<Posting>, Vec<Posting>) {
+/// A set is looked up among those that are no longer, so that fewer of its hashes need to be found by the longer ones. Where more
+/// is required, what comes after the last that is looked up by weighs less than that.
+fn prefixes(members: &[u32], sets: Sets, threshold: f64, required: Option<Required>) -> (Vec<Posting>, Vec<Posting>) {
     let hashes: usize = members.iter().map(|&set| sets.get(set).len()).sum();
     let bits = hashes.next_power_of_two().trailing_zeros().clamp(10, 27);
     let mut counts = vec![0u16; 1 << bits];
@@ -462,6 +514,15 @@ fn prefixes(members: &[u32], sets: Sets, threshold: f64) -> (Vec<Posting>, Vec<P
             ordered.truncate(prefix);
         }
         ordered.sort_unstable();
+        if let Some(Required { least, weight }) = required {
+            let mut left: u64 = own.iter().map(|&hash| weight(hash)).sum();
+            let enough = ordered.iter().position(|&hash| {
+                let there = left;
+                left = left.saturating_sub(weight(hash as u32));
+                there < least[set as usize]
+            });
+            ordered.truncate(enough.unwrap_or(ordered.len()));
+        }
         for (place, _) in (0..).zip(&ordered).filter(|(_, &hash)| hash >> 32 > 1) {
             let posting = Posting { hash: ordered[place as usize] as u32, member, place };
             probes.push(posting);

@@ -24,7 +24,7 @@ impl<'a> Weights<'a> {
     }
 
     #[inline(always)]
-    fn of(&self, hash: u32) -> u16 {
+    pub fn of(&self, hash: u32) -> u16 {
         let cell = hash.checked_shr(self.shift).unwrap_or(0) as usize;
         let range = self.starts[cell] as usize..self.starts[cell + 1] as usize;
         let place = self.hashes[range.clone()].iter().position(|&h| h == hash);

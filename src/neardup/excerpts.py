@@ -66,3 +66,6 @@ class Contained:
         sizes = self.arrays[2]
         shares: npt.NDArray[np.float64] = both / np.minimum(sizes[a], sizes[b])
         return shares
+
+    def required(self, numbers: npt.NDArray[np.int64]) -> None:
+        """Nothing: a much shorter set may match."""

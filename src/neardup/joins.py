@@ -266,6 +266,9 @@ class Judge(Protocol):
     ) -> npt.NDArray[np.float64]:
         """The similarities of pairs that share so many hashes."""
 
+    def required(self, numbers: PlaceArray) -> _kernels.Required | None:
+        """What each of some sets shares at least with any of them that it matches, and what hashes weigh for that; None if no more than any."""
+
 
 class Heavy(NamedTuple):
     """A bucket that more sets fall into than are compared pair by pair: its band, how many sets, and the first of them."""
@@ -482,7 +485,8 @@ class Join:
         numbers = np.unique(np.concatenate([np.empty(0, np.uint32), *(members for members, _ in buckets)])).astype(np.int64)
         bands = [(np.searchsorted(numbers, members).astype(np.uint32), ends) for members, ends in buckets]
         some = self.sets.alone(numbers)
-        earlier, later, both = _kernels.heavy_join(bands, roles[numbers], some, self.threshold, self.most, self.threads)
+        required = None if self.judge is None else self.judge.required(numbers)
+        earlier, later, both = _kernels.heavy_join(bands, roles[numbers], some, self.threshold, self.most, self.threads, required)
         return numbers[earlier].astype(np.uint32), numbers[later].astype(np.uint32), both
 
 

@@ -80,3 +80,7 @@ class Weighed:
         shared = self.weights.shares(self.arrays, a, b, threads)
         similarities: FloatArray = shared / (self.totals[a] + self.totals[b] - shared)
         return similarities
+
+    def required(self, numbers: npt.NDArray[np.int64]) -> _kernels.Required:
+        """What each of some sets shares at least with any that it matches: of what it weighs, the threshold."""
+        return self.weights.required(self.threshold * self.totals[numbers].astype(np.float64))

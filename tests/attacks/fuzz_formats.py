@@ -675,7 +675,8 @@ TARGETS = {
     # Arrow takes the memory that a page says it needs, before it finds that the page is not there: up to 2 GB.
     "parquet": Target(reads("a.parquet"), parquet, memory=6144),
     "arrow": Target(reads("a.arrow"), arrow),
-    "documents": Target(run_documents, lambda: [made.documents for made in indexes().values()], mutate_file),
+    # What compares arrays keeps them under atheris: some 400 bytes each time.
+    "documents": Target(run_documents, lambda: [made.documents for made in indexes().values()], mutate_file, memory=4096),
     "segments": Target(run_segment, lambda: [made.segment for made in indexes().values()], mutate_file),
     "catalog": Target(run_catalog, databases, most=16384),
     "rows": Target(run_rows, rows, mutate_rows, most=1024),

@@ -1,7 +1,7 @@
 //! Joins of a whole corpus.
 
 use super::Array1;
-use crate::join::{self, Buckets, Edge, Sets};
+use crate::join::{self, Buckets, Edge, Required, Sets};
 use crate::table::Measure;
 use crate::weigh::{self, Weights};
 use numpy::{IntoPyArray, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArrayMethods};
@@ -135,8 +135,24 @@ pub(super) fn compare_readings<'py>(
     Ok(columns(py, &edges.ok_or_else(no_such_set)?))
 }
 
+/// What each set shares at least with any that it matches, and what hashes weigh for that.
+#[derive(FromPyObject)]
+pub(super) struct RequiredArrays<'py>(PyReadonlyArray1<'py, u64>, WeightArrays<'py>);
+
+/// Do something with what is required, if anything is.
+fn with_required<R>(required: Option<RequiredArrays>, sets: usize, work: impl FnOnce(Option<Required>) -> R) -> PyResult<R> {
+    let Some(RequiredArrays(least, weights)) = &required else { return Ok(work(None)) };
+    let (least, weights) = (least.as_slice()?, weights.weights()?);
+    if least.len() != sets {
+        return Err(PyValueError::new_err(format!("what {} sets require, for {sets} sets", least.len())));
+    }
+    Ok(work(Some(Required { least, weight: &|hash| u64::from(weights.of(hash)) })))
+}
+
 /// The matches of sets that share a bucket of more than `most` comparisons.
 #[pyfunction]
+#[allow(clippy::too_many_arguments)]
+#[pyo3(signature = (bands, roles, sets, threshold, most, threads, required=None))]
 pub(super) fn heavy_join<'py>(
     py: Python<'py>,
     bands: Vec<BucketArrays<'py>>,
@@ -145,26 +161,33 @@ pub(super) fn heavy_join<'py>(
     threshold: f64,
     most: u64,
     threads: usize,
+    required: Option<RequiredArrays<'py>>,
 ) -> PyResult<Edges<'py>> {
     let (bands, sets, roles) = (all(&bands, roles.len())?, sets.sets()?, roles.as_slice()?);
     check_roles(roles.len(), sets.len())?;
-    let edges = py.detach(|| join::heavy_join(&bands, roles, sets, threshold, most, threads));
+    let edges = with_required(required, sets.len(), |required| {
+        py.detach(|| join::heavy_join(&bands, roles, sets, threshold, most, threads, required))
+    })?;
     Ok(columns(py, &edges))
 }
 
 /// All matches.
 #[pyfunction]
+#[pyo3(signature = (roles, sets, threshold, threads, required=None))]
 pub(super) fn prefix_join<'py>(
     py: Python<'py>,
     roles: PyReadonlyArray1<'py, u8>,
     sets: SetArrays<'py>,
     threshold: f64,
     threads: usize,
+    required: Option<RequiredArrays<'py>>,
 ) -> PyResult<Edges<'py>> {
     let (sets, roles) = (sets.sets()?, roles.as_slice()?);
     check_roles(roles.len(), sets.len())?;
     let members: Vec<u32> = (0u32..).zip(roles).filter(|(_, &role)| role != 0).map(|(set, _)| set).collect();
-    let edges = py.detach(|| join::prefix_join(&members, roles, sets, threshold, threads));
+    let edges = with_required(required, sets.len(), |required| {
+        py.detach(|| join::prefix_join(&members, roles, sets, threshold, threads, required))
+    })?;
     Ok(columns(py, &edges))
 }
 

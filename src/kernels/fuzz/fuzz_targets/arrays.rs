@@ -6,7 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use neardup_kernels::join::{self, Buckets, Sets};
+use neardup_kernels::join::{self, Buckets, Required, Sets};
 use neardup_kernels::mapped::{checksums, Checked, Mapped};
 use neardup_kernels::segment::{directory_bits, Removed, Segment};
 use neardup_kernels::segments::Segments;
@@ -208,7 +208,12 @@ fn sets(mut of: Values) {
         let roles: Vec<u8> = of.bytes(n);
         if let Some(buckets) = Buckets::new(&members, &ends, n) {
             join::partners(&[buckets], &roles, most);
-            join::heavy_join(&[buckets], &roles, sets, threshold, most, 1);
+            join::candidates(&[buckets, buckets], &roles, &sizes, threshold, 0..n as u32, most, 1);
+            if let Some(sets) = sets.whole() {
+                let least: Vec<u64> = starts.clone();
+                let required = Required { least: &least, weight: &|hash| u64::from(hash) };
+                join::heavy_join(&[buckets], &roles, sets, threshold, most, 1, Some(required).filter(|_| most % 2 == 1));
+            }
             join::preceded(&[buckets], &vec![true; n]);
         }
         join::compare(&of.longs(3), sets, Measure::Jaccard, threshold, 1);

@@ -47,10 +47,16 @@ class Bar(NamedTuple):
         if self.weights is None:
             sizes = sets[2].astype(np.int64)
             return a, b, similarity(both.astype(np.int64), sizes[a], sizes[b])
-        weighed = Weighed(self.threshold, sets, self.weights, self.weights.totals(sets, 1))
-        scores = weighed.similarities(a, b, both, 1)
+        scores = self._judge(sets, self.weights).similarities(a, b, both, 1)
         enough = scores >= self.threshold
         return a[enough], b[enough], scores[enough]
+
+    def required(self, sets: _kernels.Sets) -> _kernels.Required | None:
+        """What each of some sets shares at least with any that it matches, where that is not the Jaccard similarity alone."""
+        return None if self.weights is None else self._judge(sets, self.weights).required(np.arange(len(sets[2])))
+
+    def _judge(self, sets: _kernels.Sets, weights: Weights) -> Weighed:
+        return Weighed(self.threshold, sets, weights, weights.totals(sets, 1))
 
 
 class Comparing:
@@ -137,7 +143,7 @@ class Grouping:
         starts = np.cumsum(sizes, dtype=np.uint64) - sizes
         roles = group.column("role").to_numpy().astype(np.uint8)
         sets = words, starts, sizes
-        earlier, later, scores = self.bar.matches(sets, _kernels.prefix_join(roles, sets, self.bar.least, 1))
+        earlier, later, scores = self.bar.matches(sets, _kernels.prefix_join(roles, sets, self.bar.least, 1, self.bar.required(sets)))
         swapped = roles[earlier] == RIGHT
         ranks = group.column("rank").to_numpy()
         left, right = ranks[np.where(swapped, later, earlier)], ranks[np.where(swapped, earlier, later)]
