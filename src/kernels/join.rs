@@ -202,7 +202,7 @@ pub fn candidates(
 ) -> Vec<u64> {
     let bar = Bar::new(threshold, 0);
     let range = range.start..range.end.min(roles.len() as u32);
-    let later = later_members(bands, roles, &range, most);
+    let later = Later::of(bands, roles, &range, most);
     let share = range.len().div_ceil(4 * threads.max(1)).max(1 << 10) as u32;
     let shares: Vec<Range<u32>> =
         range.clone().step_by(share as usize).map(|first| first..range.end.min(first.saturating_add(share))).collect();
@@ -210,9 +210,9 @@ pub fn candidates(
         let (mut seen, mut pairs) = (vec![0u32; roles.len()], Vec::new()); // the last set that met each, plus one
         for a in share {
             let first = pairs.len();
-            for &b in later.of((a - range.start) as usize).iter().copied().flatten() {
+            for &b in later.after((a - range.start) as usize).flatten() {
                 let again = std::mem::replace(&mut seen[b as usize], a + 1) == a + 1;
-                if !again && joined(roles[a as usize], roles[b as usize]) && bar.least(sizes[a as usize], sizes[b as usize]).is_some() {
+                if !again && bar.least(sizes[a as usize], sizes[b as usize]).is_some() {
                     pairs.push(u64::from(a) << 32 | u64::from(b));
                 }
             }
@@ -223,36 +223,50 @@ pub fn candidates(
     found.concat()
 }
 
-/// The members after each set of a range in its buckets of at most `most` comparisons.
-struct Later<'a> {
+/// Whom each set of a range is joined with: the later members of its buckets of at most `most` comparisons.
+struct Later {
+    members: Vec<u32>,
+    /// Those of set i are in `spans[ends[i - 1]..ends[i]]` of the members.
+    spans: Vec<Range<usize>>,
     ends: Vec<usize>,
-    members: Vec<&'a [u32]>,
 }
 
-impl<'a> Later<'a> {
-    fn of(&self, i: usize) -> &[&'a [u32]] {
-        &self.members[if i > 0 { self.ends[i - 1] } else { 0 }..self.ends[i]]
-    }
-}
-
-fn later_members<'a>(bands: &[Buckets<'a>], roles: &[u8], range: &Range<u32>, most: u64) -> Later<'a> {
-    let each = |with: &mut dyn FnMut(usize, &'a [u32])| {
-        for bucket in bands.iter().flat_map(|band| band.each()).filter(|bucket| comparisons(bucket, roles) <= most) {
-            for (i, a) in bucket.iter().enumerate().filter(|(_, a)| range.contains(a) && roles[**a as usize] != 0) {
-                with((a - range.start) as usize, &bucket[i + 1..]);
+impl Later {
+    fn of(bands: &[Buckets], roles: &[u8], range: &Range<u32>, most: u64) -> Self {
+        let (mut members, mut of_sets, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
+        for bucket in bands.iter().flat_map(|band| band.each()) {
+            let bucket = active(bucket, roles, &mut scratch);
+            if !bucket.iter().any(|set| range.contains(set)) || comparisons(bucket, roles) > most {
+                continue;
+            }
+            for role in [LEFT, RIGHT, LEFT | RIGHT] {
+                let own = || bucket.iter().copied().filter(|&set| range.contains(&set) && roles[set as usize] == role);
+                let mut next = members.len();
+                if own().next().is_some() {
+                    members.extend(bucket.iter().filter(|&&set| joined(role, roles[set as usize])));
+                }
+                for set in own() {
+                    next += members[next..].iter().take_while(|&&other| other <= set).count();
+                    of_sets.push(((set - range.start) as usize, next..members.len()));
+                }
             }
         }
-    };
-    let mut next = vec![0; range.len()];
-    each(&mut |set, _| next[set] += 1);
-    let mut sum = 0;
-    next.iter_mut().for_each(|many| sum += std::mem::replace(many, sum));
-    let mut members: Vec<&[u32]> = vec![&[]; sum];
-    each(&mut |set, after| {
-        members[next[set]] = after;
-        next[set] += 1;
-    });
-    Later { ends: next, members }
+        let mut ends = vec![0; range.len()];
+        of_sets.iter().for_each(|(set, _)| ends[*set] += 1);
+        let mut sum = 0;
+        ends.iter_mut().for_each(|many| sum += std::mem::replace(many, sum));
+        let mut spans = vec![0..0; sum];
+        for (set, span) in of_sets {
+            spans[ends[set]] = span;
+            ends[set] += 1;
+        }
+        Later { members, spans, ends }
+    }
+
+    fn after(&self, set: usize) -> impl Iterator<Item = &[u32]> {
+        let spans = &self.spans[if set > 0 { self.ends[set - 1] } else { 0 }..self.ends[set]];
+        spans.iter().map(|span| &self.members[span.clone()])
+    }
 }
 
 /// Those of some pairs that match by a measure, in their order. None when a pair names a set that there is not.
