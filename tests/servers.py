@@ -145,7 +145,7 @@ class Postgres(Server):
     def answers(self):
         """Whether it takes connections."""
         command = [self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        return subprocess.run(command, check=False).returncode == 0
+        return subprocess.run(command, check=False, env=super().as_user()["env"]).returncode == 0
 
     def kill(self):
         """Kill it and its processes, each of which has a group of its own; its lock goes too."""

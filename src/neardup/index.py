@@ -1024,13 +1024,13 @@ class Index:
         rows: list[tuple[Id, Id, float]] = []
         least = self.threshold if self._contained else self._settings.least
         limit = None if self._settings.whole_buckets else self.bucket_limit
-        view = None if self._judge is None else self._judge.view(self._store)
+        scoring = None if self._judge is None else self._judge.view(self._store).scoring(self._store)
         for found in self._store.pairs(least, number_of_threads(threads), limit):
             copies = found.a is found.b
             if self._contained:
                 score = found.agreement / min(found.n, found.m)
-            elif view is not None:
-                score = view.score(self._store, found)
+            elif scoring is not None:
+                score = scoring(found)
             else:
                 score = self._verification.similarity(found.agreement, found.n, found.m)
             if score < self.threshold:

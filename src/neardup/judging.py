@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from threading import Lock
 from typing import NamedTuple, Protocol
 
@@ -21,6 +22,8 @@ from neardup.stores import Answer, Extent, Hit, PairBatch, Store, StoreBatch
 from neardup.stores.forked import watch
 from neardup.verify import Match
 
+#: Says how similar the documents of a pair are.
+Scoring = Callable[[PairBatch], float]
 #: What stored knowledge begins with.
 HEAD = struct.Struct("<qqd")
 
@@ -90,8 +93,8 @@ class View(Protocol):
     def matches(self, store: Store, hits: Sequence[Hit], hashes: ValueArray, threshold: float, *, contained: bool) -> list[Match]:
         """The hits of a document that match, by similarity or containment."""
 
-    def score(self, store: Store, pair: PairBatch) -> float:
-        """The similarity of the documents of a pair."""
+    def scoring(self, store: Store) -> Scoring:
+        """What says of one pair after another how similar its documents are; what it knows of a document it asks once."""
 
 
 class Judge:
@@ -204,13 +207,17 @@ class Noisy:
                 found.append(match)
         return found
 
-    def score(self, store: Store, pair: PairBatch) -> float:
+    def scoring(self, store: Store) -> Scoring:
         """As :class:`View` says."""
-        try:
-            legible = [self.legibility.of_one(store.evidence(ids[0])) for ids in (pair.a, pair.b)]
-        except UnknownDocumentError:  # another thread has removed it
-            return 0.0
-        return float(corrected(pair.agreement, pair.n, pair.m, *legible))
+        legible = cache(lambda name: self.legibility.of_one(store.evidence(name)))
+
+        def score(pair: PairBatch) -> float:
+            try:
+                return float(corrected(pair.agreement, pair.n, pair.m, legible(pair.a[0]), legible(pair.b[0])))
+            except UnknownDocumentError:  # another thread has removed it
+                return 0.0
+
+        return score
 
 
 class Rare:
@@ -253,11 +260,15 @@ class Rare:
                 found.append(match)
         return found
 
-    def score(self, store: Store, pair: PairBatch) -> float:
+    def scoring(self, store: Store) -> Scoring:
         """As :class:`View` says."""
-        try:
-            a, b = (store.evidence(ids[0]) for ids in (pair.a, pair.b))
-        except UnknownDocumentError:  # another thread has removed it
-            return 0.0
-        shared = self.weights.shared(a, b)
-        return float(shared / (self.weights.total(a) + self.weights.total(b) - shared))
+        total = cache(lambda name: self.weights.total(store.evidence(name)))
+
+        def score(pair: PairBatch) -> float:
+            try:
+                shared = self.weights.shared(store.evidence(pair.a[0]), store.evidence(pair.b[0]))
+                return float(shared / (total(pair.a[0]) + total(pair.b[0]) - shared))
+            except UnknownDocumentError:  # another thread has removed it
+                return 0.0
+
+        return score

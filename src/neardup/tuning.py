@@ -37,6 +37,8 @@ NUM_PERMS, TARGETS = (64, 128, 256), (0.9, 0.99, 0.999)
 PAIRS, PROBE = 4_000_000, 2_000
 #: The most meetings in buckets from which candidates are counted, about; of more those of every so manyth set.
 COUNTED = 1 << 22
+#: The most pairs of which it is measured what comparing them takes; the others take as long.
+MEASURED = 1 << 15
 #: A similarity that is below all of sets that share a shingle: no candidate is left out by its size.
 ANY = 1e-9
 #: What the recommendation reckons with, rounded nanoseconds of one processor: for a slot of a signature, a band key and its
@@ -377,9 +379,11 @@ def _candidates(join: Join) -> tuple[float, float]:
 
     _, scanning = found(0)  # which grows with the documents alone
     pairs, seconds = found(len(sets))
+    some = pairs[:: 1 + len(pairs) // MEASURED].copy()
     start = perf_counter()
-    _kernels.compare(pairs, sets.arrays, join.threshold, join.threads)
-    seconds = max(0.0, seconds - scanning) + perf_counter() - start
+    _kernels.compare(some, sets.arrays, join.threshold, join.threads)
+    comparing = (perf_counter() - start) * len(pairs) / max(1, len(some))
+    seconds = max(0.0, seconds - scanning) + comparing
     counted = roles & LEFT != 0
     met = int(counted[pairs >> np.uint64(32)].sum() + counted[pairs & np.uint64(2**32 - 1)].sum()) / int(counted.sum())
     return met, seconds * met * len(sets) / 2 / max(1, len(pairs))
