@@ -7,8 +7,10 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -272,6 +274,54 @@ def test_a_corpus_in_files_is_decided_within_its_memory():
     ]
     assert answers[0][1:] == answers[1][1:] == answers[2][1:]
     assert max(int(answers[0][0]), int(answers[1][0])) < 64 << 10 < int(answers[2][0])
+
+
+def test_without_a_place_for_temporary_files_hashes_stay_in_memory(tmp_path, monkeypatch):
+    """No folder for them, or one that is full at once or later: what has room in memory is deduplicated there."""
+    monkeypatch.setattr(joins, "AT_HAND", 100)
+    monkeypatch.setattr(dedup, "SIGNED", 200)
+    texts = [f"{i % 70} is a number and so are {i % 70 + 1} and {i % 70 + 2}" for i in range(100)]
+    expected = everything(deduplicate(texts))
+    real = tempfile.TemporaryFile
+    for name, make in (
+        ("none", lambda **_: (_ for _ in ()).throw(FileNotFoundError(2, "No usable temporary directory"))),
+        ("full", lambda **_: Path("/dev/full").open("rb+", buffering=0)),
+        ("full later", lambda **given: Filling(real(**given), 2000)),
+    ):
+        monkeypatch.setattr(tempfile, "TemporaryFile", make)
+        assert everything(deduplicate(texts)) == expected, name
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dedup, "memory_bytes", lambda _limit: 4)
+            with pytest.raises(OSError, match="for temporary files where TMPDIR says"):
+                deduplicate(texts)
+
+
+class Filling:
+    """A file on a disk that has room for so many bytes."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def write(self, data):
+        """As much as there is room for."""
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        written = self.file.write(data[: self.room])
+        self.room -= written
+        return written
+
+
+def test_results_keep_no_file_open():
+    """However many are kept: the file of hashes is closed when the job is done."""
+    before, texts = len(os.listdir("/proc/self/fd")), [f"{i} " * 9 for i in range(9)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joins, "AT_HAND", 0)
+        results = [deduplicate(texts, verify=verify) for verify in ("exact", "rarity", "noisy") for _ in range(4)]
+    assert len(results) == 12
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_exact_below_a_half_is_refused():

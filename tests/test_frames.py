@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import neardup
-from neardup.errors import ParameterError
+from neardup.errors import InputError, ParameterError
 from neardup.interop.frames import annotate, mask
 
 TEXTS = ["one two three four", "One, two, three, four!", "other words", None, "other words", "one two three four"]
@@ -185,3 +185,17 @@ def test_a_stream_is_read_once() -> None:
     assert made["kept"].to_pylist() == KEPT
     with pytest.raises(neardup.ParameterError, match="column 'kept' is there already; give prefix= for the new ones, or drop it"):
         annotate(table.append_column("kept", [KEPT]).to_reader())
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (pd.DataFrame(), "the DataFrame has no column with a name that is a string, but 0 others; name that of texts"),
+        (pd.DataFrame([["a b c"]]), "the DataFrame has no column with a name that is a string, but 1 others; name that of texts"),
+        (pa.table({}), "the table has no columns; give one with a column of texts"),
+    ],
+)
+def test_tables_without_columns_are_refused(table, words):
+    """In words of neardup, not in those of the library that made them."""
+    with pytest.raises(InputError, match=words):
+        neardup.deduplicate(table)

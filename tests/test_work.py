@@ -281,18 +281,40 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
         column.append(memoryview(bytes(1 << 20)))
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9))), st.booleans())
-def test_ranges_of_a_column(ranges, spilled):
-    """Neighbours or not, in any order, empty or over each other; from memory as from a file."""
-    column, values = spool.Spool("uint32"), np.arange(60, dtype=np.uint32)
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9))), st.sampled_from(["memory", "file", "recalled", "spilled last"]))
+def test_ranges_of_a_column(ranges, where):
+    """Neighbours or not, in any order, empty or over each other; from memory as from a file, whenever it was put there."""
+    column, values = spool.Spool("uint32"), np.arange(30, dtype=np.uint32)
     column.append(values)
-    if spilled:
+    if where in ("file", "recalled"):
         column.spill()
-        column.append(values + np.uint32(60))
+    column.append(values + np.uint32(30))
+    if where == "recalled":
+        column.recall()
+        assert not column.spilled
     column.array()
+    if where == "spilled last":
+        column.spill()
     starts, sizes = np.array([one[0] for one in ranges], np.uint64), np.array([one[1] for one in ranges], np.uint32)
     expected = [i for start, size in ranges for i in range(start, start + size)]
     assert column.ranges(starts, sizes).tolist() == expected
+
+
+def test_nothing_of_an_empty_column():
+    """Documents without a shingle have no hashes anywhere."""
+    assert spool.Spool("uint32").ranges(np.zeros(3, np.uint64), np.zeros(3, np.uint32)).tolist() == []
+
+
+def test_a_child_that_ends_writes_nothing_more():
+    """A process is forked between two additions, and ends as Python processes do: the file is its parent's."""
+    script = (
+        "import os, sys; import numpy as np; from neardup.spool import Spool\n"
+        "column = Spool(np.uint32); column.append(np.arange(3, dtype=np.uint32)); column.spill(); column.append(np.arange(3, dtype=np.uint32))\n"
+        "if os.fork() == 0: sys.exit(0)\n"
+        "os.wait(); column.append(np.array([99], np.uint32)); print(column.array().tolist())"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert ran.stdout == "[0, 1, 2, 0, 1, 2, 99]\n"
 
 
 def test_a_file_that_became_shorter_is_said():

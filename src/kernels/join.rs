@@ -226,46 +226,60 @@ pub fn candidates(
 /// Whom each set of a range is joined with: the later members of its buckets of at most `most` comparisons.
 struct Later {
     members: Vec<u32>,
-    /// Those of set i are in `spans[ends[i - 1]..ends[i]]` of the members.
-    spans: Vec<Range<usize>>,
+    /// Where runs of the members begin and end: those of set i are `runs[ends[i - 1]..ends[i]]`.
+    runs: Vec<(u32, u32)>,
     ends: Vec<usize>,
 }
 
 impl Later {
     fn of(bands: &[Buckets], roles: &[u8], range: &Range<u32>, most: u64) -> Self {
-        let (mut members, mut of_sets, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
-        for bucket in bands.iter().flat_map(|band| band.each()) {
-            let bucket = active(bucket, roles, &mut scratch);
-            if !bucket.iter().any(|set| range.contains(set)) || comparisons(bucket, roles) > most {
-                continue;
-            }
-            for role in [LEFT, RIGHT, LEFT | RIGHT] {
-                let own = || bucket.iter().copied().filter(|&set| range.contains(&set) && roles[set as usize] == role);
-                let mut next = members.len();
-                if own().next().is_some() {
-                    members.extend(bucket.iter().filter(|&&set| joined(role, roles[set as usize])));
-                }
-                for set in own() {
-                    next += members[next..].iter().take_while(|&&other| other <= set).count();
-                    of_sets.push(((set - range.start) as usize, next..members.len()));
+        let each = |with: &mut dyn FnMut(&[u32])| {
+            let mut scratch = Vec::new();
+            for bucket in bands.iter().flat_map(|band| band.each()) {
+                let bucket = active(bucket, roles, &mut scratch);
+                let first = bucket.iter().position(|set| range.contains(set));
+                if let Some(first) = first.filter(|_| comparisons(bucket, roles) <= most) {
+                    with(&bucket[first..]);
                 }
             }
-        }
+        };
         let mut ends = vec![0; range.len()];
-        of_sets.iter().for_each(|(set, _)| ends[*set] += 1);
+        each(&mut |bucket| {
+            let mut after = 0;
+            for &set in bucket.iter().rev() {
+                let role = roles[set as usize];
+                if range.contains(&set) && joined(role, after) {
+                    ends[(set - range.start) as usize] += 1;
+                }
+                after |= role;
+            }
+        });
         let mut sum = 0;
         ends.iter_mut().for_each(|many| sum += std::mem::replace(many, sum));
-        let mut spans = vec![0..0; sum];
-        for (set, span) in of_sets {
-            spans[ends[set]] = span;
-            ends[set] += 1;
-        }
-        Later { members, spans, ends }
+        let (mut members, mut runs) = (Vec::new(), vec![(0, 0); sum]);
+        each(&mut |bucket| {
+            for role in [LEFT, RIGHT, LEFT | RIGHT] {
+                let own = |set: &u32| range.contains(set) && roles[*set as usize] == role;
+                let others = |set: &u32| joined(role, roles[*set as usize]);
+                let bucket = &bucket[bucket.iter().position(own).unwrap_or(bucket.len())..];
+                let mut next = members.len();
+                members.extend(bucket.iter().copied().filter(others));
+                for set in bucket {
+                    next += others(set) as usize;
+                    if own(set) && next < members.len() {
+                        let end = &mut ends[(set - range.start) as usize];
+                        runs[*end] = (next as u32, u32::try_from(members.len()).expect("fewer members at a time"));
+                        *end += 1;
+                    }
+                }
+            }
+        });
+        Later { members, runs, ends }
     }
 
     fn after(&self, set: usize) -> impl Iterator<Item = &[u32]> {
-        let spans = &self.spans[if set > 0 { self.ends[set - 1] } else { 0 }..self.ends[set]];
-        spans.iter().map(|span| &self.members[span.clone()])
+        let runs = &self.runs[if set > 0 { self.ends[set - 1] } else { 0 }..self.ends[set]];
+        runs.iter().map(|&(start, end)| &self.members[start as usize..end as usize])
     }
 }
 

@@ -17,7 +17,7 @@ from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, 
 from neardup.frequent import flat_hashes, frequent_shingles, without
 from neardup.ids import Id, PackedIds, check_ids, pack
 from neardup.index import Index
-from neardup.joins import Edges, Join, Judge, Mask, Sets, Signed
+from neardup.joins import AT_HAND, Edges, Join, Judge, Mask, Sets, Signed
 from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.profiles import Settings, resolve
 from neardup.ranking import Keep, Ranking
@@ -124,7 +124,8 @@ def deduplicate(
         older document is removed for it; of equally similar ones that of the first in the list is named.
     append
         Add the kept documents to ``against``, one index on disk, which is made if it is not there. Runs over one part after
-        another then come to what one run over all of them would. The same run again, after an interruption, does no harm.
+        another then keep what one run over all of them would; a witness is from no later part. The same run again, after an
+        interruption, does no harm.
     drop_frequent
         Leave out the shingles that more than this share of the documents have, above 0 and below 1: boilerplate. Similarity is
         then that of the rest: documents that differ in boilerplate alone are copies, what is nothing else is kept. Reads the
@@ -310,12 +311,14 @@ FORMULAS = "words-v1 lattice-v1 1"
 def _join(sets: Sets, settings: Settings, threads: int, *, exact: bool = False) -> Join:
     """The join that settings ask for."""
     limit = None if settings.whole_buckets else settings.bucket_limit
-    judge, sample = _judge(sets, settings, threads), None
+    sample = None
     if settings.inside:
         from neardup.excerpts import SAMPLE
 
         sample = SAMPLE
-    return Join(sets, settings.least, threads, exact=exact, limit=limit, judge=judge, sample=sample)
+    join = Join(sets, settings.least, threads, exact=exact, limit=limit, sample=sample)
+    join.judge = _judge(sets, settings, threads)  # by the hashes that are compared
+    return join
 
 
 def _judge(sets: Sets, settings: Settings, threads: int) -> Judge | None:
@@ -700,11 +703,12 @@ def estimate(
     total = n if whole else corpus.total or max(n, n * (corpus.bytes_total or 0) // max(1, corpus.bytes_done))
     times = total / max(1, n)
     crowded = min(join.comparisons(np.ones(len(sets), bool)), CROWDED * len(sets))
-    columns = int((4 * banding.bands * n + 4 * int(signed.sizes.sum()) + 12 * n + ids) * times)
+    evidence = int(4 * int(signed.sizes.sum()) * times)
+    columns = evidence + int((4 * banding.bands * n + 12 * n + ids) * times)
     return Estimate(
         total,
         seconds * times + crowded * times * (times - 1) * COMPARISON / workers,
         PROCESS + min(columns, limit // 4) + 60 * total,
-        columns if columns > min(KEPT, limit // 4) else 0,
+        columns if columns > min(KEPT, limit // 4) else evidence if evidence > AT_HAND else 0,
         n,
     )

@@ -580,6 +580,8 @@ class Table(Rows):
 
     def __init__(self, table: pa.Table, text: str | None) -> None:
         super().__init__(kinds(table.schema), text)
+        if not self.columns:
+            raise InputError("the table has no columns; give one with a column of texts")
         self.table = table
         self.schema = table.schema
 
@@ -604,6 +606,10 @@ class Frame(Rows):
 
     def __init__(self, frame: Any, text: str | None) -> None:
         super().__init__(((name, _pandas_kind(frame.iloc[:, i])) for i, name in enumerate(frame.columns) if isinstance(name, str)), text)
+        if not self.columns:
+            raise InputError(
+                f"the DataFrame has no column with a name that is a string, but {len(frame.columns)} others; name that of texts"
+            )
         self.frame = frame
 
     def slices(self, names: list[str] | None, size: int) -> Iterator[tuple[Sequence[int], Any]]:

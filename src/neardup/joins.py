@@ -24,7 +24,7 @@ Mask = npt.NDArray[np.bool_]
 #: The most members of a bucket that are compared pair by pair, and their comparisons. Of a longer one all matches are found by rare shingles.
 CROWD = 128
 HEAVY = CROWD * (CROWD - 1) // 2
-#: About the most pairs that are collected at a time; they take 16 bytes each.
+#: About the most pairs that are collected at a time; they take 32 bytes each.
 PAIRS = 1 << 23
 #: Hashes that may be compared in passing, for a page that says what another threshold would do: seconds.
 PASSING = 1 << 31
@@ -92,6 +92,7 @@ class Signed:
         self.work = work
         self._fingerprints = [work.column(f"band-{band}", np.uint32) for band in range(bands)]
         self._evidence = work.column("evidence", np.uint32)
+        self._apart = work.path is None
         self._set_hashes, self._sizes = work.column("set-hashes", np.uint64), work.column("sizes", np.uint32)
 
     def append(self, batch: StoreBatch) -> None:
@@ -100,9 +101,21 @@ class Signed:
             spool.append(column)
         self._set_hashes.append(batch.set_hashes)
         self._sizes.append(batch.sizes)
-        self._evidence.append(batch.evidence[int(batch.offsets[0]) : int(batch.offsets[-1])])
-        if self.work.path is None and self._evidence.nbytes > AT_HAND:
-            self._evidence.spill()
+        self._put_apart(batch.evidence[int(batch.offsets[0]) : int(batch.offsets[-1])])
+
+    def _put_apart(self, evidence: npt.NDArray[np.uint32]) -> None:
+        """Add to the evidence, in a file where there is a place for it."""
+        try:
+            self._evidence.append(evidence)
+            if self._apart and self._evidence.nbytes > AT_HAND:
+                self._evidence.spill()
+        except OSError:  # no folder for temporary files, or no room there
+            if not self._apart or self._evidence.nbytes > self.work.limit // 4:
+                raise
+            self._apart = False
+            if self._evidence.spilled:
+                self._evidence.recall()
+                self._evidence.append(evidence)
 
     @property
     def spilled(self) -> bool:
@@ -118,6 +131,11 @@ class Signed:
         """No more documents come."""
         self.set_hashes, self.sizes, self.evidence = self._set_hashes.array(), self._sizes.array(), self._evidence.array()
         self.starts = np.cumsum(self.sizes, dtype=np.uint64) - self.sizes
+
+    def leave(self) -> None:
+        """Close the file of the evidence, which is read no more."""
+        self.evidence = np.empty(0, np.uint32)
+        self._evidence.close()
 
     def buckets(self, places: PlaceArray, threads: int) -> list[_kernels.Buckets]:
         """The buckets of every band, of documents that stand for their sets."""
@@ -140,7 +158,7 @@ class Signed:
         most = max(256, self.work.limit // 4 // TOUCHED // sets) if self.large else max(1, n)
         for start in range(0, n, most):
             yield slice(start, start + most)
-            if self.large:
+            if self.spilled:
                 self._evidence.release()
 
     def gathered(self, starts: npt.NDArray[np.uint64], sizes: npt.NDArray[np.uint32]) -> _kernels.Sets:
@@ -183,7 +201,7 @@ class Sets:
     starts, sizes
         Where the evidence of each set begins, uint64[m], and how many shingles it has, uint32[m].
     arrays
-        The verification hashes as kernels take them; once it is known which sets are :meth:`compared`, theirs alone.
+        The verification hashes as kernels take them; once those of some were taken (:meth:`take`), theirs alone.
     signed
         The corpus.
     """
@@ -225,12 +243,17 @@ class Sets:
     def __len__(self) -> int:
         return len(self.place)
 
-    def compared(self, some: Mask) -> None:
+    def take(self, some: Mask) -> None:
         """Take the hashes of some sets into memory, where they are in a file and there is room: no others will be compared."""
         if self.signed.spilled and not self.signed.large:
             places, sizes = np.zeros_like(self.starts), np.where(some, self.sizes, np.uint32(0))
             words, places[some], _ = self.alone(np.flatnonzero(some))
             self.arrays = words, places, sizes
+
+    def leave(self) -> None:
+        """Close the file of hashes, where those that are compared were taken from it."""
+        if self.arrays[0] is not self.signed.evidence:
+            self.signed.leave()
 
     def shared(self, a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32], threads: int) -> npt.NDArray[np.uint32]:
         """How many hashes the sets of each pair share."""
@@ -326,7 +349,7 @@ class Join:
             some = np.zeros(len(sets), bool)
             for members, _ in self.bands:
                 some[members] = True
-            sets.compared(some)
+            sets.take(some)
         self._joins = 0
 
     def heavy(self) -> list[Heavy]:
@@ -343,8 +366,9 @@ class Join:
         return self.limit or CROWD
 
     def close(self) -> None:
-        """Let the buckets go: nothing is joined after that."""
+        """Let the buckets go, and the file of hashes where those that are compared were taken from it: nothing is joined after that."""
         self.bands = []
+        self.sets.leave()
 
     def preceded(self, among: Mask) -> Mask:
         """Which of some sets share a bucket with an earlier one of them."""
@@ -427,7 +451,7 @@ class Join:
     @property
     def _at_once(self) -> int:
         """About the most pairs that are collected at a time."""
-        return min(PAIRS, self.sets.signed.work.limit // 128)
+        return min(PAIRS, self.sets.signed.work.limit // 256)
 
     def _each_band(self) -> Iterator[_kernels.Buckets]:
         """The buckets of one band after another, found again."""

@@ -133,8 +133,10 @@ class Spool:
 
     def _write(self, values: npt.NDArray[Any]) -> None:
         assert self._file is not None  # noqa: S101  it is spilled
+        left = values.data.cast("B")
         try:
-            self._file.write(values.data)
+            while left.nbytes:
+                left = left[self._file.write(left) :]
         except OSError as error:
             where = "where TMPDIR says" if self._path is None else f"in {self._path.parent}"
             raise OSError(error.errno, f"{error.strerror} for temporary files {where}") from error
@@ -142,28 +144,49 @@ class Spool:
             self._checksum.update(values.data)
 
     def spill(self) -> None:
-        """Keep what there is, and what will be added, in a file."""
-        if self._file is None:
+        """Keep what there is, and what will be added, in a file; where that fails, all stays as it is."""
+        if self._file is not None:
+            return
+        memory, self._map = self._map, None
+        try:
             self._open("wb+")
-            if self._map is not None:
-                self._write(np.frombuffer(self._map, np.uint8, self.nbytes))
-                self._map = None
+            if memory is not None:
+                self._write(np.frombuffer(memory, np.uint8, self.nbytes))
+        except OSError:
+            self.close()
+            self._map = memory
+            raise
+
+    def recall(self) -> None:
+        """Take what is in the file back into memory, where there is room for no more of it."""
+        if self._file is not None:
+            whole = self.ranges(np.zeros(1, np.uint64), np.array([len(self)], np.uint64))
+            self.close()
+            self._memory(self.nbytes)[: self.nbytes] = whole.data.cast("B")
 
     def _open(self, mode: str) -> None:
+        # Nothing waits in a buffer, which a child that is forked meanwhile would write once more when it ends.
         if self._path is None:
             import tempfile
 
-            self._file = tempfile.TemporaryFile(prefix="neardup-")  # noqa: SIM115  as long as the spool
+            try:
+                self._file = tempfile.TemporaryFile(buffering=0, prefix="neardup-")  # noqa: SIM115  as long as the spool
+            except OSError as error:
+                raise OSError(error.errno, f"{error.strerror} for temporary files where TMPDIR says") from error
         else:
             import xxhash
 
-            self._file, self._checksum = self._path.open(mode), xxhash.xxh3_64()
+            self._file, self._checksum = self._path.open(mode, buffering=0), xxhash.xxh3_64()
         weakref.finalize(self, _close, self._file)
+
+    def close(self) -> None:
+        """Let its file go, and what is in it."""
+        if self._file is not None:
+            _close(self._file)
+            self._file = self._map = None
 
     def mark(self) -> tuple[int, int]:
         """How many bytes its file has, and their checksum: what :meth:`restore` needs after an interruption."""
-        if self._file is not None:
-            self._file.flush()
         return self.nbytes, 0 if self._checksum is None else self._checksum.intdigest()
 
     def restore(self, nbytes: int, checksum: int) -> bool:
@@ -192,7 +215,6 @@ class Spool:
             return np.empty(0, self._dtype)
         if self._map is None:
             assert self._file is not None  # noqa: S101  something is in it
-            self._file.flush()
             self._map = mmap.mmap(self._file.fileno(), self.nbytes, access=mmap.ACCESS_READ)
         return np.frombuffer(self._map, self._dtype, len(self))
 
@@ -201,17 +223,17 @@ class Spool:
         ends = starts + sizes.astype(np.uint64)
         last = np.flatnonzero(np.append(starts[1:] != ends[:-1], True)[: len(starts)])
         first = np.append(0, last + 1)[: len(last)]
-        size = self._dtype.itemsize
         values = np.empty(int(sizes.sum(dtype=np.int64)), self._dtype)
-        to, at = values.view(np.uint8).data, 0
-        for start, end in zip((starts[first] * np.uint64(size)).tolist(), (ends[last] * np.uint64(size)).tolist(), strict=True):
-            part = to[at : at + end - start]
-            if self._file is None:
-                assert self._map is not None  # noqa: S101  something is in it
-                part[:] = memoryview(self._map)[start:end]
-            else:
-                self._read(part, start)
-            at += end - start
+        to, size = values.view(np.uint8).data, np.uint64(self._dtype.itemsize)
+        for some in range(0, len(first) if len(values) else 0, 1 << 16):
+            begin, end = (of[some : some + (1 << 16)] * size for of in (starts[first], ends[last]))
+            for start, stop in zip(begin.tolist(), end.tolist(), strict=True):
+                part, to = to[: stop - start], to[stop - start :]
+                if self._file is not None:
+                    self._read(part, start)
+                else:
+                    assert self._map is not None  # noqa: S101  something is in it
+                    part[:] = memoryview(self._map)[start:stop]
         return values
 
     def _read(self, part: memoryview, start: int) -> None:
