@@ -245,10 +245,22 @@ def test_a_memory_limit_that_means_nothing_is_refused(limit, words):
 def test_exact_needs_memory(monkeypatch):
     """exact=True holds the shingle hashes, and says so when it may not."""
     monkeypatch.setattr(dedup, "memory_bytes", lambda _limit: 4)
-    with pytest.raises(
-        ParameterError, match=r"exact=True takes the .* bytes of all shingle hashes into memory, twice; memory_limit is 4; raise"
-    ):
-        deduplicate(CORPUS, exact=True)
+    for job in (deduplicate, dedup.estimate):
+        with pytest.raises(
+            ParameterError, match=r"exact=True takes the .* bytes of all shingle hashes into memory, twice; memory_limit is 4; raise"
+        ):
+            job(CORPUS, exact=True)
+
+
+def test_an_estimate_knows_of_temporary_files(monkeypatch):
+    """Of the hashes that do not stay in memory, and of those that an exact join takes there."""
+    texts = [f"{i} is a number and so are {i + 1} and {i + 2}" for i in range(100)]
+    assert dedup.estimate(texts).disk == 0
+    monkeypatch.setattr(joins, "AT_HAND", 100)
+    monkeypatch.setattr(dedup, "AT_HAND", 100)
+    plain = dedup.estimate(texts)
+    assert plain.disk == sum(4 * len(set(truth.shingle_sets([text])[0])) for text in texts)
+    assert dedup.estimate(texts, exact=True).memory == plain.memory + 2 * plain.disk
 
 
 def test_a_corpus_in_files_is_decided_within_its_memory():
@@ -285,7 +297,7 @@ def test_without_a_place_for_temporary_files_hashes_stay_in_memory(tmp_path, mon
     real = tempfile.TemporaryFile
     for name, make in (
         ("none", lambda **_: (_ for _ in ()).throw(FileNotFoundError(2, "No usable temporary directory"))),
-        ("full", lambda **_: Path("/dev/full").open("rb+", buffering=0)),
+        ("full", lambda **_: Path("/dev/full").open("rb+", buffering=0)),  # noqa: SIM115  the job's
         ("full later", lambda **given: Filling(real(**given), 2000)),
     ):
         monkeypatch.setattr(tempfile, "TemporaryFile", make)
@@ -316,12 +328,12 @@ class Filling:
 
 def test_results_keep_no_file_open():
     """However many are kept: the file of hashes is closed when the job is done."""
-    before, texts = len(os.listdir("/proc/self/fd")), [f"{i} " * 9 for i in range(9)]
+    before, texts = len(list(Path("/proc/self/fd").iterdir())), [f"{i} " * 9 for i in range(9)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joins, "AT_HAND", 0)
         results = [deduplicate(texts, verify=verify) for verify in ("exact", "rarity", "noisy") for _ in range(4)]
     assert len(results) == 12
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_exact_below_a_half_is_refused():

@@ -197,11 +197,8 @@ def deduplicate(
         older.keep_in(signed.work)
         sign = _signing(corpus, minhash, drop_frequent, workers, tell)
         ids, lengths = _sign(corpus, sign, banding, ranking, signed, older, workers, tell)
-        if exact and 2 * signed.evidence.nbytes > limit:
-            raise ParameterError(
-                f"exact=True takes the {signed.evidence.nbytes:,} bytes of all shingle hashes into memory, twice; memory_limit is {limit:,}; "
-                "raise it, or find with a recall close to 1"
-            )
+        if exact:
+            _check_exact(signed.evidence.nbytes, limit)
         order_of_rank = np.argsort(-signed.sizes.astype(np.int64), kind="stable") if settings.inside else ranking.places(ids, lengths)
         sets = Sets.of(signed, order_of_rank, workers)
         join = _join(sets, settings, workers, exact=exact)
@@ -302,6 +299,15 @@ def check(
         check_fraction("drop_frequent", drop_frequent, one=False)
     _check_against(against, ranking, append=append, components=components, dropping=drop_frequent is not None)
     return Checked(settings, ranking, number_of_threads(threads), memory_bytes(memory_limit))
+
+
+def _check_exact(hashes: int, limit: int) -> None:
+    """Refuse an exact join whose hashes, of so many bytes, do not fit into memory."""
+    if 2 * hashes > limit:
+        raise ParameterError(
+            f"exact=True takes the {hashes:,} bytes of all shingle hashes into memory, twice; memory_limit is {limit:,}; "
+            "raise it, or find with a recall close to 1"
+        )
 
 
 #: The formulas that unfinished work depends on.
@@ -670,12 +676,14 @@ def estimate(
     recall: float | None = None,
     minhash: MinHash | None = None,
     verify: Literal["exact", "noisy", "rarity"] | None = None,
+    exact: bool = False,
     memory_limit: int | str | None = None,
     threads: int | None = None,
 ) -> Estimate:
     """Say what :func:`deduplicate` would take, from the first 20,000 documents.
 
-    Signing and sorting grow with the documents, comparisons with their square. What is in the rest may differ.
+    Signing and sorting grow with the documents, comparisons with their square. What is in the rest may differ. A join that is
+    exact takes longer; it is refused here as there when its hashes do not fit into memory.
 
     Examples
     --------
@@ -704,11 +712,13 @@ def estimate(
     times = total / max(1, n)
     crowded = min(join.comparisons(np.ones(len(sets), bool)), CROWDED * len(sets))
     evidence = int(4 * int(signed.sizes.sum()) * times)
+    if exact:
+        _check_exact(evidence, limit)
     columns = evidence + int((4 * banding.bands * n + 12 * n + ids) * times)
     return Estimate(
         total,
         seconds * times + crowded * times * (times - 1) * COMPARISON / workers,
-        PROCESS + min(columns, limit // 4) + 60 * total,
+        PROCESS + (2 * evidence if exact else 0) + min(columns, limit // 4) + 60 * total,
         columns if columns > min(KEPT, limit // 4) else evidence if evidence > AT_HAND else 0,
         n,
     )

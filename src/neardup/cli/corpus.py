@@ -179,7 +179,7 @@ def dedup(
                 writing.refuse_input(path, corpus.files)
         if dry_run:
             tell("sampling")
-            foretell(estimate(corpus, job.threshold, memory_limit=memory_limit, threads=job.threads, **parameters))
+            foretell(estimate(corpus, job.threshold, exact=exact, memory_limit=memory_limit, threads=job.threads, **parameters))
             return
         work = work_folder(job.output) if job.output and all(file.place for file in corpus.files) else None
         result = neardup.deduplicate(
