@@ -910,6 +910,8 @@ def test_places_that_cannot_be_written(folder):
     """A folder that does not exist, and what is not a file."""
     with pytest.raises(InputError, match=rf"^no/out\.jsonl: its folder does not exist; create it: mkdir -p {folder}/no$"):
         keep(read(["a"]), "no/out.jsonl", True)
+    with pytest.raises(InputError, match=r"^s3://b/out\.jsonl is a URL; outputs are local files: write one, and copy it there$"):
+        keep(read(["a"]), "s3://b/out.jsonl", True)
     os.mkfifo("pipe.jsonl")
     with pytest.raises(InputError, match=r"^pipe\.jsonl: not a regular file; name another$"):
         keep(read(["a"]), "pipe.jsonl", True)

@@ -92,7 +92,7 @@ def explained(name: StrPath) -> Iterator[None]:
     except UnicodeError as error:
         raise InputError(f"{name}: not UTF-8 ({plain(error)}); convert it: iconv -t utf-8") from error
     except pa.ArrowException as error:
-        raise InputError(f"{name}: {plain(error)}; check the file") from error
+        raise InputError(f"{name}: {plain(error).rstrip('.')}; check the file") from error
 
 
 # ---- where files are -----------------------------------------------------------------------------------------------------

@@ -138,8 +138,7 @@ class Spool:
             while left.nbytes:
                 left = left[self._file.write(left) :]
         except OSError as error:
-            where = "where TMPDIR says" if self._path is None else f"in {self._path.parent}"
-            raise OSError(error.errno, f"{error.strerror} for temporary files {where}") from error
+            raise self._no_place(error) from error
         if self._checksum is not None:
             self._checksum.update(values.data)
 
@@ -172,12 +171,23 @@ class Spool:
             try:
                 self._file = tempfile.TemporaryFile(buffering=0, prefix="neardup-")  # noqa: SIM115  as long as the spool
             except OSError as error:
-                raise OSError(error.errno, f"{error.strerror} for temporary files where TMPDIR says") from error
+                raise self._no_place(error) from error
         else:
             import xxhash
 
             self._file, self._checksum = self._path.open(mode, buffering=0), xxhash.xxh3_64()
         weakref.finalize(self, _close, self._file)
+
+    def _no_place(self, error: OSError) -> OSError:
+        """The error of a file that cannot be made, or written."""
+        import tempfile
+
+        if self._path is not None:
+            return OSError(error.errno, f"{error.strerror} for temporary files in {self._path.parent}")
+        where = tempfile.tempdir or "TMPDIR"
+        return OSError(
+            error.errno, f"{error.strerror} for temporary files in {where}; set TMPDIR to a folder with room, or allow more memory"
+        )
 
     def close(self) -> None:
         """Let its file go, and what is in it."""

@@ -70,6 +70,8 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
 
 def _target(path: StrPath) -> Path:
     """Where a path leads, if something may be put there."""
+    if "://" in os.fspath(path):
+        raise InputError(f"{path} is a URL; outputs are local files: write one, and copy it there")
     with explained(path):
         target = Path(os.path.realpath(path))
         folder = target.parent
