@@ -41,22 +41,21 @@ class Bar(NamedTuple):
         """The same similarity, and every pair matches."""
         return Bar(0.0, 0.0, self.weights)
 
-    def matches(self, sets: _kernels.Sets, edges: _kernels.Edges) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], Any]:
+    def judge(self, sets: _kernels.Sets) -> Weighed | None:
+        """What judges pairs of some sets; None where the Jaccard similarity does."""
+        return None if self.weights is None else Weighed(self.threshold, sets, self.weights, self.weights.totals(sets, 1))
+
+    def matches(
+        self, sets: _kernels.Sets, edges: _kernels.Edges, judge: Weighed | None
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], Any]:
         """Of pairs of sets that share so many hashes, and have the least similarity, those that match, and how similar they are."""
         a, b, both = edges
-        if self.weights is None:
+        if judge is None:
             sizes = sets[2].astype(np.int64)
             return a, b, similarity(both.astype(np.int64), sizes[a], sizes[b])
-        scores = self._judge(sets, self.weights).similarities(a, b, both, 1)
+        scores = judge.similarities(a, b, both, 1)
         enough = scores >= self.threshold
         return a[enough], b[enough], scores[enough]
-
-    def required(self, sets: _kernels.Sets) -> _kernels.Required | None:
-        """What each of some sets shares at least with any that it matches, where that is not the Jaccard similarity alone."""
-        return None if self.weights is None else self._judge(sets, self.weights).required(np.arange(len(sets[2])))
-
-    def _judge(self, sets: _kernels.Sets, weights: Weights) -> Weighed:
-        return Weighed(self.threshold, sets, weights, weights.totals(sets, 1))
 
 
 class Comparing:
@@ -92,7 +91,7 @@ class Comparing:
             edges = _kernels.compare(first.astype(np.uint64) << np.uint64(32) | second, sets, self.bar.least, 1)
         else:
             edges = first, second, _kernels.intersections(sets, first, second, 1)
-        first, _, scores = self.bar.matches(sets, edges)
+        first, _, scores = self.bar.matches(sets, edges, self.bar.judge(sets))
         taken = pa.RecordBatch.from_arrays([rows.column(name) for name in self.names], self.names).take(pa.array(first))
         return pa.RecordBatch.from_arrays([*taken.columns, pa.array(scores, pa.float64())], [*self.names, "similarity"])
 
@@ -143,7 +142,9 @@ class Grouping:
         starts = np.cumsum(sizes, dtype=np.uint64) - sizes
         roles = group.column("role").to_numpy().astype(np.uint8)
         sets = words, starts, sizes
-        earlier, later, scores = self.bar.matches(sets, _kernels.prefix_join(roles, sets, self.bar.least, 1, self.bar.required(sets)))
+        judge = self.bar.judge(sets)
+        required = None if judge is None else judge.required(np.arange(len(sizes)))
+        earlier, later, scores = self.bar.matches(sets, _kernels.prefix_join(roles, sets, self.bar.least, 1, required), judge)
         swapped = roles[earlier] == RIGHT
         ranks = group.column("rank").to_numpy()
         left, right = ranks[np.where(swapped, later, earlier)], ranks[np.where(swapped, earlier, later)]
