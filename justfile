@@ -98,7 +98,7 @@ sanitize *args:
     export LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so.6)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH="$PWD/src"
     # Not what has a sanitizer of its own (fuzzing), what limits or measures memory, which this one fills, what is traced, in Java or a browser.
     not=(tests/attacks/test_fuzz.py tests/attacks/test_starvation.py tests/test_spark.py tests/test_benchmarks.py tests/test_report.py)
-    nor="not memory and not ctrl_c and not interruption and not other_ends and not quick and not lies_about_its_length"
+    nor="not memory_does_not and not memory_of and not within_its_memory and not than_memory and not ctrl_c and not interruption and not other_ends and not quick and not lies_about_its_length"
     {{ python }} -m pytest -q -n auto --dist worksteal -p no:benchmark {{ if args == "" { 'tests "${not[@]/#/--ignore=}" -k "$nor"' } else { args } }}
 
 # the long acceptance; its dated result goes to docs/proofs, one run of a day after another
