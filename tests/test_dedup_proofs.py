@@ -141,7 +141,7 @@ def reported(record_property, documents, measured):
     record_property("seconds", f"{seconds:.1f}")
     record_property("seconds of processors", f"{cpu:.1f}")
     record_property("peak memory, MB", round(memory / 1e6))
-    record_property("said", said.strip().splitlines()[0] if said.strip() else "")
+    record_property("said", said.strip().partition("\n")[0].replace(f"{CACHE}/", ""))  # not where this machine keeps it
 
 
 def sources():

@@ -57,6 +57,18 @@ def test_what_is_depended_on_is_listed_with_its_licence():
     assert all(metadata.version(name) for name in listed("Packages"))
 
 
+def test_nothing_of_others_is_kept_here():
+    """No package, library or archive that somebody downloaded or built is among the files of the project, and no path of one machine."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no clone")
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
+    assert [name for name in files if re.search(r"\.(whl|so|a|o|pyd|dll|exe|tar|tgz|zip|jar|pyc)$", name)] == []
+    results = [name for name in files if name.startswith(("docs/proofs/", "docs/attacks/", "benchmarks/results/"))]
+    assert results
+    home = re.compile(r"/(root|(home|Users)/\w+)/")
+    assert [name for name in results if home.search((ROOT / name).read_text(encoding="utf-8"))] == []
+
+
 def test_what_runs_in_the_end_is_little():
     """Six packages and seven crates; who adds one changes this number, and says why in docs/adr."""
     assert len(listed("Packages")) == 6
