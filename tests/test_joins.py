@@ -124,6 +124,26 @@ def test_joins_by_what_is_required_find_all_that_matches(sets, least, threshold,
             assert set(listed(tuple(column[matching] for column in plain))) <= set(listed(found)) <= set(listed(plain))
 
 
+def test_nothing_that_matches_is_lost_by_what_is_required():
+    """Sets of many hashes that differ in weight and in legibility, compared two by two: the least that some may share is little."""
+    rng = np.random.default_rng(11)
+    for threshold in (0.3, 0.5, 0.7):
+        pool = rng.choice(2**32, 300, replace=False)
+        share = [1.0, 0.95, 0.8, 0.5]
+        sets = [frozenset([*pool[i % 8 * 30 :][:30][rng.random(30) < share[i % 4]], *pool[240:][rng.random(60) < 0.05]]) for i in range(240)]
+        evidence, roles, every = arrays(sets), np.full(240, 3, np.uint8), np.arange(240)
+        weights = Weights(np.sort(pool).astype(np.uint32), rng.integers(1, 250, 300), 1)
+        plain = _kernels.prefix_join(roles, evidence, 0.0, 1)
+        for judge in (
+            Weighed(threshold, evidence, weights, weights.totals(evidence, 1)),
+            Readings(threshold, evidence, rng.choice([0.15, 0.4, 1.0], 240)),
+        ):
+            matching = judge.similarities(*plain, 1) >= threshold
+            found = _kernels.prefix_join(roles, evidence, 0.0, 1, judge.required(every))
+            assert matching.sum() > 200
+            assert set(listed(tuple(column[matching] for column in plain))) <= set(listed(found))
+
+
 def test_what_is_required_is_used():
     """Of sets that share little that weighs, none is compared; the plain join finds them all."""
     hashes = np.random.default_rng(1).choice(2**32, 600, replace=False).tolist()

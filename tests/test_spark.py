@@ -29,6 +29,7 @@ from neardup.census import Census
 from neardup.engines import spark as engine
 from neardup.engines.spark import bucketing, counting, deciding, matching, packing, repeating, sessions
 from neardup.errors import DuplicateIdError, InputError, MissingDependencyError, ParameterError, ResumeWarning
+from neardup.rarity import rarity
 
 STORIES = Path(__file__).parents[2] / "shared" / "data" / "reuters-21578" / "docs.jsonl.gz"
 MISSING = [name for name, there in (("pyspark", importlib.util.find_spec("pyspark")), ("java", shutil.which("java"))) if not there]
@@ -134,6 +135,28 @@ def forms(tmp_path_factory):
     order = rng.permutation(len(made))
     pq.write_table(pa.table({"id": order, "text": [made[i] for i in order], "when": rng.permutation(len(made))}), path)
     return path
+
+
+def test_a_heavy_group_by_rarity():
+    """The members of one heavy bucket, each with each: those that match, and how similar they are, whatever else they share."""
+    rng = np.random.default_rng(3)
+    own = [np.unique(np.append(rng.choice(40, 30, replace=False), 100 + rng.integers(0, 30, 6)) * 2654435761 % 2**32) for _ in range(60)]
+    sets = [hashes.astype(np.uint32) for hashes in own]
+    sizes = np.array([len(hashes) for hashes in sets], np.uint32)
+    weights = rarity(Census(np.concatenate(sets), sizes))
+    columns = {"key": [7] * 60, "i": [0] * 60, "j": [0] * 60, "role": [matching.BOTH] * 60, "rank": range(60)}
+    arrays = [*(pa.array(list(column), pa.int64()) for column in columns.values()), pa.array([hashes.tobytes() for hashes in sets])]
+    batch = pa.RecordBatch.from_arrays(arrays, [*columns, "hashes"])
+    (found,) = matching.Grouping(matching.Bar(0.35, 0.175, weights))([batch])
+    expected = {}
+    for a in range(60):
+        for b in range(a + 1, 60):
+            shared = weights.shared(sets[a], sets[b])
+            score = shared / (weights.total(sets[a]) + weights.total(sets[b]) - shared)
+            if score >= 0.35:
+                expected[a, b] = score
+    assert 100 < len(expected) < 1700
+    assert {(row["a"], row["b"]): row["similarity"] for row in found.to_pylist()} == expected
 
 
 @pytest.mark.parametrize("clusters", ["witness", pytest.param("components", marks=pytest.mark.prove)])
