@@ -13,6 +13,7 @@ import stat
 import sys
 import tempfile
 import weakref
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -544,13 +545,13 @@ class Table(Rows):
             columns = list(kinds(self.schema))
         super().__init__(columns, text, f"{file.name}: ")
 
+    @abstractmethod
     def read_schema(self) -> pa.Schema:
         """The columns."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tables(self, names: list[str] | None, size: int) -> Iterator[pa.Table]:
         """These columns, or all, some rows at a time."""
-        raise NotImplementedError
 
     def slices(self, names: list[str] | None, size: int) -> Iterator[tuple[Sequence[int], Any]]:
         """Rows as they are read; where there are no columns there are none, though a damaged file may count some."""
