@@ -130,7 +130,9 @@ def test_nothing_that_matches_is_lost_by_what_is_required():
     for threshold in (0.3, 0.5, 0.7):
         pool = rng.choice(2**32, 300, replace=False)
         share = [1.0, 0.95, 0.8, 0.5]
-        sets = [frozenset([*pool[i % 8 * 30 :][:30][rng.random(30) < share[i % 4]], *pool[240:][rng.random(60) < 0.05]]) for i in range(240)]
+        sets = [
+            frozenset([*pool[i % 8 * 30 :][:30][rng.random(30) < share[i % 4]], *pool[240:][rng.random(60) < 0.05]]) for i in range(240)
+        ]
         evidence, roles, every = arrays(sets), np.full(240, 3, np.uint8), np.arange(240)
         weights = Weights(np.sort(pool).astype(np.uint32), rng.integers(1, 250, 300), 1)
         plain = _kernels.prefix_join(roles, evidence, 0.0, 1)
