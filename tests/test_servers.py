@@ -38,6 +38,7 @@ from neardup import (
 )
 from neardup.cli import app
 from neardup.stores import postgres as postgres_store
+from neardup.stores import postgres_schema as sql
 from neardup.stores.fetched import Place
 
 TEXTS = [
@@ -586,6 +587,36 @@ def test_queries_beside_removals(server, name):
             thread.join()
         assert errors == []
         assert len(index.ids()) == len(index)
+        assert index.check() == []
+
+
+def test_a_check_beside_one_who_removes_and_adds_again(postgres, name):
+    """Postings that were away for a moment are not made twice."""
+    with Index.open(postgres.url(), 0.7, name=name) as index:
+        index.add("a", TEXTS[0])
+        store = index._store
+        (these,) = store._slices()
+        index.remove("a")
+
+        class Slow:
+            """A cursor that another is quicker than: once what is lost is known, and nothing is held yet."""
+
+            def __init__(self, cursor):
+                self.cursor = cursor
+
+            def execute(self, statement, *given):
+                """Let the other go first."""
+                if statement is sql.ENTRIES:
+                    index.add("a", TEXTS[0])
+                return self.cursor.execute(statement, *given)
+
+            def __getattr__(self, name):
+                return getattr(self.cursor, name)
+
+        assert store._change(lambda cursor: (0, 0, store._mend(Slow(cursor), these))) == 0
+        postings = "select count(*), count(distinct (key, priority, name)) from neardup.postings where key >= %s and key < %s"
+        bounds = (store._number << 44, (store._number + 1) << 44)
+        assert store._read(lambda cursor: cursor.execute(postings, bounds).fetchone()) == (store._bands, store._bands)
         assert index.check() == []
 
 

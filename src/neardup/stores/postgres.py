@@ -598,16 +598,24 @@ class PostgresStore(FetchingStore):
         return [f"{mended} postings"] if mended else []
 
     def _mend(self, cursor: psycopg.Cursor[Any], these: Fetched) -> int:
-        """Make lost postings of entries that are there, and stay."""
-        rows = self._postings(these.batch)
-        lost = cursor.execute(sql.LOST_POSTINGS, [rows[name].tolist() for name in ("key", "priority", "name")]).fetchall()
-        if not lost:
+        """Make lost postings of entries that are there, and stay.
+
+        An entry may be removed, and added again with its postings, meanwhile: what is lost is looked for once more when it is held.
+        """
+        if not self._lost(cursor, self._postings(these.batch)):
             return 0
         homes, rests = [key[0] for key in these.keys], [key[1] for key in these.keys]
-        stay = {row[0] & 0xFFFFFFFF for row in cursor.execute(sql.ENTRIES, (homes, rests))}
-        made = np.array([(3, 8, k, 4, p, 4, n) for k, p, n in lost if n & 0xFFFFFFFF in stay], POSTING_ROW)
+        held = {row[:3] for row in cursor.execute(sql.ENTRIES, (homes, rests))}
+        stay = [i for i, key in enumerate(these.keys) if key in held]
+        lost = self._lost(cursor, self._postings(these.batch.take(np.array(stay, np.int64))))
+        made = np.array([(3, 8, key, 4, priority, 4, name) for key, priority, name in lost], POSTING_ROW)
         _copy(cursor, sql.COPY_POSTINGS, [made.tobytes()])
         return len(made)
+
+    @staticmethod
+    def _lost(cursor: psycopg.Cursor[Any], postings: npt.NDArray[Any]) -> list[Any]:
+        """Those of some postings that are not there."""
+        return cursor.execute(sql.LOST_POSTINGS, [postings[name].tolist() for name in ("key", "priority", "name")]).fetchall()
 
     def compact(self, threads: int = 1) -> None:  # noqa: ARG002  the server has its own
         """Let the server take back what removed rows took, as it does by itself sooner or later."""
