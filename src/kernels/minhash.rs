@@ -9,8 +9,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 const SEED: u64 = 0x9FB2_1C65_1E98_DF25;
 /// Rounds before the lanes take over: repetitive text has many shingles and few distinct ones.
 const ROUNDS: u32 = 4;
-/// With no more than this many slots open after a round, each is settled by itself.
-const FEW: usize = 12;
+/// The most slots that any path settles one by one.
+const MOST: usize = 12;
 
 /// The parameters of `lattice-v1`, with what follows from them.
 pub struct Lattice {
@@ -73,8 +73,8 @@ impl Lattice {
             }
             let is_open = |value: u32| value >> (32 - self.bits) > round;
             let open = values.iter().filter(|&&v| is_open(v)).count();
-            if open <= FEW {
-                let mut slots = [0; FEW];
+            if open <= P::FEW {
+                let mut slots = [0; MOST];
                 let mut found = 0;
                 for (slot, &value) in values.iter().enumerate() {
                     if is_open(value) {
@@ -133,7 +133,7 @@ pub struct DistinctCounter {
     level: u32,
     /// The pending by their first bits.
     parted: Vec<u64>,
-    /// Words chosen by the first bits of a hash; a bit, or two, in each for its last bits.
+    /// Words chosen by the first bits of a hash; two bits in each for its last bits.
     bits: Vec<u64>,
     /// Hashes that fell on a place where another was.
     suspects: Vec<u64>,
@@ -141,6 +141,12 @@ pub struct DistinctCounter {
     seen: Vec<u64>,
     /// Odd, drawn at random: nobody can choose hashes that collide in `seen`. It does not change the count.
     multiplier: u64,
+    /// Cells chosen by the first bits of a hash: the number of the last that fell there. Numbers go on from document to document,
+    /// so that nothing is cleared in between: what is below `first` is of an earlier one.
+    last: Vec<u16>,
+    /// Of a hash that fell where another of its document was, the number of that one.
+    before: Vec<u16>,
+    first: usize,
 }
 
 impl Default for DistinctCounter {
@@ -154,6 +160,9 @@ impl Default for DistinctCounter {
             suspects: Vec::new(),
             seen: Vec::new(),
             multiplier: RandomState::new().hash_one(0) | 1,
+            last: Vec::new(),
+            before: Vec::new(),
+            first: usize::MAX,
         }
     }
 }
@@ -166,41 +175,44 @@ impl DistinctCounter {
     /// Pending hashes in a part, in the mean.
     const PART: usize = 1 << 14;
 
+    /// The most that `count_once` counts, and bits of the number of a cell.
+    const ONCE: usize = 1 << 12;
+    const CELL: u32 = 14;
+
     /// How many of these hashes, all that a document has, are distinct; None where that is better found by `insert_all`.
     ///
-    /// Each hash sets a bit. Those that find theirs set are suspects: few, as there are many more bits than hashes, unless
-    /// the text repeats itself. Their repetitions are counted one by one.
+    /// A hash that falls into a cell where another is, seldom without being the same, is compared with all that fell there.
     #[inline(always)]
     pub fn count_once(&mut self, hashes: &[u64]) -> Option<u64> {
-        const MOST: usize = 2800;
-        const SUSPECTS: usize = 24;
         let n = hashes.len();
-        if n > MOST {
+        if n > Self::ONCE {
             return None;
         }
-        let width = (n * n / 512).max(8).ilog2() + 1;
-        self.bits.clear();
-        self.bits.resize(1 << width, 0);
-        let bits = self.bits.as_mut_slice();
-        let mut suspects = [0; SUSPECTS];
-        let mut suspected = 0;
-        for &y in hashes {
-            // SAFETY: a word has a number of `width` bits.
-            let word = unsafe { bits.get_unchecked_mut((y >> (64 - width)) as usize) };
-            let bit = 1 << (y & 63);
-            let old = *word;
-            *word = old | bit;
-            if old & bit != 0 {
-                *suspects.get_mut(suspected)? = y;
-                suspected += 1;
-            }
+        if self.first.saturating_add(n) > 1 << 16 {
+            self.last.clear();
+            self.last.resize(1 << Self::CELL, 0);
+            self.before.clear();
+            self.before.resize(Self::ONCE, 0);
+            self.first = 1;
         }
-        let suspects = &mut suspects[..suspected];
-        suspects.sort_unstable();
-        let mut repeats = 0;
-        for (i, &y) in suspects.iter().enumerate() {
-            if i == 0 || suspects[i - 1] != y {
-                repeats += hashes.iter().map(|&h| (h == y) as u64).sum::<u64>() - 1;
+        let (first, last) = (self.first, self.last.as_mut_slice());
+        self.first += n; // whatever becomes of this document, the next has other numbers
+        let shift = 64 - (n.max(1).ilog2() + 5).min(Self::CELL);
+        let (mut repeats, mut steps) = (0, 0);
+        for (i, &y) in hashes.iter().enumerate() {
+            // SAFETY: the number of a cell has at most `CELL` bits.
+            let cell = unsafe { last.get_unchecked_mut((y >> shift) as usize) };
+            let mut other = std::mem::replace(cell, (first + i) as u16) as usize;
+            if other >= first {
+                self.before[i] = other as u16;
+                while other >= first && hashes[other - first] != y {
+                    other = self.before[other - first] as usize;
+                    steps += 1;
+                }
+                repeats += (other >= first) as u64;
+                if steps > 4 * n {
+                    return None;
+                }
             }
         }
         Some(n as u64 - repeats)

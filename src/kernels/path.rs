@@ -62,6 +62,9 @@ pub fn prefetch<T>(wanted: &T) {
 
 /// What the paths do differently.
 pub trait Instructions {
+    /// With no more than this many slots open after a round, each is settled by itself, which is quicker than another round.
+    const FEW: usize;
+
     /// Fold the case of the ASCII text that `text` begins with, up to the first other byte, and find where its runs of word
     /// characters begin and end.
     ///
@@ -83,10 +86,7 @@ pub trait Instructions {
     ///
     /// # Safety
     /// The processor has the instructions of this path.
-    #[inline(always)]
-    unsafe fn meetings(shingles: &[u64], round: u32, bits: u32, meetings: &mut Meetings) {
-        meetings_from(0, shingles, round, bits, meetings);
-    }
+    unsafe fn meetings(shingles: &[u64], round: u32, bits: u32, meetings: &mut Meetings);
 
     /// The minima of two slots, given as factors of the step, and the values they have.
     ///
@@ -110,19 +110,23 @@ pub struct Meetings {
     pub values: [u32; CHUNK],
 }
 
+/// Of a shingle whose value in slot 0 lies in stratum `top`: the slot, in its low bits, in which its value lies in stratum `round`.
+#[inline(always)]
+fn slot_met(round: u32, top: u16, step: u16) -> u16 {
+    // Newton: a step is its own inverse modulo 8, and each time the correct bits double; a slot has at most 12.
+    let inverse = step.wrapping_mul(2u16.wrapping_sub(step.wrapping_mul(step)));
+    let inverse = inverse.wrapping_mul(2u16.wrapping_sub(step.wrapping_mul(inverse)));
+    (round as u16).wrapping_sub(top).wrapping_mul(inverse)
+}
+
 /// `meetings` of the shingles from a place on, one by one.
 #[inline(always)]
 fn meetings_from(start: usize, shingles: &[u64], round: u32, bits: u32, meetings: &mut Meetings) {
     let shift = 32 - bits;
-    let mask = (1 << bits) - 1;
     let places = meetings.slots.iter_mut().zip(&mut meetings.values).skip(start);
     for (&y, (slot, value)) in shingles[start..].iter().zip(places) {
-        let (h, s) = (y as u32, (y >> 32) as u16 | 1);
-        // Newton: s is its own inverse modulo 8, and each step doubles the correct bits; a slot has at most 12.
-        let inverse = s.wrapping_mul(2u16.wrapping_sub(s.wrapping_mul(s)));
-        let inverse = inverse.wrapping_mul(2u16.wrapping_sub(s.wrapping_mul(inverse)));
-        *slot = (round as u16).wrapping_sub((h >> shift) as u16).wrapping_mul(inverse) as u32 & mask;
-        *value = h << bits >> bits | round << shift;
+        *slot = slot_met(round, (y as u32 >> shift) as u16, (y >> 32) as u16 | 1) as u32 & ((1 << bits) - 1);
+        *value = (y as u32) << bits >> bits | round << shift;
     }
 }
 
@@ -239,6 +243,8 @@ fn boundaries_by(
 }
 
 impl Instructions for Portable {
+    const FEW: usize = 2;
+
     #[inline(always)]
     unsafe fn boundaries(text: &[u8], open: bool, bytes: &mut Vec<u8>, edges: &mut Vec<u32>) -> usize {
         boundaries_by(text, open, bytes, edges, |chunk, folded| {
@@ -252,6 +258,20 @@ impl Instructions for Portable {
             }
             (gather_bits(&word), gather_bits(&high))
         })
+    }
+
+    #[inline(always)]
+    unsafe fn meetings(shingles: &[u64], round: u32, bits: u32, meetings: &mut Meetings) {
+        // In two loops, the second of 16 bits alone: the compiler makes longer vectors of it.
+        let (mut tops, mut steps) = ([0; CHUNK], [0; CHUNK]);
+        for ((&y, value), (top, step)) in shingles.iter().zip(&mut meetings.values).zip(tops.iter_mut().zip(&mut steps)) {
+            *top = (y as u32 >> (32 - bits)) as u16;
+            *step = (y >> 32) as u16 | 1;
+            *value = (y as u32) << bits >> bits | round << (32 - bits);
+        }
+        for (slot, (&top, &step)) in meetings.slots.iter_mut().zip(tops.iter().zip(&steps)).take(shingles.len()) {
+            *slot = slot_met(round, top, step) as u32 & ((1 << bits) - 1);
+        }
     }
 
     #[inline(always)]
@@ -284,6 +304,8 @@ mod x86 {
     pub struct Avx2;
 
     impl Instructions for Avx2 {
+        const FEW: usize = 12;
+
         #[inline(always)]
         unsafe fn boundaries(text: &[u8], open: bool, bytes: &mut Vec<u8>, edges: &mut Vec<u32>) -> usize {
             // SAFETY: the caller promises AVX2 with BMI.
@@ -438,6 +460,8 @@ mod x86 {
     pub struct Avx512;
 
     impl Instructions for Avx512 {
+        const FEW: usize = 12;
+
         #[inline(always)]
         unsafe fn boundaries(text: &[u8], open: bool, bytes: &mut Vec<u8>, edges: &mut Vec<u32>) -> usize {
             // SAFETY: the caller promises the instructions.

@@ -75,7 +75,6 @@ pub struct Scratch {
     block: Block,
     tokens: Vec<u64>,
     shingles: Vec<u64>,
-    sort: SortScratch,
 }
 
 /// What becomes of a document's shingle hashes. (A closure would be compiled without the instructions of its path.)
@@ -100,7 +99,7 @@ unsafe fn each_shingle<P: Instructions>(
     scratch: &mut Scratch,
     sink: &mut impl Sink,
 ) {
-    let Scratch { block, tokens, shingles, .. } = scratch;
+    let Scratch { block, tokens, shingles } = scratch;
     tokens.clear();
     if let Document::Hashes(hashes) = document {
         for chunk in hashes.chunks(TOKENS) {
@@ -187,10 +186,13 @@ impl<'a> Verification<'a> {
         self.out.len() - self.start > self.tidy
     }
 
-    fn settle(&mut self, scratch: &mut SortScratch) {
+    /// Sort them and leave each once; how many they are.
+    #[inline(always)]
+    fn settle(&mut self, scratch: &mut SortScratch) -> usize {
         let distinct = sort_distinct(&mut self.out[self.start..], scratch);
         self.out.truncate(self.start + distinct);
         self.tidy = (2 * distinct).max(1 << 21);
+        distinct
     }
 }
 
@@ -217,34 +219,36 @@ impl<'a, const KEEP: bool> Tally<'a, KEEP> {
     /// Note some more hashes.
     #[inline(always)]
     pub(crate) fn note(&mut self, shingles: &[u64]) {
+        if KEEP {
+            self.verification.out.extend(shingles.iter().map(|y| (y >> 32) as u32));
+        }
         if let Counting::Once = self.counting {
-            self.counting = match self.counter.count_once(shingles) {
-                Some(count) => Counting::Known(count),
+            // Hashes whose halves differ are distinct.
+            let distinct = if KEEP { self.verification.settle(self.sort) } else { 0 };
+            let count = if distinct == shingles.len() { Some(distinct as u64) } else { self.counter.count_once(shingles) };
+            self.counting = match count {
+                Some(count) => Counting::Counted(count),
                 None => {
                     self.counter.clear();
                     Counting::Blocks
                 }
             };
+        } else if self.verification.is_due() {
+            self.verification.settle(self.sort);
         }
         if let Counting::Blocks = self.counting {
             self.counter.insert_all(shingles);
-        }
-        if KEEP {
-            self.verification.out.extend(shingles.iter().map(|y| (y >> 32) as u32));
-        }
-        if self.verification.is_due() {
-            self.verification.settle(self.sort);
         }
     }
 
     /// The count of distinct shingles.
     #[inline(always)]
     pub(crate) fn finish(mut self) -> u64 {
-        if KEEP {
+        if KEEP && !matches!(self.counting, Counting::Counted(_)) {
             self.verification.settle(self.sort);
         }
         match self.counting {
-            Counting::Known(count) => count,
+            Counting::Known(count) | Counting::Counted(count) => count,
             Counting::Once => 0,
             Counting::Blocks => self.counter.count(),
         }
@@ -264,6 +268,8 @@ pub(crate) enum Counting {
     Known(u64),
     /// All come at once.
     Once,
+    /// All came at once: so many are distinct, and the verification hashes are in order.
+    Counted(u64),
     /// They come in blocks.
     Blocks,
 }
@@ -299,20 +305,17 @@ impl<const KEEP: bool> Sink for Signing<'_, KEEP> {
 unsafe fn sign_document<P: Instructions, const KEEP: bool>(
     recipe: &Recipe,
     document: Document,
-    scratch: &mut Scratch,
-    counter: &mut DistinctCounter,
+    signer: &mut Signer,
     values: &mut [u32],
     out: &mut Vec<u32>,
 ) -> u64 {
     values.fill(u32::MAX);
-    let mut sort = std::mem::take(&mut scratch.sort);
+    let Signer { scratch, counter, sort } = signer;
     let counting = Counting::of(document, counter);
-    let mut signing = Signing::<KEEP> { recipe, values, tally: Tally::new(counting, counter, out, &mut sort) };
+    let mut signing = Signing::<KEEP> { recipe, values, tally: Tally::new(counting, counter, out, sort) };
     // SAFETY: as the caller promised.
     unsafe { each_shingle::<P>(document, recipe.chars, recipe.size, recipe.secret, scratch, &mut signing) };
-    let count = signing.tally.finish();
-    scratch.sort = sort;
-    count
+    signing.tally.finish()
 }
 
 /// Do the stages up to one. The number of boundaries, or the exclusive or of the hashes.
@@ -347,6 +350,7 @@ unsafe fn floor<P: Instructions>(recipe: &Recipe, document: Document, stage: Sta
 pub struct Signer {
     scratch: Scratch,
     counter: DistinctCounter,
+    sort: SortScratch,
 }
 
 impl Signer {
@@ -375,7 +379,7 @@ impl Run<'_> {
     #[inline(always)]
     unsafe fn sign_by<P: Instructions>(self, recipe: &Recipe, signer: &mut Signer) -> Vec<u32> {
         // Working memory of this function's own while it lasts: what is behind a reference is kept in registers less.
-        let (Signer { mut scratch, mut counter }, mut out) = (std::mem::take(signer), Vec::new());
+        let (mut own, mut out) = (std::mem::take(signer), Vec::new());
         let rows = self.values.chunks_exact_mut(recipe.lattice.num_perm());
         let next = self.documents.iter().skip(1).chain(self.documents.last());
         let documents = self.documents.iter().zip(next);
@@ -385,14 +389,14 @@ impl Run<'_> {
             // SAFETY: as the caller promised.
             *count = unsafe {
                 match recipe.product {
-                    Product::Signature => sign_document::<P, false>(recipe, document, &mut scratch, &mut counter, row, &mut out),
-                    Product::SignatureAndHashes => sign_document::<P, true>(recipe, document, &mut scratch, &mut counter, row, &mut out),
-                    Product::Floor(stage) => floor::<P>(recipe, document, stage, &mut scratch),
+                    Product::Signature => sign_document::<P, false>(recipe, document, &mut own, row, &mut out),
+                    Product::SignatureAndHashes => sign_document::<P, true>(recipe, document, &mut own, row, &mut out),
+                    Product::Floor(stage) => floor::<P>(recipe, document, stage, &mut own.scratch),
                 }
             };
             *size = (out.len() - start) as u64;
         }
-        *signer = Signer { scratch, counter };
+        *signer = own;
         out
     }
 

@@ -160,64 +160,99 @@ pub fn equal_slots(a: &[u32], b: &[u32], slots: usize) -> usize {
 #[derive(Default)]
 pub struct SortScratch {
     sorted: Vec<u32>,
-    ends: Vec<u32>,
+    /// Of each bucket, how many hashes of its eight that come before it and of its own have a place, beside the place of the eight.
+    places: Vec<u8>,
+    eights: Vec<u32>,
 }
 
 /// Sort hashes and move the distinct ones to the front; how many they are.
 ///
 /// Hashes are spread evenly, so one pass by their first bits, of which there are some more values than hashes, puts each
-/// close to its place, and an insertion sort finishes. Those of a hostile document need not be: then an ordinary sort does it.
+/// close to its place, and exchanges of neighbours finish. Those of a hostile document need not be: then an ordinary sort does it.
+#[inline(always)]
 pub fn sort_distinct(hashes: &mut [u32], scratch: &mut SortScratch) -> usize {
-    let n = hashes.len();
-    if !(64..1 << 16).contains(&n) {
+    if !(64..1 << 16).contains(&hashes.len()) || !spread(hashes, scratch) {
         hashes.sort_unstable();
-    } else {
-        let shift = 30 - n.ilog2().min(14);
-        let SortScratch { sorted, ends } = scratch;
-        sorted.resize(n.max(sorted.len()), 0);
-        ends.clear();
-        ends.resize(1 << (32 - shift), 0);
-        for &h in hashes.iter() {
-            ends[(h >> shift) as usize] += 1;
-        }
-        let mut start = 0;
-        for end in ends.iter_mut() {
-            start += std::mem::replace(end, start);
-        }
-        for &h in hashes.iter() {
-            let place = &mut ends[(h >> shift) as usize];
-            sorted[*place as usize] = h;
-            *place += 1;
-        }
-        let (mut moves, mut last) = (0, 0);
-        for (i, &h) in sorted[..n].iter().enumerate() {
-            hashes[i] = h;
-            if h < last {
-                let mut j = i;
-                while j > 0 && hashes[j - 1] > h {
-                    hashes[j] = hashes[j - 1];
-                    j -= 1;
-                }
-                hashes[j] = h;
-                moves += i - j;
-                if moves > 8 * n {
-                    hashes[i + 1..].copy_from_slice(&sorted[i + 1..n]);
-                    hashes.sort_unstable();
-                    break;
-                }
-            } else {
-                last = h;
-            }
-        }
+    }
+    if neighbours(hashes, |a, b| a == b) == 0 {
+        return hashes.len();
     }
     let mut distinct = 0;
-    for i in 0..n {
+    for i in 0..hashes.len() {
         if i == 0 || hashes[distinct - 1] != hashes[i] {
             hashes[distinct] = hashes[i];
             distinct += 1;
         }
     }
     distinct
+}
+
+/// Rounds of exchanges after which hashes that are spread evenly are in order; all but always two or three are enough.
+const ROUNDS: usize = 16;
+
+/// Sort hashes that are spread evenly; whether they are, otherwise they stay as they were.
+#[inline(always)]
+fn spread(hashes: &mut [u32], scratch: &mut SortScratch) -> bool {
+    let n = hashes.len();
+    let shift = 31 - n.ilog2();
+    let SortScratch { sorted, places, eights } = scratch;
+    places.clear();
+    places.resize(2 << n.ilog2(), 0);
+    eights.resize(eights.len().max(places.len() / 8), 0);
+    sorted.resize(sorted.len().max(n), 0);
+    for &h in hashes.iter() {
+        // SAFETY: a bucket has one bit more than the logarithm of n, and as many places are there as those count.
+        let place = unsafe { places.get_unchecked_mut((h >> shift) as usize) };
+        *place = place.wrapping_add(1);
+    }
+    let (mut before, mut crowded) = (0, 0);
+    for (places, eight) in places.as_chunks_mut().0.iter_mut().zip(eights.iter_mut()) {
+        let counts = u64::from_le_bytes(*places);
+        crowded |= counts;
+        // The product has in each byte the sum of those up to it.
+        let sums = counts.wrapping_mul(0x0101_0101_0101_0101);
+        *places = (sums << 8).to_le_bytes();
+        *eight = before;
+        before += (sums >> 56) as u32;
+    }
+    // Where no bucket has 32 no sum of eight overflows; nor did a count, or some would be missing in the whole.
+    if crowded & 0xE0E0_E0E0_E0E0_E0E0 != 0 || before as usize != n {
+        return false;
+    }
+    let sorted = &mut sorted[..n];
+    for &h in hashes.iter() {
+        let bucket = (h >> shift) as usize;
+        // SAFETY: buckets as above, one of eight for eight of them; and n hashes have n places, for they were counted.
+        unsafe {
+            let place = places.get_unchecked_mut(bucket);
+            *sorted.get_unchecked_mut(*eights.get_unchecked(bucket / 8) as usize + *place as usize) = h;
+            *place += 1;
+        }
+    }
+    for round in 0..ROUNDS {
+        exchange(sorted);
+        exchange(&mut sorted[1..]);
+        if round > 0 && neighbours(sorted, |a, b| a > b) == 0 {
+            hashes.copy_from_slice(sorted);
+            return true;
+        }
+    }
+    false
+}
+
+/// How many hashes and their next are so. A loop without a branch, for which the compiler has vectors.
+#[inline(always)]
+fn neighbours(hashes: &[u32], are: impl Fn(u32, u32) -> bool) -> u32 {
+    hashes.iter().zip(hashes.iter().skip(1)).map(|(&a, &b)| are(a, b) as u32).sum()
+}
+
+/// Put the smaller of each two first.
+#[inline(always)]
+fn exchange(pairs: &mut [u32]) {
+    for pair in pairs.as_chunks_mut().0 {
+        let [a, b] = *pair;
+        *pair = [a.min(b), a.max(b)];
+    }
 }
 
 /// `set_hash` of reference.py.
