@@ -1,7 +1,7 @@
 //! What Python sees: flat arrays in, flat arrays out, the GIL released in between.
 
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
-use crate::minhash::{band_keys as keys_of, lean_masks, lean_signature, row_order, Value};
+use crate::minhash::{band_keys as keys_of, lean_masks, lean_signatures as lean_signatures_of, row_order, Value};
 use crate::path::Path;
 use crate::sign::{self, on_threads};
 use crate::table::fingerprint;
@@ -221,9 +221,8 @@ fn lean_signatures<'py>(py: Python<'py>, values: Values<'py>, threads: usize) ->
     fn all<V: Value + Sync>(values: &[V], num_perm: usize, threads: usize, words: &mut [u32]) {
         let (masks, width) = (lean_masks(num_perm), num_perm.div_ceil(4));
         let jobs = values.chunks(1024 * num_perm).zip(words.chunks_mut(1024 * width)).collect();
-        on_threads(jobs, threads, |(values, words): (&[V], &mut [u32])| {
-            values.chunks_exact(num_perm).zip(words.chunks_exact_mut(width)).for_each(|(v, w)| lean_signature(v, &masks, w))
-        });
+        let path = Path::detect();
+        on_threads(jobs, threads, |(values, words): (&[V], &mut [u32])| lean_signatures_of(values, &masks, words, path));
     }
     let [n, num_perm] = values.shape();
     let width = num_perm.div_ceil(4);

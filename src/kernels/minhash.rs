@@ -1,7 +1,7 @@
 //! Shingle hashes to signatures (`lattice-v1`), signatures to band keys, and the count of distinct shingles.
 
 use crate::hash::{mix32, mix64};
-use crate::path::{Instructions, Meetings, CHUNK, TILE};
+use crate::path::{Instructions, Meetings, Path, CHUNK, TILE};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -417,16 +417,43 @@ pub fn lean_masks(num_perm: usize) -> Vec<u64> {
     (0..num_perm).map(|slot| mix64(slot as u64)).collect()
 }
 
-/// `lean_signature` of reference.py, four slots a word.
-pub fn lean_signature<V: Value>(values: &[V], masks: &[u64], words: &mut [u32]) {
-    let mut bytes = [0; 64];
-    for ((values, masks), words) in values.chunks(64).zip(masks.chunks(64)).zip(words.chunks_mut(16)) {
-        for ((byte, value), mask) in bytes.iter_mut().zip(values).zip(masks) {
-            *byte = value.shortened(*mask);
+/// `lean_signature` of reference.py of each of some signatures, four slots a word.
+pub fn lean_signatures<V: Value>(values: &[V], masks: &[u64], words: &mut [u32], path: Path) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn avx2<V: Value>(values: &[V], masks: &[u64], words: &mut [u32]) {
+            shortened(values, masks, words);
         }
-        bytes[values.len()..].fill(0);
-        for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
-            *word = u32::from_le_bytes(bytes.try_into().unwrap());
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+        fn avx512<V: Value>(values: &[V], masks: &[u64], words: &mut [u32]) {
+            shortened(values, masks, words);
+        }
+        assert!(path.is_available(), "this processor has no {}", path.name());
+        match path {
+            Path::Portable => {}
+            // SAFETY: the path is available.
+            Path::Avx2 => return unsafe { avx2(values, masks, words) },
+            // SAFETY: the path is available.
+            Path::Avx512 => return unsafe { avx512(values, masks, words) },
+        }
+    }
+    shortened(values, masks, words);
+}
+
+/// `lean_signatures`, compiled once a path.
+#[inline(always)]
+fn shortened<V: Value>(values: &[V], masks: &[u64], words: &mut [u32]) {
+    let mut bytes = [0; 64];
+    for (values, words) in values.chunks_exact(masks.len()).zip(words.chunks_exact_mut(masks.len().div_ceil(4))) {
+        for ((values, masks), words) in values.chunks(64).zip(masks.chunks(64)).zip(words.chunks_mut(16)) {
+            for ((byte, value), mask) in bytes.iter_mut().zip(values).zip(masks) {
+                *byte = value.shortened(*mask);
+            }
+            bytes[values.len()..].fill(0);
+            for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+                *word = u32::from_le_bytes(bytes.try_into().unwrap());
+            }
         }
     }
 }

@@ -16,29 +16,34 @@ impl Path {
 
     /// The paths of this processor, slowest first.
     pub fn available() -> Vec<Path> {
-        #[allow(unused_mut)]
-        let mut paths = vec![Path::Portable];
+        [Path::Portable, Path::Avx2, Path::Avx512].into_iter().filter(|path| path.is_available()).collect()
+    }
+
+    /// Whether this processor has its instructions.
+    pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("bmi1")
-                && is_x86_feature_detected!("bmi2")
-                && is_x86_feature_detected!("lzcnt")
-                && is_x86_feature_detected!("popcnt")
-            {
-                paths.push(Path::Avx2);
-                if is_x86_feature_detected!("avx512f")
+        let found = match self {
+            Path::Portable => true,
+            Path::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("bmi1")
+                    && is_x86_feature_detected!("bmi2")
+                    && is_x86_feature_detected!("lzcnt")
+                    && is_x86_feature_detected!("popcnt")
+            }
+            Path::Avx512 => {
+                Path::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("avx512vbmi2")
-                {
-                    paths.push(Path::Avx512);
-                }
             }
-        }
-        paths
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let found = self == Path::Portable;
+        found
     }
 
     pub fn name(self) -> &'static str {

@@ -3,7 +3,7 @@
 use super::signing::RecipeArgs;
 use super::tables::{RowArrays, Rows};
 use super::{Utf8, Values};
-use crate::minhash::{band_keys, lean_masks, lean_signature, row_order, Value};
+use crate::minhash::{band_keys, lean_masks, lean_signatures, row_order, Value};
 use crate::path::Path;
 use crate::sign::{Document, Recipe, Signer};
 use crate::table::{fingerprint, Row};
@@ -56,7 +56,8 @@ impl Prepared {
 #[pyclass(frozen, module = "neardup._kernels")]
 pub(super) struct Preparation {
     /// How texts are signed; None where that is not done here, but signatures come.
-    recipe: Option<(Recipe, Path)>,
+    recipe: Option<Recipe>,
+    path: Path,
     bands: usize,
     rows: usize,
     order: Vec<usize>,
@@ -72,7 +73,7 @@ impl Preparation {
         let mut evidence = hashes;
         if !self.masks.is_empty() {
             evidence = vec![0; values.len().div_ceil(4)];
-            lean_signature(values, &self.masks, &mut evidence);
+            lean_signatures(values, &self.masks, &mut evidence, self.path);
         }
         let fingerprints = keys.iter().map(|&key| fingerprint(key)).collect();
         Prepared { fingerprints, set_hash: set_hash(&evidence, &keys), size, evidence }
@@ -83,26 +84,26 @@ impl Preparation {
 impl Preparation {
     #[new]
     fn new(recipe: RecipeArgs, bands: usize, rows: usize) -> PyResult<Self> {
-        recipe.check()?;
+        let path = recipe.check()?;
         let num_perm = recipe.num_perm;
         if bands * rows > num_perm {
             return Err(PyValueError::new_err(format!("{bands} bands of {rows} rows need {} slots, there are {num_perm}", bands * rows)));
         }
         let masks = if recipe.verification { Vec::new() } else { lean_masks(num_perm) };
-        let recipe = if recipe.slots.is_none() { Some(recipe.recipe()?) } else { None };
-        Ok(Preparation { order: row_order(num_perm), recipe, bands, rows, masks, idle: Mutex::default() })
+        let recipe = if recipe.slots.is_none() { Some(recipe.recipe()?.0) } else { None };
+        Ok(Preparation { order: row_order(num_perm), recipe, path, bands, rows, masks, idle: Mutex::default() })
     }
 
     /// A text.
     fn text(&self, py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Prepared> {
         let text = Utf8::new(text)?;
         let bytes = text.bytes()?;
-        let Some((recipe, path)) = &self.recipe else { return Err(PyValueError::new_err("a text, where signatures are taken")) };
+        let Some(recipe) = &self.recipe else { return Err(PyValueError::new_err("a text, where signatures are taken")) };
         Ok(py.detach(|| {
             // Never waited for: in a forked child nobody might let go of it.
             let mut signer = self.idle.try_lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_default();
             let mut values = vec![0; self.order.len()];
-            let (count, hashes) = signer.sign(recipe, Document::Text(bytes), *path, &mut values);
+            let (count, hashes) = signer.sign(recipe, Document::Text(bytes), self.path, &mut values);
             // What a large document needed is given back.
             if let (true, Ok(mut idle)) = (bytes.len() <= LARGE, self.idle.try_lock()) {
                 idle.push(signer);

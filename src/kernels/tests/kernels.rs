@@ -1,7 +1,7 @@
 //! The kernels against plain versions of themselves, without Python. Parity with reference.py is tested from there.
 
 use neardup_kernels::hash::mix64;
-use neardup_kernels::minhash::{DistinctCounter, Lattice};
+use neardup_kernels::minhash::{lean_masks, lean_signatures, DistinctCounter, Lattice, Value};
 use neardup_kernels::path::Path;
 use neardup_kernels::sign::{on_threads, sign_many, tokens, Document, Product, Recipe};
 use neardup_kernels::table::{Row, Table};
@@ -111,6 +111,24 @@ fn every_path_gives_the_same_bits() {
 }
 
 #[test]
+fn every_path_shortens_alike() {
+    fn shortened<V: Value>(values: &[V], num_perm: usize, path: Path) -> Vec<u32> {
+        let mut words = vec![0; values.len() / num_perm * num_perm.div_ceil(4)];
+        lean_signatures(values, &lean_masks(num_perm), &mut words, path);
+        words
+    }
+    let mut numbers = Numbers(5);
+    for num_perm in [2, 3, 63, 64, 65, 128, 300] {
+        let wide: Vec<u64> = (0..3 * num_perm).map(|_| numbers.next()).collect();
+        let narrow: Vec<u32> = wide.iter().map(|&value| value as u32).collect();
+        let plain = [shortened(&narrow, num_perm, Path::Portable), shortened(&wide, num_perm, Path::Portable)];
+        for path in Path::available() {
+            assert_eq!([shortened(&narrow, num_perm, path), shortened(&wide, num_perm, path)], plain, "{path:?} {num_perm}");
+        }
+    }
+}
+
+#[test]
 fn tokens_are_words_in_place() {
     let (bytes, edges) = tokens("Ｔhe CAT, 我们_x e\u{301}".as_bytes(), false);
     let found: Vec<_> = edges.chunks(2).map(|e| std::str::from_utf8(&bytes[e[0] as usize..e[1] as usize]).unwrap()).collect();
@@ -133,6 +151,11 @@ fn distinct_hashes_are_counted() {
         assert_eq!(counter.count(), distinct);
         assert!(counter.count_once(&hashes).is_none_or(|count| count == distinct));
     }
+    // What is given up, for all fall into one cell, leaves nothing behind.
+    let crowded: Vec<u64> = (0..3000).collect();
+    assert_eq!(counter.count_once(&crowded), None);
+    assert_eq!(counter.count_once(&crowded[..8]), Some(8));
+    assert_eq!(counter.count_once(&[5; 4000]), Some(1));
 }
 
 #[test]
