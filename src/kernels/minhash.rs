@@ -71,28 +71,35 @@ impl Lattice {
                 unsafe { P::meetings(chunk, round, self.bits, &mut meetings) };
                 self.meet(values, &meetings, chunk.len());
             }
-            let is_open = |value: u32| value >> (32 - self.bits) > round;
-            let open = values.iter().filter(|&&v| is_open(v)).count();
-            if open <= P::FEW {
-                let mut slots = [0; MOST];
-                let mut found = 0;
-                for (slot, &value) in values.iter().enumerate() {
-                    if is_open(value) {
-                        slots[found] = slot;
-                        found += 1;
+            let mut open = [0; MOST];
+            // SAFETY: as the caller promised.
+            let Some(found) = (unsafe { open_slots::<P>(values, round << (32 - self.bits) | u32::MAX >> self.bits, &mut open) }) else {
+                continue;
+            };
+            for slots in open[..found].chunks(4) {
+                // SAFETY: as the caller promised.
+                unsafe {
+                    if slots.len() > 2 {
+                        self.settle::<P, 4>(values, slots, shingles);
+                    } else {
+                        self.settle::<P, 2>(values, slots, shingles);
                     }
                 }
-                for pair in slots[..found].chunks(2) {
-                    let pair = [pair[0], pair[pair.len() - 1]];
-                    let factors = pair.map(|slot| (slot as u32) << (32 - self.bits));
-                    // SAFETY: as the caller promised.
-                    let least = unsafe { P::slot_minima(pair.map(|slot| values[slot]), factors, shingles) };
-                    (values[pair[0]], values[pair[1]]) = (least[0], least[1]);
-                }
-                return true;
             }
+            return true;
         }
         false
+    }
+
+    /// Lower at most `N` slots, one at least, to the minima over all shingles.
+    #[inline(always)]
+    unsafe fn settle<P: Instructions, const N: usize>(&self, values: &mut [u32], slots: &[usize], shingles: &[u64]) {
+        let mut each = [slots[0]; N];
+        each[..slots.len()].copy_from_slice(slots);
+        let factors = each.map(|slot| (slot as u32) << (32 - self.bits));
+        // SAFETY: as the caller promised.
+        let least = unsafe { P::slot_minima(each.map(|slot| values[slot]), factors, shingles) };
+        each.into_iter().zip(least).for_each(|(slot, least)| values[slot] = least);
     }
 
     /// Lower the slots that some shingles meet.
@@ -119,6 +126,30 @@ impl Lattice {
     fn stratum(&self, values: &[u32]) -> u32 {
         values.iter().fold(0, |a, &b| a.max(b)) >> (32 - self.bits)
     }
+}
+
+/// Find the slots whose values are above a limit. How many they are; None where more than a path settles one by one.
+#[inline(always)]
+unsafe fn open_slots<P: Instructions>(values: &[u32], limit: u32, open: &mut [usize; MOST]) -> Option<usize> {
+    let mut found = 0;
+    for (start, chunk) in values.chunks(64).enumerate() {
+        let mut padded = [0; 64];
+        let chunk = chunk.first_chunk::<64>().unwrap_or_else(|| {
+            padded[..chunk.len()].copy_from_slice(chunk);
+            &padded
+        });
+        // SAFETY: as the caller promised.
+        let mut above = unsafe { P::above(chunk, limit) };
+        if found + above.count_ones() as usize > P::FEW {
+            return None;
+        }
+        while above != 0 {
+            open[found] = 64 * start + above.trailing_zeros() as usize;
+            found += 1;
+            above &= above - 1;
+        }
+    }
+    Some(found)
 }
 
 /// Counts distinct shingle hashes: exactly up to 2^20, above by adaptive sampling (Flajolet 1990), in constant memory.

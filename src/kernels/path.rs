@@ -93,13 +93,26 @@ pub trait Instructions {
     /// The processor has the instructions of this path.
     unsafe fn meetings(shingles: &[u64], round: u32, bits: u32, meetings: &mut Meetings);
 
-    /// The minima of two slots, given as factors of the step, and the values they have.
+    /// The minima of some slots, given as factors of the step, and the values they have.
     ///
     /// # Safety
     /// The processor has the instructions of this path.
     #[inline(always)]
-    unsafe fn slot_minima(values: [u32; 2], factors: [u32; 2], shingles: &[u64]) -> [u32; 2] {
+    unsafe fn slot_minima<const N: usize>(values: [u32; N], factors: [u32; N], shingles: &[u64]) -> [u32; N] {
         slot_minima_from(0, values, factors, shingles)
+    }
+
+    /// Which values are above a limit, bit by bit.
+    ///
+    /// # Safety
+    /// The processor has the instructions of this path.
+    #[inline(always)]
+    unsafe fn above(values: &[u32; 64], limit: u32) -> u64 {
+        let mut is_above = [0; 64];
+        for (bit, &value) in is_above.iter_mut().zip(values) {
+            *bit = (value > limit) as u8;
+        }
+        gather_bits(&is_above)
     }
 }
 
@@ -137,7 +150,7 @@ fn meetings_from(start: usize, shingles: &[u64], round: u32, bits: u32, meetings
 
 /// `slot_minima` of the shingles from a place on, one by one.
 #[inline(always)]
-fn slot_minima_from(start: usize, mut values: [u32; 2], factors: [u32; 2], shingles: &[u64]) -> [u32; 2] {
+fn slot_minima_from<const N: usize>(start: usize, mut values: [u32; N], factors: [u32; N], shingles: &[u64]) -> [u32; N] {
     for &y in &shingles[start..] {
         for (value, factor) in values.iter_mut().zip(factors) {
             *value = (*value).min((y as u32).wrapping_add(((y >> 32) as u32 | 1).wrapping_mul(factor)));
@@ -334,9 +347,15 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn slot_minima(values: [u32; 2], factors: [u32; 2], shingles: &[u64]) -> [u32; 2] {
+        unsafe fn slot_minima<const N: usize>(values: [u32; N], factors: [u32; N], shingles: &[u64]) -> [u32; N] {
             // SAFETY: the caller promises AVX2.
             unsafe { slot_minima_avx2(values, factors, shingles) }
+        }
+
+        #[inline(always)]
+        unsafe fn above(values: &[u32; 64], limit: u32) -> u64 {
+            // SAFETY: the caller promises AVX2.
+            unsafe { above_avx2(values, limit) }
         }
     }
 
@@ -378,7 +397,7 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn slot_minima_avx2(values: [u32; 2], factors: [u32; 2], shingles: &[u64]) -> [u32; 2] {
+    fn slot_minima_avx2<const N: usize>(values: [u32; N], factors: [u32; N], shingles: &[u64]) -> [u32; N] {
         let one = _mm256_set1_epi32(1);
         let factor = factors.map(|f| _mm256_set1_epi32(f as i32));
         let mut least = values.map(|v| _mm256_set1_epi32(v as i32));
@@ -396,6 +415,20 @@ mod x86 {
             _mm_cvtsi128_si32(_mm_min_epu32(v, _mm_shuffle_epi32(v, 0b10_11_00_01))) as u32
         });
         slot_minima_from(8 * chunks.len(), values, factors, shingles)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn above_avx2(values: &[u32; 64], limit: u32) -> u64 {
+        let limit = _mm256_set1_epi32(limit as i32);
+        let (mut above, (eights, _)) = (0, values.as_chunks::<8>());
+        for (i, eight) in eights.iter().enumerate() {
+            // SAFETY: eight of 64 values.
+            let v = unsafe { _mm256_loadu_si256(eight.as_ptr().cast()) };
+            let at_most = _mm256_cmpeq_epi32(_mm256_max_epu32(v, limit), limit);
+            above |= u64::from(!_mm256_movemask_ps(_mm256_castsi256_ps(at_most)) as u8) << (8 * i);
+        }
+        above
     }
 
     #[inline]
@@ -486,9 +519,15 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn slot_minima(values: [u32; 2], factors: [u32; 2], shingles: &[u64]) -> [u32; 2] {
+        unsafe fn slot_minima<const N: usize>(values: [u32; N], factors: [u32; N], shingles: &[u64]) -> [u32; N] {
             // SAFETY: the caller promises the instructions.
             unsafe { slot_minima_avx512(values, factors, shingles) }
+        }
+
+        #[inline(always)]
+        unsafe fn above(values: &[u32; 64], limit: u32) -> u64 {
+            // SAFETY: the caller promises the instructions.
+            unsafe { above_avx512(values, limit) }
         }
     }
 
@@ -530,7 +569,7 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn slot_minima_avx512(values: [u32; 2], factors: [u32; 2], shingles: &[u64]) -> [u32; 2] {
+    fn slot_minima_avx512<const N: usize>(values: [u32; N], factors: [u32; N], shingles: &[u64]) -> [u32; N] {
         let one = _mm512_set1_epi32(1);
         let factor = factors.map(|f| _mm512_set1_epi32(f as i32));
         let mut least = values.map(|v| _mm512_set1_epi32(v as i32));
@@ -543,6 +582,19 @@ mod x86 {
             }
         }
         slot_minima_from(16 * chunks.len(), least.map(|v| _mm512_reduce_min_epu32(v)), factors, shingles)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn above_avx512(values: &[u32; 64], limit: u32) -> u64 {
+        let limit = _mm512_set1_epi32(limit as i32);
+        let (mut above, (sixteens, _)) = (0, values.as_chunks::<16>());
+        for (i, sixteen) in sixteens.iter().enumerate() {
+            // SAFETY: sixteen of 64 values.
+            let v = unsafe { _mm512_loadu_si512(sixteen.as_ptr().cast()) };
+            above |= u64::from(_mm512_cmpgt_epu32_mask(v, limit)) << (16 * i);
+        }
+        above
     }
 
     const IOTA: [u8; 64] = {

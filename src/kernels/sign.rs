@@ -57,7 +57,7 @@ impl Document<'_> {
     #[inline(always)]
     fn prefetch(&self) {
         if let Document::Text(text) = self {
-            text.chunks(64).take(4).for_each(|line| prefetch(&line[0]));
+            text.chunks(64).take(64).for_each(|line| prefetch(&line[0]));
         }
     }
 
