@@ -226,6 +226,18 @@ def test_files_instead_of_memory_change_nothing(texts, keep, threshold, componen
         assert everything(deduplicate(texts, threshold, keep=keep, clusters=clusters, **GENEROUS)) == everything(plain)
 
 
+@pytest.mark.parametrize("verify", ["exact", "noisy", "rarity", "contained"])
+@given(texts=truth.corpora())
+@settings(max_examples=40)
+def test_files_instead_of_memory_change_nothing_however_texts_are_verified(verify, texts):
+    """With two that match, and one that nothing else is like, whose hashes are not taken from the file."""
+    texts = [*texts, "one two three four five six", "one two three four five six seven", "quite another text than all of them"]
+    plain = deduplicate(texts, 0.5, verify=verify, shingling=SINGLE_WORDS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joins, "AT_HAND", 0)
+        assert everything(deduplicate(texts, 0.5, verify=verify, shingling=SINGLE_WORDS)) == everything(plain)
+
+
 @pytest.mark.parametrize(
     ("limit", "words"),
     [

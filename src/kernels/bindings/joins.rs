@@ -130,7 +130,7 @@ pub(super) fn compare_readings<'py>(
     corrected: f64,
     threads: usize,
 ) -> PyResult<Edges<'py>> {
-    let (pairs, sets, legible) = (pairs.as_slice()?, sets.sets()?, legible.as_slice()?);
+    let (pairs, sets, legible) = (pairs.as_slice()?, sets.some_sets()?, legible.as_slice()?);
     let edges = py.detach(|| join::compare_readings(pairs, sets, legible, least, corrected, threads));
     Ok(columns(py, &edges.ok_or_else(no_such_set)?))
 }
@@ -293,8 +293,8 @@ pub(super) fn shared_weights<'py>(
     weights: WeightArrays<'py>,
     threads: usize,
 ) -> PyResult<Array1<'py, u64>> {
-    let (sets, a, b, weights) = (sets.sets()?, a.as_slice()?, b.as_slice()?, weights.weights()?);
-    if a.len() != b.len() || a.iter().chain(b).any(|&set| set as usize >= sets.len()) {
+    let (sets, a, b, weights) = (sets.some_sets()?, a.as_slice()?, b.as_slice()?, weights.weights()?);
+    if a.len() != b.len() || !a.iter().chain(b).all(|&set| sets.has(set)) {
         return Err(no_such_set());
     }
     Ok(py.detach(|| weigh::shared(sets, a, b, weights, threads)).into_pyarray(py))
