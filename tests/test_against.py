@@ -150,7 +150,7 @@ def test_months_appended_come_to_one_run_over_all(tmp_path, threads):
 
 def test_an_append_that_was_interrupted_goes_on(tmp_path, monkeypatch):
     """When some batches of kept documents are in the index already, the same run again adds the rest."""
-    monkeypatch.setattr("neardup.dedup.APPENDED", 4)
+    monkeypatch.setattr("neardup.against.APPENDED", 4)
     path = put(tmp_path / "a.jsonl", [*STORIES, *map(edited, STORIES[:5])], "s")
 
     def interrupted(stage, done, _):

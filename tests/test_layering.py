@@ -92,7 +92,10 @@ MAY_IMPORT = {
     },
     "dedup": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "verify", "spool", "work", "joins", "clusters"),
-        *("frequent", "ranking", "results", "index", "census", "noise", "rarity", "excerpts", "profiles"),
+        *("frequent", "ranking", "results", "index", "against", "census", "noise", "rarity", "excerpts", "profiles"),
+    },
+    "against": {  # older corpora, as indexes
+        *("documents", "ids", "minhash", "banding", "stores", "verify", "work", "joins", "results", "index"),
     },
     "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
     "evaluation": {"documents", "ids", "index", "profiles"},  # what is found beside what people say
@@ -149,7 +152,20 @@ MAY_IMPORT = {
 
 COMMANDS = {"cli", "cli.terminal", "cli.beside", "cli.jobs", "cli.corpus", "cli.distributed", "cli.judging", "cli.keeping", "cli.wording"}
 OTHERS = {"streaming", "interop.datasketch", "interop.frames", "interop.huggingface"}  # stand on the assemblers
-ASSEMBLERS = {"engines.spark", *OTHERS, "index", "dedup", "tuning", "evaluation", "report", "report.facts", "report.marking", *COMMANDS, ""}
+ASSEMBLERS = {
+    "engines.spark",
+    *OTHERS,
+    "index",
+    "dedup",
+    "against",
+    "tuning",
+    "evaluation",
+    "report",
+    "report.facts",
+    "report.marking",
+    *COMMANDS,
+    "",
+}
 EVERYWHERE = {"errors", "_kernels"}
 ONE_STAGE = {"documents", "files", "writing"}  # in two modules: columns, and the files they are read from
 

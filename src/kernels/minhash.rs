@@ -94,12 +94,16 @@ impl Lattice {
     /// Lower at most `N` slots, one at least, to the minima over all shingles.
     #[inline(always)]
     unsafe fn settle<P: Instructions, const N: usize>(&self, values: &mut [u32], slots: &[usize], shingles: &[u64]) {
-        let mut each = [slots[0]; N];
+        let (mut each, mut minima, mut factors) = ([slots[0]; N], [0; N], [0; N]);
         each[..slots.len()].copy_from_slice(slots);
-        let factors = each.map(|slot| (slot as u32) << (32 - self.bits));
+        for i in 0..N {
+            (minima[i], factors[i]) = (values[each[i]], (each[i] as u32) << (32 - self.bits));
+        }
         // SAFETY: as the caller promised.
-        let least = unsafe { P::slot_minima(each.map(|slot| values[slot]), factors, shingles) };
-        each.into_iter().zip(least).for_each(|(slot, least)| values[slot] = least);
+        minima = unsafe { P::slot_minima(minima, factors, shingles) };
+        for i in 0..N {
+            values[each[i]] = minima[i];
+        }
     }
 
     /// Lower the slots that some shingles meet.

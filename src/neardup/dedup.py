@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
@@ -11,25 +11,22 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from neardup import documents
+from neardup.against import Against, Parameters
 from neardup.banding import Banding
 from neardup.clusters import first_kept
-from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, check_fraction, check_integer, one_of
+from neardup.errors import ParameterError, check_fraction, check_integer, one_of
 from neardup.frequent import flat_hashes, frequent_shingles, without
-from neardup.ids import Id, PackedIds, check_ids, pack
-from neardup.index import Index
+from neardup.ids import PackedIds, pack
 from neardup.joins import AT_HAND, Edges, Join, Judge, Mask, Sets, Signed
 from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.profiles import Settings, resolve
 from neardup.ranking import Keep, Ranking
-from neardup.results import Older, Result, decide, outcome
+from neardup.results import Result, decide, outcome
 from neardup.shingling import Shingling
 from neardup.spool import memory_bytes
 from neardup.stores import StoreBatch
-from neardup.verify import similarity
-from neardup.work import KEPT, Work
+from neardup.work import KEPT, Progress, Work
 
-#: Told what is being done, how much of it is done, and of how much if that is known.
-Progress = Callable[[str, int, "int | None"], None]
 #: Signs the texts of a batch.
 Sign = Callable[[Any], Signatures]
 
@@ -37,8 +34,6 @@ Sign = Callable[[Any], Signatures]
 CROWDED = 64
 #: The most pairs that ``pairs="all"`` lists unless told otherwise.
 MAX_PAIRS = 10_000_000
-#: Documents that are added to an index, or looked up, at a time.
-APPENDED = 1 << 16
 #: Bytes of text that a thread signs at a time: what signing needs beside its result is a few times that.
 SIGNED = 1 << 20
 #: Documents of which :func:`estimate` learns what the others will take.
@@ -490,167 +485,6 @@ def _deciding_edges(join: Join, barred: Mask, tell: Progress) -> tuple[Edges, bo
     rest = join.edges(undecided, undecided, lambda done, total, _: tell("deciding", done, total))
     kept |= undecided & first_kept(~undecided, rest)
     return join.edges(kept, ~kept, lambda done, total, _: tell("finding witnesses", done, total)), False
-
-
-# ---- against older corpora -------------------------------------------------------------------------------------------------
-
-
-class Parameters(NamedTuple):
-    """What documents must have in common to be compared."""
-
-    profile: str
-    threshold: float
-    minhash: MinHash
-    banding: Banding
-    threads: int
-
-
-class Against:
-    """Older corpora, and what documents of the new one match in them.
-
-    An index is looked up as it is; files are put into one that lasts as long as the job.
-    """
-
-    def __init__(
-        self,
-        given: Any,
-        corpus: documents.Documents,
-        parameters: Parameters,
-        opened: ExitStack,
-        *,
-        append: bool,
-        text: str | None = None,
-        id: str | None = None,
-    ) -> None:
-        self.parameters = parameters
-        self._append = append
-        sources = [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
-        self._columns = text, id
-        self.names = [repr(one) if isinstance(one, Index) else os.fspath(one) for one in sources if self._fits(one)]
-        self.indexes = [self._opened(one, corpus, opened) for one in sources]
-        for name, index in zip(self.names, self.indexes, strict=True):
-            self._check(name, index)
-
-    @staticmethod
-    def _fits(source: Any) -> bool:
-        if not isinstance(source, Index | str | os.PathLike):
-            raise TypeError(
-                f"against is a {type(source).__name__}; it is a neardup.Index, the path of an index, file or folder, or a list of these"
-            )
-        return True
-
-    def _opened(self, source: Any, new: documents.Documents, opened: ExitStack) -> Index:
-        if isinstance(source, Index):
-            return source
-        from pathlib import Path
-
-        profile, threshold, minhash, banding, _ = self.parameters
-        if self._append:
-            return opened.enter_context(
-                Index.open(source, threshold, profile=None if profile == "text" else profile, minhash=minhash, banding=banding)
-            )
-        if (Path(source) / "catalog.sqlite").exists():
-            return opened.enter_context(
-                Index.open(source, mode="r", shingling=minhash.shingling if callable(minhash.shingling.tokens) else None)
-            )
-        return self._indexed(Path(source), new, opened)
-
-    def _indexed(self, path: Any, new: documents.Documents, opened: ExitStack) -> Index:
-        """The documents in files, as an index."""
-        import tempfile
-
-        _, threshold, minhash, banding, threads = self.parameters
-        folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="neardup-"))
-        index = opened.enter_context(Index.open(f"{folder}/older", threshold, minhash=minhash, banding=banding))
-        text, id = self._columns
-        try:
-            corpus = documents.read(path, text=text, id=id)
-        except ParameterError:  # text files have no columns
-            corpus = documents.read(path)
-        twice = corpus.shares(new)
-        if twice is not None:
-            raise ParameterError(
-                f"{twice} is older and new at once, and each of its documents would be removed for itself; name other files"
-            )
-        for batch in corpus.batches(APPENDED):
-            index.add_signatures(batch.ids, minhash.sign_many(batch.texts, threads=threads, hashes=True), threads)
-        return index
-
-    def _check(self, name: str, index: Index) -> None:
-        _, _, minhash, banding, _ = self.parameters
-        for what, theirs, ours in (
-            ("minhash", index.minhash, minhash),
-            ("banding", index.banding, banding),
-            ("verify", index.verify, "exact"),
-        ):
-            if theirs != ours:
-                raise IncompatibleError(f"the index {name} has {what} {theirs!r}, and this run {ours!r}; use the same for both")
-
-    def state(self) -> list[Any]:
-        """What they are, for a job that goes on later; the index that this job itself adds to changes."""
-        return [[name, 0 if self._append else len(index)] for name, index in zip(self.names, self.indexes, strict=True)]
-
-    def keep_in(self, work: Work) -> None:
-        """Keep what is found with other columns of the job."""
-        self._place, self._score = work.column("older-place", np.int64), work.column("older-similarity", np.float64)
-        self._corpus = work.column("older-corpus", np.int64)
-        self._bytes, self._ends = work.column("older-ids", np.uint8), work.column("older-id-ends", np.uint64)
-
-    def look_up(self, first: int, ids: list[Id], rows: StoreBatch) -> None:
-        """Find the nearest older document of each of some documents, the first of which is at a place."""
-        best: dict[int, tuple[float, int, Id]] = {}
-        for corpus, index in enumerate(self.indexes):
-            hits = index._store.nearest(rows, self.parameters.threshold, self.parameters.threads)
-            added = [self._append and self._added(index, id, rows.part(i, i + 1)) for i, id in enumerate(ids)]
-            for i, hit in enumerate(hits):
-                if hit is not None and not added[i]:
-                    older, agreement, size = hit
-                    score = float(similarity(np.int64(agreement), np.int64(rows.sizes[i]), np.int64(size)))
-                    if i not in best or score > best[i][0]:
-                        best[i] = score, corpus, older
-        places = sorted(best)
-        self._place.append(np.array(places, np.int64) + first)
-        self._score.append(np.array([best[i][0] for i in places], np.float64))
-        self._corpus.append(np.array([best[i][1] for i in places], np.int64))
-        data, ends = pack([best[i][2] for i in places])
-        self._ends.append(ends + np.uint64(self._bytes.nbytes))
-        self._bytes.append(data)
-
-    @staticmethod
-    def _added(index: Index, id: Id, row: StoreBatch) -> bool:
-        """Whether an interrupted run has added this document already; it would match itself."""
-        if id not in index:
-            return False
-        if not np.array_equal(index._store.evidence(id), row.evidence[int(row.offsets[0]) : int(row.offsets[1])]):
-            raise DuplicateIdError(f"document {id!r} is in the index already, with another content; ids must not repeat from run to run")
-        return True
-
-    def matches(self, sets: Sets) -> Older:
-        """What each shingle set of the corpus matches: that of its first document by rank."""
-        row = np.full(len(sets.number), -1, np.int64)
-        place = self._place.array()
-        row[place] = np.arange(len(place))
-        rows = row[sets.place]
-        return Older(
-            rows,
-            np.append(self._score.array(), 0.0)[rows],
-            PackedIds(self._bytes.array(), self._ends.array()),
-            self._corpus.array(),
-            self.names,
-        )
-
-    def add(self, ids: Sequence[Id], signed: Signed, kept: Any, tell: Progress) -> int:
-        """Add the kept documents to the index, a transaction at a time, but for those that an interrupted run has added; how many."""
-        (index,) = self.indexes
-        added = 0
-        for start in range(0, len(kept), APPENDED):
-            places = kept[start : start + APPENDED]
-            names = check_ids([ids[place] for place in places.tolist()])
-            new = [i for i, name in enumerate(names) if name not in index]
-            index._store.add([names[i] for i in new], signed.batch(places[new]), self.parameters.threads)
-            added += len(new)
-            tell("adding to the index", start + len(places), len(kept))
-        return added
 
 
 # ---- before anything runs --------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -24,10 +24,7 @@ from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.shingling import Shingling
 from neardup.spool import memory_bytes
 from neardup.stores import StoreBatch
-from neardup.work import Work
-
-#: Told what is being done, how much of it is done, and of how much if that is known.
-Progress = Callable[[str, int, "int | None"], None]
+from neardup.work import Progress, Work
 
 #: Where the levels begin; the last ends below 1. The quotients are the floats that similarities like 7 / 20 are.
 LEVELS = [twentieth / 20 for twentieth in range(6, 20)]

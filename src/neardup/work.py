@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from neardup.errors import ParameterError, ResumeWarning, listed, warn_caller
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+#: Told what is being done, how much of it is done, and of how much if that is known.
+Progress = Callable[[str, int, "int | None"], None]
 FORMAT = 1
 MANIFEST, LOCK, COLUMN = "manifest.json", "lock", ".column"
 #: Bytes that are done again rather than kept in a folder: about a second's work.
