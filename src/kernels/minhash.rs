@@ -41,7 +41,8 @@ impl Lattice {
         }
         // SAFETY: as the caller promised.
         unsafe {
-            let worth = 4 * shingles.len() > 5 * self.num_perm || self.stratum(values) < ROUNDS;
+            // Of a document that has just begun no slot is settled.
+            let worth = 4 * shingles.len() > 5 * self.num_perm || values[0] != u32::MAX && self.stratum(values) < ROUNDS;
             if !(worth && self.rounds::<P>(values, shingles)) {
                 self.lanes::<P>(values, shingles);
             }
@@ -52,11 +53,18 @@ impl Lattice {
     #[inline(always)]
     unsafe fn lanes<P: Instructions>(&self, values: &mut [u32], shingles: &[u64]) {
         for (tile, chunk) in values.chunks_mut(TILE).enumerate() {
-            let mut minima = [u32::MAX; TILE];
-            minima[..chunk.len()].copy_from_slice(chunk);
+            let first = (tile * TILE) as u32;
             // SAFETY: as the caller promised.
-            unsafe { P::lanes(&mut minima, (tile * TILE) as u32, shingles, 32 - self.bits) };
-            chunk.copy_from_slice(&minima[..chunk.len()]);
+            unsafe {
+                if let Some(minima) = chunk.first_chunk_mut() {
+                    P::lanes(minima, first, shingles, 32 - self.bits);
+                } else {
+                    let mut minima = [u32::MAX; TILE];
+                    minima[..chunk.len()].copy_from_slice(chunk);
+                    P::lanes(&mut minima, first, shingles, 32 - self.bits);
+                    chunk.copy_from_slice(&minima[..chunk.len()]);
+                }
+            }
         }
     }
 
