@@ -606,7 +606,7 @@ def test_a_check_beside_one_who_removes_and_adds_again(postgres, name):
 
             def execute(self, statement, *given):
                 """Let the other go first."""
-                if statement is sql.ENTRIES:
+                if statement is sql.MENDED_ENTRIES:
                     index.add("a", TEXTS[0])
                 return self.cursor.execute(statement, *given)
 

@@ -73,15 +73,17 @@ impl Lattice {
     #[inline(always)]
     unsafe fn rounds<P: Instructions>(&self, values: &mut [u32], shingles: &[u64]) -> bool {
         let mut meetings = Meetings { slots: [0; CHUNK], values: [0; CHUNK] };
-        for round in 0..ROUNDS.min(1 << self.bits) {
+        let rounds = ROUNDS.min(1 << self.bits);
+        for round in 0..rounds {
             for chunk in shingles.chunks(CHUNK) {
                 // SAFETY: as the caller promised.
                 unsafe { P::meetings(chunk, round, self.bits, &mut meetings) };
                 self.meet(values, &meetings, chunk.len());
             }
-            let mut open = [0; MOST];
+            let (mut open, last) = ([0; MOST], round + 1 == rounds);
+            let (limit, few) = (round << (32 - self.bits) | u32::MAX >> self.bits, if last { MOST } else { P::FEW });
             // SAFETY: as the caller promised.
-            let Some(found) = (unsafe { open_slots::<P>(values, round << (32 - self.bits) | u32::MAX >> self.bits, &mut open) }) else {
+            let Some(found) = (unsafe { open_slots::<P>(values, limit, &mut open[..few]) }) else {
                 continue;
             };
             for slots in open[..found].chunks(4) {
@@ -140,9 +142,9 @@ impl Lattice {
     }
 }
 
-/// Find the slots whose values are above a limit. How many they are; None where more than a path settles one by one.
+/// Find the slots whose values are above a limit. How many they are; None where there is no room for them.
 #[inline(always)]
-unsafe fn open_slots<P: Instructions>(values: &[u32], limit: u32, open: &mut [usize; MOST]) -> Option<usize> {
+unsafe fn open_slots<P: Instructions>(values: &[u32], limit: u32, open: &mut [usize]) -> Option<usize> {
     let mut found = 0;
     for (start, chunk) in values.chunks(64).enumerate() {
         let mut padded = [0; 64];
@@ -152,7 +154,7 @@ unsafe fn open_slots<P: Instructions>(values: &[u32], limit: u32, open: &mut [us
         });
         // SAFETY: as the caller promised.
         let mut above = unsafe { P::above(chunk, limit) };
-        if found + above.count_ones() as usize > P::FEW {
+        if found + above.count_ones() as usize > open.len() {
             return None;
         }
         while above != 0 {

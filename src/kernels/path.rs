@@ -67,7 +67,7 @@ pub fn prefetch<T>(wanted: &T) {
 
 /// What the paths do differently.
 pub trait Instructions {
-    /// With no more than this many slots open after a round, each is settled by itself, which is quicker than another round.
+    /// With no more than this many slots open after a round, at most 12, each is settled by itself, which is quicker than another round.
     const FEW: usize;
 
     /// Fold the case of the ASCII text that `text` begins with, up to the first other byte, and find where its runs of word

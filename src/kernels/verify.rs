@@ -137,6 +137,7 @@ pub fn intersection(a: &[u32], b: &[u32], least: usize) -> Option<usize> {
         i += (x <= y) as usize;
         j += (y <= x) as usize;
     }
+    let both = both.min(short.len()); // more only where they are not distinct
     (both >= least).then_some(both)
 }
 
@@ -206,8 +207,8 @@ pub fn sort_distinct(hashes: &mut [u32], scratch: &mut SortScratch) -> usize {
     distinct
 }
 
-/// Rounds of exchanges after which hashes that are spread evenly are in order; all but always two or three are enough.
-const ROUNDS: usize = 16;
+/// The lowest bit of each of eight bytes.
+const MASK: u64 = 0x0101_0101_0101_0101;
 
 /// Sort hashes that are spread evenly; whether they are, otherwise they stay as they were.
 #[inline(always)]
@@ -229,13 +230,13 @@ fn spread(hashes: &mut [u32], scratch: &mut SortScratch) -> bool {
         let counts = u64::from_le_bytes(*places);
         crowded |= counts;
         // The product has in each byte the sum of those up to it.
-        let sums = counts.wrapping_mul(0x0101_0101_0101_0101);
+        let sums = counts.wrapping_mul(MASK);
         *places = (sums << 8).to_le_bytes();
         *eight = before;
         before += (sums >> 56) as u32;
     }
     // Where no bucket has 32 no sum of eight overflows; nor did a count, or some would be missing in the whole.
-    if crowded & 0xE0E0_E0E0_E0E0_E0E0 != 0 || before as usize != n {
+    if crowded & (MASK * 0xE0) != 0 || before as usize != n {
         return false;
     }
     let sorted = &mut sorted[..n];
@@ -248,15 +249,38 @@ fn spread(hashes: &mut [u32], scratch: &mut SortScratch) -> bool {
             *place += 1;
         }
     }
-    for round in 0..ROUNDS {
+    if crowded & (MASK * 0xF8) != 0 {
+        return inserted(sorted, hashes);
+    }
+    // Of eight each comes to its place in four rounds; mostly two or three are enough.
+    loop {
         exchange(sorted);
         exchange(&mut sorted[1..]);
-        if round > 0 && neighbours(sorted, |a, b| a > b) == 0 {
+        if neighbours(sorted, |a, b| a > b) == 0 {
             hashes.copy_from_slice(sorted);
             return true;
         }
     }
-    false
+}
+
+/// Sort what is nearly in order, or has many that are equal; whether that takes few moves, otherwise the others stay as they were.
+#[inline(always)]
+fn inserted(nearly: &mut [u32], sorted: &mut [u32]) -> bool {
+    let mut moves = 0;
+    for i in 1..nearly.len() {
+        let (hash, mut j) = (nearly[i], i);
+        while j > 0 && nearly[j - 1] > hash {
+            nearly[j] = nearly[j - 1];
+            j -= 1;
+        }
+        nearly[j] = hash;
+        moves += i - j;
+        if moves > 8 * nearly.len() {
+            return false;
+        }
+    }
+    sorted.copy_from_slice(nearly);
+    true
 }
 
 /// How many hashes and their next are so. A loop without a branch, for which the compiler has vectors.
