@@ -89,10 +89,11 @@ def plain(cause: object) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names for messages: the first twenty, and how many more."""
+    """Names for messages: the first twenty, of each no more than is read, and how many more."""
     every = list(names)
     more = f" and {len(every) - 20:,} more" if len(every) > 20 else ""
-    return ", ".join(map(repr, every[:20])) + more
+    said = (repr(name) for name in every[:20])
+    return ", ".join(name if len(name) <= 80 else f"{name[:76]}...{name[-1]}" for name in said) + more
 
 
 def one_of(value: Any, *known: str) -> bool:

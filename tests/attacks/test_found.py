@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from neardup import CorruptIndexError, Index, InputError, ParameterError
+from neardup import CorruptIndexError, Index, InputError, ParameterError, deduplicate
 from neardup.files import FileDocuments
 from neardup.stores import catalog
 
@@ -70,6 +70,14 @@ def test_names_of_columns_that_are_not_utf8(tmp_path):
     (tmp_path / "a.arrow").write_bytes(data.replace(b"texx", b"tex\xf4"))
     with pytest.raises(InputError, match=r"a\.arrow: not UTF-8"):
         FileDocuments(tmp_path / "a.arrow")
+
+
+def test_long_names_of_columns_are_cut(tmp_path):
+    """A header of megabytes is no message of megabytes."""
+    (tmp_path / "a.tsv").write_text("\t".join(letter * 100_000 for letter in "abc") + "\n1\t2\t3\n")
+    with pytest.raises(InputError, match=r"names one of 'a{75}\.\.\.', 'b{75}\.\.\.', 'c{75}\.\.\.'") as raised:
+        deduplicate(tmp_path / "a.tsv")
+    assert len(str(raised.value)) < 1000
 
 
 def test_an_address_is_shown_on_one_line():
