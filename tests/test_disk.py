@@ -344,6 +344,30 @@ def test_a_full_disk_loses_nothing(tmp_path, small):
         subprocess.run(["umount", tmp_path], check=True)
 
 
+def test_an_index_on_a_full_disk(tmp_path):
+    """Without a byte left: what does not fit is said with its place, no lock stays behind, and with room all is there."""
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path], check=False).returncode:
+        pytest.skip("a small disk is mounted by root only")
+    try:
+        with Index.open(tmp_path / "index", 0.6) as index:
+            index.add_many("ab", TEXTS[:2])
+        (tmp_path / "empty").mkdir()
+        with contextlib.suppress(OSError), (tmp_path / "fill").open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        words = "No space left on device" if sys.version_info >= (3, 11) else "No space left on device|disk I/O error"  # as SQLite says it
+        for name in ("index", "empty", "index", "empty"):
+            with pytest.raises(OSError, match=words) as raised:
+                Index.open(tmp_path / name, 0.6)
+            assert name in str(raised.value)
+        (tmp_path / "fill").unlink()
+        with Index.open(tmp_path / "index", 0.6) as index, Index.open(tmp_path / "empty", 0.6) as other:
+            assert index.query(TEXTS[0])[0].id == "a"
+            other.add("a", TEXTS[0])
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
 # ---- in and out ------------------------------------------------------------------------------------------------------
 
 

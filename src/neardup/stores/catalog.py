@@ -150,6 +150,8 @@ def read_parameters(folder: Path) -> dict[str, Any] | None:
 
 #: Held while SQLite is at work, and while this process is forked: a child would wait for ever for what another thread held in it.
 AT_WORK = threading.RLock()
+#: SQLITE_IOERR_SHMSIZE: what readers and writers share did not fit on the disk.
+NO_ROOM_TO_SHARE = 10 | 19 << 8
 os.register_at_fork(before=AT_WORK.acquire, after_in_parent=AT_WORK.release, after_in_child=AT_WORK.release)
 
 
@@ -160,9 +162,9 @@ def explained(folder: Path) -> Iterator[None]:
         with AT_WORK:
             yield
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF or None
-        text = plain(error)
-        if code == 13 or "full" in text:
+        extended = getattr(error, "sqlite_errorcode", 0)
+        code, text = extended & 0xFF or None, plain(error)
+        if code == 13 or extended == NO_ROOM_TO_SHARE or "full" in text:
             raise OSError(28, f"No space left on device, nothing was changed ({text}); make room", str(folder)) from error
         if code == 14 or "unable to open" in text:
             remedy = "give write access to the folder, or open with mode='r'; or raise the limit of open files"
@@ -252,14 +254,22 @@ class Catalog:
         new = not exists(folder)
         with examined(folder):
             self._database = sqlite3.connect(folder / NAME, isolation_level=None, check_same_thread=False, timeout=30)
-            self._database.execute("pragma journal_mode=wal")
-            self._database.execute("pragma synchronous=full")
-            if new or not self._database.execute("select 1 from sqlite_master where name = 'parameters'").fetchone():
-                with self.transaction():
-                    for statement in SCHEMA.split(";")[:-1]:
-                        self._database.execute(statement)
-                    self._database.execute("insert into parameters values (?, ?)", (parameters.decode(), _sum(parameters)))
-                    self._database.execute("insert into state values (1, 0, 0)")
+            try:
+                self._prepare(parameters, new=new)
+            except BaseException:
+                self._database.close()
+                raise
+
+    def _prepare(self, parameters: bytes, *, new: bool) -> None:
+        """Have it write as this module promises, and make the tables where there are none."""
+        self._database.execute("pragma journal_mode=wal")
+        self._database.execute("pragma synchronous=full")
+        if new or not self._database.execute("select 1 from sqlite_master where name = 'parameters'").fetchone():
+            with self.transaction():
+                for statement in SCHEMA.split(";")[:-1]:
+                    self._database.execute(statement)
+                self._database.execute("insert into parameters values (?, ?)", (parameters.decode(), _sum(parameters)))
+                self._database.execute("insert into state values (1, 0, 0)")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -72,7 +72,8 @@ class _Lock:
             ) from None
         self.pid = os.getpid()
         os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, f"process {self.pid} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode(), 0)
+        with suppress(OSError):  # on a full disk it is held all the same, and the catalog says what does not fit
+            os.pwrite(self.fd, f"process {self.pid} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode(), 0)
 
     def release(self) -> None:
         os.ftruncate(self.fd, 0)
