@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -590,34 +592,64 @@ def test_queries_beside_removals(server, name):
         assert index.check() == []
 
 
+class Slow:
+    """A cursor that lets something else happen first, when it is told a statement or copies rows."""
+
+    def __init__(self, cursor, before, happen):
+        self.cursor, self.before, self.happen = cursor, before, happen
+
+    def execute(self, statement, *given):
+        """As the cursor does."""
+        if statement is self.before:
+            self.happen()
+        return self.cursor.execute(statement, *given)
+
+    def copy(self, statement):
+        """As the cursor does."""
+        if statement is self.before:
+            self.happen()
+        return self.cursor.copy(statement)
+
+
+def every_posting_once(index):
+    """That there is each posting of an index of one entry, and none twice."""
+    store = index._store
+    postings = "select count(*), count(distinct (key, priority, name)) from neardup.postings where key >= %s and key < %s"
+    bounds = (store._number << 44, (store._number + 1) << 44)
+    assert store._read(lambda cursor: cursor.execute(postings, bounds).fetchone()) == (store._bands, store._bands)
+    assert index.check() == []
+
+
 def test_a_check_beside_one_who_removes_and_adds_again(postgres, name):
-    """Postings that were away for a moment are not made twice."""
+    """Postings that were away for a moment, when nothing was held yet, are not made twice."""
     with Index.open(postgres.url(), 0.7, name=name) as index:
         index.add("a", TEXTS[0])
         store = index._store
         (these,) = store._slices()
         index.remove("a")
+        again = partial(index.add, "a", TEXTS[0])
+        assert store._change(lambda cursor: (0, 0, store._mend(Slow(cursor, sql.ENTRIES_TO_MEND, again), these))) == 0
+        every_posting_once(index)
 
-        class Slow:
-            """A cursor that another is quicker than: once what is lost is known, and nothing is held yet."""
 
-            def __init__(self, cursor):
-                self.cursor = cursor
+def test_two_checks_at_a_time(postgres, name):
+    """The second waits until the first has made what both miss."""
+    with Index.open(postgres.url(), 0.7, name=name) as index, ThreadPoolExecutor(1) as other:
+        index.add("a", TEXTS[0])
+        store = index._store
+        (these,) = store._slices()
+        with raw_postgres(postgres) as raw:
+            raw.execute("delete from neardup.postings where key >> 44 = %s", (store._number,))
+        checks = []
 
-            def execute(self, statement, *given):
-                """Let the other go first."""
-                if statement is sql.MENDED_ENTRIES:
-                    index.add("a", TEXTS[0])
-                return self.cursor.execute(statement, *given)
+        def check():
+            checks.append(other.submit(index.check))
+            time.sleep(0.5)
+            assert not checks[0].done()
 
-            def __getattr__(self, name):
-                return getattr(self.cursor, name)
-
-        assert store._change(lambda cursor: (0, 0, store._mend(Slow(cursor), these))) == 0
-        postings = "select count(*), count(distinct (key, priority, name)) from neardup.postings where key >= %s and key < %s"
-        bounds = (store._number << 44, (store._number + 1) << 44)
-        assert store._read(lambda cursor: cursor.execute(postings, bounds).fetchone()) == (store._bands, store._bands)
-        assert index.check() == []
+        assert store._change(lambda cursor: (0, 0, store._mend(Slow(cursor, sql.COPY_POSTINGS, check), these))) == store._bands
+        assert checks[0].result(20) == []
+        every_posting_once(index)
 
 
 def test_who_waits_for_whom(postgres, name, monkeypatch):

@@ -180,8 +180,9 @@ pub fn equal_slots(a: &[u32], b: &[u32], slots: usize) -> usize {
 #[derive(Default)]
 pub struct SortScratch {
     sorted: Vec<u32>,
-    /// Of each bucket, how many hashes of its eight that come before it and of its own have a place, beside the place of the eight.
+    /// Of each bucket, how many hashes it has; then the next place in it, counted from that of the first of its eight buckets.
     places: Vec<u8>,
+    /// The first place of each eight buckets.
     eights: Vec<u32>,
 }
 
@@ -207,8 +208,8 @@ pub fn sort_distinct(hashes: &mut [u32], scratch: &mut SortScratch) -> usize {
     distinct
 }
 
-/// The lowest bit of each of eight bytes.
-const MASK: u64 = 0x0101_0101_0101_0101;
+/// One in each of eight bytes.
+const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// Sort hashes that are spread evenly; whether they are, otherwise they stay as they were.
 #[inline(always)]
@@ -230,13 +231,13 @@ fn spread(hashes: &mut [u32], scratch: &mut SortScratch) -> bool {
         let counts = u64::from_le_bytes(*places);
         crowded |= counts;
         // The product has in each byte the sum of those up to it.
-        let sums = counts.wrapping_mul(MASK);
+        let sums = counts.wrapping_mul(ONES);
         *places = (sums << 8).to_le_bytes();
         *eight = before;
         before += (sums >> 56) as u32;
     }
     // Where no bucket has 32 no sum of eight overflows; nor did a count, or some would be missing in the whole.
-    if crowded & (MASK * 0xE0) != 0 || before as usize != n {
+    if crowded & (ONES * 0xE0) != 0 || before as usize != n {
         return false;
     }
     let sorted = &mut sorted[..n];
@@ -249,10 +250,10 @@ fn spread(hashes: &mut [u32], scratch: &mut SortScratch) -> bool {
             *place += 1;
         }
     }
-    if crowded & (MASK * 0xF8) != 0 {
+    if crowded & (ONES * 0xF8) != 0 {
         return inserted(sorted, hashes);
     }
-    // Of eight each comes to its place in four rounds; mostly two or three are enough.
+    // Of seven at most, each comes to its place in four rounds; mostly two or three are enough.
     loop {
         exchange(sorted);
         exchange(&mut sorted[1..]);

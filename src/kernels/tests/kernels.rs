@@ -170,6 +170,18 @@ fn sorting_even_and_crowded_hashes() {
             assert_eq!(hashes[..distinct], expected);
         }
     }
+    // Buckets of 1 to 300, of equal hashes and of others, some of whose counts do not fit into a byte.
+    for n in [100, 1000, 60_000] {
+        for crowd in [2, 7, 8, 20, 31, 32, 33, 255, 256, 300] {
+            for low_bits in [0, 8] {
+                let firsts: Vec<u32> = (0..(n / crowd).max(1)).map(|_| numbers.next() as u32).collect();
+                let mut hashes: Vec<u32> = (0..n).map(|i| firsts[i % firsts.len()] ^ numbers.below(1 << low_bits) as u32).collect();
+                let expected: Vec<u32> = hashes.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+                let distinct = sort_distinct(&mut hashes, &mut scratch);
+                assert_eq!(hashes[..distinct], expected, "{n} {crowd} {low_bits}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -184,6 +196,12 @@ fn intersections_are_those_of_sets() {
         for least in [0, 1, both, both + 1] {
             assert_eq!(intersection(&a, &b, least), (both >= least).then_some(both));
         }
+    }
+    // Of what is neither sorted nor distinct it says no more than there can be.
+    for _ in 0..2000 {
+        let mut any = || -> Vec<u32> { (0..1 + numbers.below(100)).map(|_| (numbers.next() % 5) as u32).collect() };
+        let (a, b) = (any(), any());
+        assert!(intersection(&a, &b, 0).is_some_and(|both| both <= a.len().min(b.len())));
     }
 }
 

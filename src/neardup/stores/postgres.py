@@ -605,7 +605,7 @@ class PostgresStore(FetchingStore):
         if not self._lost(cursor, self._postings(these.batch)):
             return 0
         homes, rests = [key[0] for key in these.keys], [key[1] for key in these.keys]
-        held = {row[:3] for row in cursor.execute(sql.MENDED_ENTRIES, (homes, rests))}
+        held = {row[:3] for row in cursor.execute(sql.ENTRIES_TO_MEND, (homes, rests))}
         stay = [i for i, key in enumerate(these.keys) if key in held]
         lost = self._lost(cursor, self._postings(these.batch.take(np.array(stay, np.int64))))
         made = np.array([(3, 8, key, 4, priority, 4, name) for key, priority, name in lost], POSTING_ROW)

@@ -79,7 +79,7 @@ KNOWN = "select id from neardup.documents where index = %s and id = any(%s::byte
 ENTRIES = """
 select e.home, e.rest, e.twin, e.body from unnest(%s::int8[], %s::int4[]) as asked (home, rest) cross join lateral (
     select * from neardup.entries where entries.home = asked.home and entries.rest = asked.rest order by twin for key share) as e"""
-MENDED_ENTRIES = ENTRIES.replace("for key share", "for no key update")  # two who mend wait for each other, and nobody else does
+ENTRIES_TO_MEND = ENTRIES.replace("for key share", "for no key update")  # two who mend wait for each other, and nobody else does
 ANY_ENTRY = "select exists (select from neardup.entries where home >= %s::int8 and home < %s::int8)"
 COPY_ENTRIES = "copy neardup.entries (home, rest, twin, body) from stdin (format binary)"
 COPY_POSTINGS = "copy neardup.postings (key, priority, name) from stdin (format binary)"
