@@ -111,7 +111,7 @@ MAY_IMPORT = {
     },  # its sketches are signatures, its index one of ours
     "interop.frames": {"dedup", "documents", "results"},  # decisions as columns
     "interop.huggingface": {"dedup"},  # decisions as a function
-    "report": {"report.facts", "writing"},
+    "report": {"report.facts", "writing", "work"},  # how far it is
     "report.facts": {"", "documents", "excerpts", "joins", "report.marking"},  # what is shown of a result
     "report.marking": {"alignment", "shingling"},  # two texts side by side
     "cli": {"", "cli.corpus", "cli.judging", "cli.keeping", "cli.jobs", "cli.terminal"},  # the commands

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 from neardup.errors import MissingDependencyError, ParameterError
 from neardup.report.facts import Subject, facts_of
+from neardup.work import Progress
 
 __all__ = ["Subject", "check_report", "write_report"]
-
-Progress = Callable[[str, int, "int | None"], None]
 
 
 def write_report(subject: Subject, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
