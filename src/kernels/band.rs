@@ -5,6 +5,7 @@
 //! A fingerprint that many entries have leaves one posting, which points to their set.
 
 use crate::path::prefetch;
+use crate::room::{self, Roomy};
 use std::collections::BTreeMap;
 
 const SLOTS: usize = 16;
@@ -152,13 +153,9 @@ impl Band {
         }
     }
 
-    /// Let an entry have a fingerprint. More than `few` of them are a crowd, in order of priority.
+    /// Let an entry have a fingerprint; there is room for its posting. More than `few` of them are a crowd, in order of priority.
     #[inline]
     pub fn insert(&mut self, fingerprint: u32, entry: u32, few: usize, about: impl Fn(u32) -> (Member, Sketch)) {
-        // At most four fifths are taken.
-        if 5 * self.taken >= 4 * SLOTS * self.buckets.len() {
-            self.rebuild(self.grown(), |_| true);
-        }
         let (mut at, mut found) = (self.home(fingerprint), 0);
         loop {
             let bucket = &self.buckets[at];
@@ -229,20 +226,25 @@ impl Band {
         }
     }
 
-    /// Make room for so many more postings at once, where growing by a quarter would not.
-    pub fn reserve(&mut self, more: usize) {
+    /// Make room for so many more postings: at most four fifths of the slots are taken.
+    pub fn reserve(&mut self, more: usize) -> Roomy<()> {
         let needed = (5 * (self.taken + more)).div_ceil(4 * SLOTS);
-        if needed > self.grown() {
-            self.rebuild(needed * self.stagger / 64, |_| true);
+        let grown = self.grown();
+        if needed > grown {
+            self.rebuild(needed * self.stagger / 64, |_| true)
+        } else if needed > self.buckets.len() {
+            self.rebuild(grown, |_| true)
+        } else {
+            Ok(())
         }
     }
 
     /// Put what lives in so many buckets.
     #[cold]
-    fn rebuild(&mut self, wanted: usize, lives: impl Fn(u32) -> bool) {
-        let buckets = std::mem::replace(&mut self.buckets, vec![VACANT; wanted]);
-        // Read from here, not from the buckets just written to, which the processor would have to wait for.
-        let mut lengths = vec![0u8; wanted];
+    fn rebuild(&mut self, wanted: usize, lives: impl Fn(u32) -> bool) -> Roomy<()> {
+        let (vacant, mut lengths) = (room::filled(VACANT, wanted)?, room::filled(0u8, wanted)?);
+        // Lengths are read from there, not from the buckets just written to, which the processor would have to wait for.
+        let buckets = std::mem::replace(&mut self.buckets, vacant);
         self.taken = 0;
         for crowd in &mut self.crowds {
             crowd.retain(|member, _| lives(member.entry));
@@ -262,11 +264,12 @@ impl Band {
                 }
             }
         }
+        Ok(())
     }
 
     /// Leave out what does not live.
-    pub fn compact(&mut self, lives: impl Fn(u32) -> bool) {
-        self.rebuild(self.buckets.len(), lives);
+    pub fn compact(&mut self, lives: impl Fn(u32) -> bool) -> Roomy<()> {
+        self.rebuild(self.buckets.len(), lives)
     }
 
     /// Every entry with its fingerprint.

@@ -3,11 +3,12 @@
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
 use crate::minhash::{band_keys as keys_of, lean_masks, lean_signatures as lean_signatures_of, row_order, Value};
 use crate::path::Path;
+use crate::room::{self, NoRoom};
 use crate::sign::{self, on_threads};
 use crate::table::fingerprint;
 use crate::verify;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
 use std::sync::OnceLock;
@@ -20,6 +21,12 @@ mod tables;
 
 type Array1<'py, T> = Bound<'py, PyArray1<T>>;
 type Array2<'py, T> = Bound<'py, PyArray2<T>>;
+
+impl From<NoRoom> for PyErr {
+    fn from(NoRoom(bytes): NoRoom) -> PyErr {
+        PyMemoryError::new_err(format!("no memory for an array of {bytes} bytes; use smaller batches, or allow more memory"))
+    }
+}
 
 /// What is used of Python itself and of numpy.
 struct Names {
@@ -173,11 +180,10 @@ impl Values<'_> {
 }
 
 fn cut<'a, T>(data: &'a [T], offsets: &[u64]) -> PyResult<Vec<&'a [T]>> {
-    offsets
-        .windows(2)
-        .map(|o| data.get(o[0] as usize..o[1] as usize))
-        .collect::<Option<_>>()
-        .ok_or_else(|| PyIndexError::new_err("offsets that are not ascending places in the data"))
+    let part = |o: &[u64]| data.get(o[0] as usize..o[1] as usize);
+    room::tried(
+        offsets.windows(2).map(|o| part(o).ok_or_else(|| PyIndexError::new_err("offsets that are not ascending places in the data"))),
+    )
 }
 
 /// The band keys of signatures, row by row.
@@ -194,7 +200,7 @@ fn band_keys<'py>(py: Python<'py>, values: Values<'py>, bands: usize, rows: usiz
     if bands * rows > num_perm {
         return Err(PyValueError::new_err(format!("{bands} bands of {rows} rows need {} slots, there are {num_perm}", bands * rows)));
     }
-    let mut keys = vec![0; n * bands];
+    let mut keys = room::filled(0, n * bands)?;
     match &values {
         Values::Narrow(values) => {
             let values = values.as_slice()?;
@@ -212,7 +218,7 @@ fn band_keys<'py>(py: Python<'py>, values: Values<'py>, bands: usize, rows: usiz
 #[pyfunction]
 fn fingerprints<'py>(py: Python<'py>, keys: PyReadonlyArray2<'py, u64>) -> PyResult<Array2<'py, u32>> {
     let shape = [keys.shape()[0], keys.shape()[1]];
-    keys.as_slice()?.iter().map(|&key| fingerprint(key)).collect::<Vec<_>>().into_pyarray(py).reshape(shape)
+    room::collected(keys.as_slice()?.iter().map(|&key| fingerprint(key)))?.into_pyarray(py).reshape(shape)
 }
 
 /// The lean signature of each row: 8 mixed bits a slot, four slots a word.
@@ -226,7 +232,7 @@ fn lean_signatures<'py>(py: Python<'py>, values: Values<'py>, threads: usize) ->
     }
     let [n, num_perm] = values.shape();
     let width = num_perm.div_ceil(4);
-    let mut words = vec![0; n * width];
+    let mut words = room::filled(0, n * width)?;
     match &values {
         Values::Narrow(values) => {
             let values = values.as_slice()?;
@@ -251,7 +257,7 @@ fn set_hashes<'py>(
     let bands = keys.shape()[1];
     let keys = keys.as_slice()?.chunks_exact(bands);
     let sets = cut(evidence.as_slice()?, offsets.as_slice()?)?;
-    Ok(sets.into_iter().zip(keys).map(|(h, k)| verify::set_hash(h, k)).collect::<Vec<_>>().into_pyarray(py))
+    Ok(room::collected(sets.into_iter().zip(keys).map(|(h, k)| verify::set_hash(h, k)))?.into_pyarray(py))
 }
 
 /// How many verification hashes two documents share.

@@ -8,8 +8,9 @@ use crate::minhash::{self, DistinctCounter};
 #[cfg(target_arch = "x86_64")]
 use crate::path::{Avx2, Avx512};
 use crate::path::{Instructions, Path, Portable};
+use crate::room::{self, NoRoom, Roomy};
 use crate::sha1;
-use crate::sign::{on_threads, shares, Counting, Signed, Tally, TOKENS};
+use crate::sign::{add_up, on_threads, shares, Counting, Signed, Tally, TOKENS};
 use crate::text::{Block, Reader, BLOCK};
 use crate::verify::SortScratch;
 use std::cmp::Reverse;
@@ -225,9 +226,29 @@ pub fn cut_at_nul(bytes: &mut [u8], edges: &mut Vec<u32>) {
     edges.push(start);
 }
 
-/// A document has a token of more than `LONGEST` bytes.
-#[derive(Debug, PartialEq, Eq)]
-pub struct TooLong;
+/// Why documents are not signed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Unsigned {
+    /// The document at this place has a token of more than `LONGEST` bytes.
+    TooLong(usize),
+    NoRoom(NoRoom),
+}
+
+impl Unsigned {
+    /// The same, said of a batch in which so many documents come before.
+    fn after(self, before: usize) -> Self {
+        match self {
+            Unsigned::TooLong(place) => Unsigned::TooLong(before + place),
+            Unsigned::NoRoom(no_room) => Unsigned::NoRoom(no_room),
+        }
+    }
+}
+
+impl From<NoRoom> for Unsigned {
+    fn from(no_room: NoRoom) -> Self {
+        Unsigned::NoRoom(no_room)
+    }
+}
 
 /// Tokens of a text one after another, as `Document::Tokens` has them but for the padding.
 #[derive(Default)]
@@ -304,7 +325,7 @@ impl<V: Value, const KEEP: bool> Signing<'_, V, KEEP> {
 
     /// Take all tokens as one shingle where they were fewer than shingles have. The count of distinct shingles.
     #[inline(always)]
-    fn finish(mut self, tokens: &[u64], bytes: &[u8], edges: &[[u32; 2]]) -> u64 {
+    fn finish(mut self, tokens: &[u64], bytes: &[u8], edges: &[[u32; 2]]) -> Roomy<u64> {
         if !self.any && !tokens.is_empty() {
             self.tally.note(&[whole(tokens)]);
             self.recipe.hash_all(bytes, &edges[..1], &edges[tokens.len() - 1..], &mut self.hashes);
@@ -326,7 +347,7 @@ impl Signer {
         document: Document,
         values: &mut [V],
         out: &mut Vec<u32>,
-    ) -> Result<u64, TooLong> {
+    ) -> Result<u64, Unsigned> {
         values.fill(V::MAX);
         let Signer { block, tokens, shingles, joined, sort, counter } = self;
         tokens.clear();
@@ -340,7 +361,7 @@ impl Signer {
                 // SAFETY: as the caller promised.
                 while unsafe { reader.fill::<P>(block) } {
                     if block.bytes.len() > LONGEST {
-                        return Err(TooLong);
+                        return Err(Unsigned::TooLong(0));
                     }
                     block.token_hashes(recipe.secret, tokens);
                     joined.extend(block, recipe.chars);
@@ -351,7 +372,7 @@ impl Signer {
                     joined.keep_last(tokens.len());
                 }
                 joined.bytes.resize(joined.bytes.len() + PADDING, 0);
-                Ok(signing.finish(tokens, &joined.bytes, joined.edges.as_chunks().0))
+                Ok(signing.finish(tokens, &joined.bytes, joined.edges.as_chunks().0)?)
             }
             Document::Tokens { bytes, edges } => {
                 let mut rest = edges.as_chunks().0;
@@ -361,7 +382,7 @@ impl Signer {
                     signing.take(tokens, bytes, rest);
                     rest = &rest[before - tokens.len()..];
                 }
-                Ok(signing.finish(tokens, bytes, rest))
+                Ok(signing.finish(tokens, bytes, rest)?)
             }
         }
     }
@@ -376,13 +397,12 @@ struct Run<'a, V> {
 }
 
 impl<V: Value> Run<'_, V> {
-    /// Sign the run with one working memory; the verification hashes of its documents one after another, or the place of the
-    /// document that cannot be signed.
+    /// Sign the run with one working memory; the verification hashes of its documents one after another.
     ///
     /// # Safety
     /// The processor has the instructions of path `P`.
     #[inline(always)]
-    unsafe fn sign_by<P: Instructions>(self, recipe: &Recipe) -> Result<Vec<u32>, usize> {
+    unsafe fn sign_by<P: Instructions>(self, recipe: &Recipe) -> Result<Vec<u32>, Unsigned> {
         let (mut signer, mut out) = (Signer::default(), Vec::new());
         let rows = self.values.chunks_exact_mut(recipe.num_perm).zip(self.counts.iter_mut().zip(self.sizes));
         for (place, (&document, (row, (count, size)))) in self.documents.iter().zip(rows).enumerate() {
@@ -395,22 +415,22 @@ impl<V: Value> Run<'_, V> {
                     signer.sign_document::<P, V, false>(recipe, document, row, &mut out)
                 }
             };
-            *count = signed.map_err(|TooLong| place)?;
+            *count = signed.map_err(|why| why.after(place))?;
             *size = (out.len() - start) as u64;
         }
         Ok(out)
     }
 
-    fn sign(self, recipe: &Recipe, path: Path) -> Result<Vec<u32>, usize> {
+    fn sign(self, recipe: &Recipe, path: Path) -> Result<Vec<u32>, Unsigned> {
         #[cfg(target_arch = "x86_64")]
         {
             #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-            fn avx2<V: Value>(run: Run<V>, recipe: &Recipe) -> Result<Vec<u32>, usize> {
+            fn avx2<V: Value>(run: Run<V>, recipe: &Recipe) -> Result<Vec<u32>, Unsigned> {
                 // SAFETY: these are the instructions of the path.
                 unsafe { run.sign_by::<Avx2>(recipe) }
             }
             #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
-            fn avx512<V: Value>(run: Run<V>, recipe: &Recipe) -> Result<Vec<u32>, usize> {
+            fn avx512<V: Value>(run: Run<V>, recipe: &Recipe) -> Result<Vec<u32>, Unsigned> {
                 // SAFETY: these are the instructions of the path.
                 unsafe { run.sign_by::<Avx512>(recipe) }
             }
@@ -428,14 +448,19 @@ impl<V: Value> Run<'_, V> {
     }
 }
 
-/// Sign many documents; their signatures are written to `values`, row after row. An error is the place of a document that has
-/// a token of more than `LONGEST` bytes.
-pub fn sign_many<V: Value>(recipe: &Recipe, documents: &[Document], threads: usize, path: Path, values: &mut [V]) -> Result<Signed, usize> {
+/// Sign many documents; their signatures are written to `values`, row after row.
+pub fn sign_many<V: Value>(
+    recipe: &Recipe,
+    documents: &[Document],
+    threads: usize,
+    path: Path,
+    values: &mut [V],
+) -> Result<Signed, Unsigned> {
     let n = documents.len();
     assert!(values.len() == n * recipe.num_perm, "a row for each document");
-    let (mut counts, mut sizes) = (vec![0; n], vec![0; n]);
+    let (mut counts, mut offsets) = (room::filled(0, n)?, room::filled(0, n + 1)?);
     let mut runs = Vec::new();
-    let (mut v, mut c, mut s) = (values, counts.as_mut_slice(), sizes.as_mut_slice());
+    let (mut v, mut c, mut s) = (values, counts.as_mut_slice(), &mut offsets[1..]);
     let shares = if threads > 1 { shares(documents.iter().map(Document::weight)) } else { std::iter::once(0..n).collect() };
     for range in shares {
         let run;
@@ -452,11 +477,8 @@ pub fn sign_many<V: Value>(recipe: &Recipe, documents: &[Document], threads: usi
     runs.sort_by_key(|(_, run)| Reverse(run.documents.iter().map(Document::weight).sum::<usize>()));
     let mut parts = on_threads(runs, threads, |(first, run)| (first, run.sign(recipe, path)));
     parts.sort_unstable_by_key(|&(first, _)| first);
-    let parts = parts.into_iter().map(|(first, hashes)| hashes.map_err(|place| first + place)).collect::<Result<Vec<_>, _>>()?;
-    let mut offsets = Vec::with_capacity(n + 1);
-    offsets.push(0);
-    for size in sizes {
-        offsets.push(offsets[offsets.len() - 1] + size);
-    }
-    Ok(Signed { counts, offsets, hashes: parts.concat() })
+    let parts = parts.into_iter().map(|(first, hashes)| hashes.map_err(|why| why.after(first)));
+    let hashes = room::joined(parts.collect::<Result<_, _>>()?)?;
+    add_up(&mut offsets);
+    Ok(Signed { counts, offsets, hashes })
 }

@@ -1,6 +1,6 @@
 //! The ids of documents, kept compactly: in order of insertion, found by hash, and linked to those of the same entry.
 
-use crate::table::push;
+use crate::room::{self, NoRoom, Roomy};
 use hashbrown::hash_table::Entry;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
@@ -90,7 +90,7 @@ impl Ids {
         })
     }
 
-    /// A new document, which has no entry yet. None when its id is there already.
+    /// A new document, which has no entry yet, and for which there is room. None when its id is there already.
     pub fn insert(&mut self, id: &[u8]) -> Option<u32> {
         let document = self.ends.len() as u32;
         assert!(document < REMOVED, "at most 2^32 - 2 documents");
@@ -100,21 +100,24 @@ impl Ids {
             Entry::Occupied(_) => return None,
             Entry::Vacant(place) => place.insert(document),
         };
-        if self.bytes.capacity() - self.bytes.len() < id.len() {
-            self.bytes.reserve_exact(self.bytes.len() / 4 + id.len());
-        }
         self.bytes.extend_from_slice(id);
-        push(&mut self.ends, self.bytes.len() as u64);
-        push(&mut self.entries, NONE);
-        push(&mut self.next, NONE);
-        push(&mut self.previous, NONE);
+        self.ends.push(self.bytes.len() as u64);
+        self.entries.push(NONE);
+        self.next.push(NONE);
+        self.previous.push(NONE);
         Some(document)
     }
 
-    /// Make room for so many more.
-    pub fn reserve(&mut self, more: usize) {
-        let Ids { by_id, bytes, ends, seed, .. } = self;
-        by_id.reserve(more, |&d| xxh3_64_with_seed(id_of(bytes, ends, d), *seed));
+    /// Make room for so many more, whose ids have so many bytes, where there will be so many entries at most.
+    pub fn reserve(&mut self, more: usize, bytes: usize, entries: usize) -> Roomy<()> {
+        room::grow(&mut self.bytes, bytes)?;
+        room::grow(&mut self.ends, more)?;
+        for column in [&mut self.entries, &mut self.next, &mut self.previous] {
+            room::grow(column, more)?;
+        }
+        let Ids { by_id, bytes, ends, seed, last, .. } = self;
+        room::grow(last, entries.saturating_sub(last.len()))?;
+        by_id.try_reserve(more, |&d| xxh3_64_with_seed(id_of(bytes, ends, d), *seed)).map_err(|_| NoRoom(more * size_of::<u32>()))
     }
 
     /// How many documents ever were; what `undo` takes back to.
@@ -140,7 +143,7 @@ impl Ids {
     /// Let a document that has no entry have one.
     pub fn link(&mut self, document: u32, entry: u32) {
         while self.last.len() <= entry as usize {
-            push(&mut self.last, NONE);
+            self.last.push(NONE);
         }
         let last = std::mem::replace(&mut self.last[entry as usize], document);
         let (before, after) = if last == NONE { (document, document) } else { (last, self.next[last as usize]) };
@@ -172,19 +175,25 @@ impl Ids {
             found.remove();
         }
         self.entries[document as usize] = REMOVED;
+    }
+
+    /// Drop the ids of removed documents where they are many. Documents have other numbers then.
+    pub fn tidy(&mut self) {
         let removed = self.ends.len() - self.by_id.len();
         if removed > 64 && 8 * removed > self.by_id.len() {
-            self.compact();
+            // Where there is no room for it, another time.
+            let _ = self.compact();
         }
     }
 
     /// Drop the ids of removed documents.
-    fn compact(&mut self) {
+    fn compact(&mut self) -> Roomy<()> {
         let mut kept = Ids { seed: self.seed, ..Ids::default() };
+        kept.reserve(self.len(), self.iter().map(|document| self.id(document).len()).sum(), self.last.len())?;
+        let mut numbers = room::filled(NONE, self.ends.len())?;
         for document in self.iter() {
             kept.insert(self.id(document));
         }
-        let mut numbers = vec![NONE; self.ends.len()];
         for (number, document) in self.iter().enumerate() {
             numbers[document as usize] = number as u32;
         }
@@ -194,6 +203,7 @@ impl Ids {
             }
         }
         *self = kept;
+        Ok(())
     }
 
     /// Bytes of memory.

@@ -3,7 +3,7 @@
 use crate::mapped::Checked;
 use crate::segment::{Removed, Segment};
 use crate::sign::on_threads;
-use crate::store::Store;
+use crate::store::{Refused, Store};
 use crate::table::{self, nearest, Bar, Row, Table};
 use std::sync::Arc;
 
@@ -74,6 +74,20 @@ impl Segments {
         let (segment, removed) = &mut self.segments[place.0 as usize];
         removed.insert(segment, place.1)?;
         Ok(true)
+    }
+
+    /// Give the document of this id another content, in the tail. Whether it was there.
+    pub fn update(&mut self, id: &[u8], row: Row) -> Checked<Result<bool, Refused>> {
+        let Some(place) = self.find(id)? else { return Ok(Ok(false)) };
+        if self.is_tail(place) {
+            return Ok(self.tail.replace(id, row).map_err(Refused::NoRoom));
+        }
+        if let Err(refused) = self.tail.add(&[id], &[row], 1) {
+            return Ok(Err(refused));
+        }
+        let (segment, removed) = &mut self.segments[place.0 as usize];
+        removed.insert(segment, place.1)?;
+        Ok(Ok(true))
     }
 
     /// The distinct shingles and the evidence of an entry.

@@ -5,6 +5,7 @@ use crate::minhash::{DistinctCounter, Lattice};
 use crate::path::{prefetch, Instructions, Path, Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::path::{Avx2, Avx512};
+use crate::room::{self, NoRoom, Roomy};
 use crate::text::{Block, Reader, BLOCK};
 use crate::verify::{sort_distinct, SortScratch};
 use std::cmp::Reverse;
@@ -220,7 +221,11 @@ impl<'a, const KEEP: bool> Tally<'a, KEEP> {
     #[inline(always)]
     pub(crate) fn note(&mut self, shingles: &[u64]) {
         if KEEP {
-            self.verification.out.extend(shingles.iter().map(|y| (y >> 32) as u32));
+            let out = &mut *self.verification.out;
+            match room::double(out, shingles.len()) {
+                Ok(()) => out.extend(shingles.iter().map(|y| (y >> 32) as u32)),
+                Err(no_room) => self.counting = Counting::Failed(no_room),
+            }
         }
         if let Counting::Once = self.counting {
             // Hashes whose halves differ are distinct.
@@ -243,14 +248,15 @@ impl<'a, const KEEP: bool> Tally<'a, KEEP> {
 
     /// The count of distinct shingles.
     #[inline(always)]
-    pub(crate) fn finish(mut self) -> u64 {
+    pub(crate) fn finish(mut self) -> Roomy<u64> {
         if KEEP && !matches!(self.counting, Counting::Counted(_)) {
             self.verification.settle(self.sort);
         }
         match self.counting {
-            Counting::Known(count) | Counting::Counted(count) => count,
-            Counting::Once => 0,
-            Counting::Blocks => self.counter.count(),
+            Counting::Known(count) | Counting::Counted(count) => Ok(count),
+            Counting::Once => Ok(0),
+            Counting::Blocks => Ok(self.counter.count()),
+            Counting::Failed(no_room) => Err(no_room),
         }
     }
 }
@@ -272,6 +278,8 @@ pub(crate) enum Counting {
     Counted(u64),
     /// They come in blocks.
     Blocks,
+    /// There was no room for the verification hashes.
+    Failed(NoRoom),
 }
 
 impl Counting {
@@ -308,7 +316,7 @@ unsafe fn sign_document<P: Instructions, const KEEP: bool>(
     signer: &mut Signer,
     values: &mut [u32],
     out: &mut Vec<u32>,
-) -> u64 {
+) -> Roomy<u64> {
     values.fill(u32::MAX);
     let Signer { scratch, counter, sort } = signer;
     let counting = Counting::of(document, counter);
@@ -355,11 +363,11 @@ pub struct Signer {
 
 impl Signer {
     /// Sign one document into `values`. The count of distinct shingles, and the verification hashes where they are wanted.
-    pub fn sign(&mut self, recipe: &Recipe, document: Document, path: Path, values: &mut [u32]) -> (u64, Vec<u32>) {
+    pub fn sign(&mut self, recipe: &Recipe, document: Document, path: Path, values: &mut [u32]) -> Roomy<(u64, Vec<u32>)> {
         assert!(values.len() == recipe.lattice.num_perm(), "a slot for each permutation");
         let (mut count, mut size) = ([0], [0]);
-        let hashes = Run { documents: &[document], values, counts: &mut count, sizes: &mut size }.sign(recipe, path, self);
-        (count[0], hashes)
+        let hashes = Run { documents: &[document], values, counts: &mut count, sizes: &mut size }.sign(recipe, path, self)?;
+        Ok((count[0], hashes))
     }
 }
 
@@ -377,7 +385,7 @@ impl Run<'_> {
     /// # Safety
     /// The processor has the instructions of path `P`.
     #[inline(always)]
-    unsafe fn sign_by<P: Instructions>(self, recipe: &Recipe, signer: &mut Signer) -> Vec<u32> {
+    unsafe fn sign_by<P: Instructions>(self, recipe: &Recipe, signer: &mut Signer) -> Roomy<Vec<u32>> {
         // Working memory of this function's own while it lasts: what is behind a reference is kept in registers less.
         let (mut own, mut out) = (std::mem::take(signer), Vec::new());
         let rows = self.values.chunks_exact_mut(recipe.lattice.num_perm());
@@ -389,27 +397,27 @@ impl Run<'_> {
             // SAFETY: as the caller promised.
             *count = unsafe {
                 match recipe.product {
-                    Product::Signature => sign_document::<P, false>(recipe, document, &mut own, row, &mut out),
-                    Product::SignatureAndHashes => sign_document::<P, true>(recipe, document, &mut own, row, &mut out),
+                    Product::Signature => sign_document::<P, false>(recipe, document, &mut own, row, &mut out)?,
+                    Product::SignatureAndHashes => sign_document::<P, true>(recipe, document, &mut own, row, &mut out)?,
                     Product::Floor(stage) => floor::<P>(recipe, document, stage, &mut own.scratch),
                 }
             };
             *size = (out.len() - start) as u64;
         }
         *signer = own;
-        out
+        Ok(out)
     }
 
-    fn sign(self, recipe: &Recipe, path: Path, signer: &mut Signer) -> Vec<u32> {
+    fn sign(self, recipe: &Recipe, path: Path, signer: &mut Signer) -> Roomy<Vec<u32>> {
         #[cfg(target_arch = "x86_64")]
         {
             #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-            fn avx2(run: Run, recipe: &Recipe, signer: &mut Signer) -> Vec<u32> {
+            fn avx2(run: Run, recipe: &Recipe, signer: &mut Signer) -> Roomy<Vec<u32>> {
                 // SAFETY: these are the instructions of the path.
                 unsafe { run.sign_by::<Avx2>(recipe, signer) }
             }
             #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
-            fn avx512(run: Run, recipe: &Recipe, signer: &mut Signer) -> Vec<u32> {
+            fn avx512(run: Run, recipe: &Recipe, signer: &mut Signer) -> Roomy<Vec<u32>> {
                 // SAFETY: these are the instructions of the path.
                 unsafe { run.sign_by::<Avx512>(recipe, signer) }
             }
@@ -491,13 +499,22 @@ pub fn on_threads<T: Send, R: Send>(items: Vec<T>, threads: usize, work: impl Fn
     results.into_iter().map(|r| r.expect("every item was worked on")).collect()
 }
 
+/// From sizes to where each ends.
+pub(crate) fn add_up(sizes: &mut [u64]) {
+    let mut sum = 0;
+    for size in sizes {
+        sum += *size;
+        *size = sum;
+    }
+}
+
 /// Sign many documents; their signatures are written to `values`, row after row.
-pub fn sign_many(recipe: &Recipe, documents: &[Document], threads: usize, path: Path, values: &mut [u32]) -> Signed {
+pub fn sign_many(recipe: &Recipe, documents: &[Document], threads: usize, path: Path, values: &mut [u32]) -> Roomy<Signed> {
     let n = documents.len();
     assert!(values.len() == n * recipe.lattice.num_perm(), "a row for each document");
-    let (mut counts, mut sizes) = (vec![0; n], vec![0; n]);
+    let (mut counts, mut offsets) = (room::filled(0, n)?, room::filled(0, n + 1)?);
     let mut runs = Vec::new();
-    let (mut v, mut c, mut s) = (values, counts.as_mut_slice(), sizes.as_mut_slice());
+    let (mut v, mut c, mut s) = (values, counts.as_mut_slice(), &mut offsets[1..]);
     // One thread does it in one run, whose hashes then lie one after another already.
     let shares = if threads > 1 { shares(documents.iter().map(Document::weight)) } else { std::iter::once(0..n).collect() };
     for (place, range) in shares.into_iter().enumerate() {
@@ -514,12 +531,7 @@ pub fn sign_many(recipe: &Recipe, documents: &[Document], threads: usize, path: 
     runs.sort_by_key(|(_, run)| Reverse(run.documents.iter().map(Document::weight).sum::<usize>()));
     let mut parts = on_threads(runs, threads, |(place, run)| (place, run.sign(recipe, path, &mut Signer::default())));
     parts.sort_unstable_by_key(|&(place, _)| place);
-    let mut parts: Vec<_> = parts.into_iter().map(|(_, hashes)| hashes).collect();
-    let hashes = if parts.len() == 1 { parts.pop().unwrap() } else { parts.concat() };
-    let mut offsets = Vec::with_capacity(n + 1);
-    offsets.push(0);
-    for size in sizes {
-        offsets.push(offsets[offsets.len() - 1] + size);
-    }
-    Signed { counts, offsets, hashes }
+    let hashes = room::joined(parts.into_iter().map(|(_, hashes)| hashes).collect::<Roomy<_>>()?)?;
+    add_up(&mut offsets);
+    Ok(Signed { counts, offsets, hashes })
 }

@@ -6,6 +6,7 @@
 use crate::band::{Band, Member, Members, Sketch};
 use crate::hash::mix64;
 use crate::path::prefetch;
+use crate::room::{self, NoRoom, Roomy};
 use crate::sign::on_threads;
 use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection, least_read, least_share, may_share};
 use crate::weigh::Weights;
@@ -105,14 +106,6 @@ pub fn nearest<Entry>(size: u32, found: impl IntoIterator<Item = Found<Entry>>) 
     found.into_iter().reduce(|best, one| if score(&one) > score(&best) { one } else { best })
 }
 
-/// Append to a column, which grows by a quarter when it is full.
-pub fn push<T>(column: &mut Vec<T>, value: T) {
-    if column.len() == column.capacity() {
-        column.reserve_exact(column.len() / 4 + 16);
-    }
-    column.push(value);
-}
-
 /// Words one after another in blocks that never move.
 #[derive(Default)]
 struct Pool {
@@ -123,16 +116,28 @@ impl Pool {
     const BLOCK: usize = 1 << 18;
 
     /// Append some words. Where they are: the block, and the place in it.
-    fn push(&mut self, words: &[u32]) -> u64 {
+    fn push(&mut self, words: &[u32]) -> Roomy<u64> {
         if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < words.len()) {
-            let size = if self.blocks.len() < 8 { 1 << (8 + self.blocks.len()) } else { Self::BLOCK };
-            self.blocks.push(Vec::with_capacity(size.max(words.len())));
+            let (size, mut block) = (if self.blocks.len() < 8 { 1 << (8 + self.blocks.len()) } else { Self::BLOCK }, Vec::new());
+            room::reserve(&mut block, size.max(words.len()))?;
+            room::grow(&mut self.blocks, 1)?;
+            self.blocks.push(block);
         }
         let number = self.blocks.len() - 1;
         let block = &mut self.blocks[number];
         let place = (number as u64) << 32 | block.len() as u64;
         block.extend_from_slice(words);
-        place
+        Ok(place)
+    }
+
+    /// How much there is; what `undo` takes back to.
+    fn mark(&self) -> (usize, usize) {
+        (self.blocks.len(), self.blocks.last().map_or(0, Vec::len))
+    }
+
+    fn undo(&mut self, (blocks, words): (usize, usize)) {
+        self.blocks.truncate(blocks);
+        self.blocks.last_mut().into_iter().for_each(|block| block.truncate(words));
     }
 
     #[inline(always)]
@@ -256,24 +261,20 @@ impl Table {
         self.sets.find(mix64(row.set_hash ^ self.seed), same).copied()
     }
 
-    /// The entry of each shingle set, made when there is none. A document without shingles has none.
-    pub fn insert(&mut self, rows: &[Row], threads: usize) -> Vec<Option<u32>> {
-        let (mut new, seed) = (Vec::new(), self.seed);
-        let set_hashes = &self.entries.set_hashes;
-        self.sets.reserve(rows.len(), |&e| mix64(set_hashes[e as usize] ^ seed));
-        let entries = rows
-            .iter()
-            .map(|&row| {
-                if row.size == 0 {
-                    return None;
-                }
-                Some(self.same_set(row).unwrap_or_else(|| {
-                    let entry = self.register(row);
-                    new.push((entry, row.fingerprints));
-                    entry
-                }))
-            })
-            .collect();
+    /// The entry of each shingle set, made when there is none. A document without shingles has none. Nothing is there of any of
+    /// them where there is no room for all.
+    pub fn insert(&mut self, rows: &[Row], threads: usize) -> Roomy<Vec<Option<u32>>> {
+        let (mut new, mark) = (Vec::new(), self.entries.pool.mark());
+        let registered = self.registered(rows, &mut new);
+        let threads = if new.len() < 64 { 1 } else { threads };
+        let entries = match registered.and_then(|entries| self.reserve(&new, threads).map(|()| entries)) {
+            Ok(entries) => entries,
+            Err(no_room) => {
+                new.iter().rev().for_each(|&(entry, _)| self.unregister(entry));
+                self.entries.pool.undo(mark);
+                return Err(no_room);
+            }
+        };
         let (limit, known) = (self.limit, &self.entries);
         if self.sample > 0 {
             for &(entry, _) in &new {
@@ -281,38 +282,86 @@ impl Table {
                     self.bands[0].insert(spread(hash), entry, limit, |e| known.about(e, 0));
                 }
             }
-            return entries;
+            return Ok(entries);
         }
-        let threads = if new.len() < 64 { 1 } else { threads };
         on_threads(self.bands.iter_mut().enumerate().collect(), threads, |(number, band): (usize, &mut Band)| {
-            band.reserve(new.len());
-            for (i, &(entry, fingerprints)) in new.iter().enumerate() {
+            for (i, &(entry, row)) in new.iter().enumerate() {
                 if let Some((_, ahead)) = new.get(i + AHEAD) {
-                    band.prefetch(ahead[number]);
+                    band.prefetch(ahead.fingerprints[number]);
                 }
-                band.insert(fingerprints[number], entry, limit, |e| known.about(e, number));
+                band.insert(row.fingerprints[number], entry, limit, |e| known.about(e, number));
             }
         });
-        entries
+        Ok(entries)
     }
 
-    /// A new entry, which has no postings yet.
-    fn register(&mut self, row: Row) -> u32 {
-        let place = self.entries.pool.push(row.evidence);
+    /// Make room for the postings of new entries.
+    fn reserve(&mut self, new: &[(u32, Row)], threads: usize) -> Roomy<()> {
+        let postings = if self.sample > 0 { new.iter().map(|(_, row)| self.sampled(row.evidence).len()).sum() } else { new.len() };
+        on_threads(self.bands.iter_mut().collect(), threads, |band: &mut Band| band.reserve(postings)).into_iter().collect()
+    }
+
+    /// The entry of each shingle set, and those among them that were made, which have no postings yet.
+    fn registered<'a>(&mut self, rows: &[Row<'a>], new: &mut Vec<(u32, Row<'a>)>) -> Roomy<Vec<Option<u32>>> {
+        let Entries { set_hashes, sizes, places, .. } = &mut self.entries;
+        let (n, seed) = (rows.len(), self.seed);
+        self.sets.try_reserve(n, |&e| mix64(set_hashes[e as usize] ^ seed)).map_err(|_| NoRoom(n * size_of::<u32>()))?;
+        room::grow(set_hashes, n)?;
+        room::grow(sizes, n)?;
+        room::grow(places, n)?;
+        room::reserve(new, n)?;
+        let mut entry = |&row: &Row<'a>| {
+            if row.size == 0 {
+                return Ok(None);
+            }
+            if let Some(entry) = self.same_set(row) {
+                return Ok(Some(entry));
+            }
+            let entry = self.register(row)?;
+            new.push((entry, row));
+            Ok(Some(entry))
+        };
+        room::tried(rows.iter().map(&mut entry))
+    }
+
+    /// A new entry, for which there is room but for its evidence.
+    fn register(&mut self, row: Row) -> Roomy<u32> {
+        let place = self.entries.pool.push(row.evidence)?;
         let Entries { set_hashes, sizes, places, .. } = &mut self.entries;
         let entry = self.free.pop().unwrap_or(sizes.len() as u32);
         if entry as usize == sizes.len() {
             assert!(entry < 1 << 31, "at most 2^31 entries");
-            push(set_hashes, 0);
-            push(sizes, 0);
-            push(places, 0);
+            set_hashes.push(0);
+            sizes.push(0);
+            places.push(0);
         }
         let at = entry as usize;
         (set_hashes[at], sizes[at], places[at]) = (row.set_hash, row.size, place);
         self.legible.get_mut(at).into_iter().for_each(|legible| *legible = 0.0);
         let seed = self.seed;
         self.sets.insert_unique(mix64(row.set_hash ^ seed), entry, |&e| mix64(set_hashes[e as usize] ^ seed));
-        entry
+        Ok(entry)
+    }
+
+    /// Take back the entry that was made last, which has no postings.
+    fn unregister(&mut self, entry: u32) {
+        self.forget(entry);
+        let Entries { set_hashes, sizes, places, .. } = &mut self.entries;
+        if entry as usize == sizes.len() - 1 {
+            set_hashes.pop();
+            sizes.pop();
+            places.pop();
+        } else {
+            self.free.push(entry);
+        }
+    }
+
+    /// Let an entry be found no more.
+    fn forget(&mut self, entry: u32) {
+        if let Ok(found) = self.sets.find_entry(mix64(self.entries.set_hashes[entry as usize] ^ self.seed), |&e| e == entry) {
+            found.remove();
+        }
+        self.entries.sizes[entry as usize] = 0;
     }
 
     /// Take an entry out. False when it was not there.
@@ -322,31 +371,34 @@ impl Table {
         if !self.entries.lives(entry) {
             return false;
         }
-        if let Ok(found) = self.sets.find_entry(mix64(self.entries.set_hashes[entry as usize] ^ self.seed), |&e| e == entry) {
-            found.remove();
+        self.forget(entry);
+        // Where there is no room for its number, that is not used again.
+        if room::grow(&mut self.removed, 1).is_ok() {
+            self.removed.push(entry);
         }
-        self.entries.sizes[entry as usize] = 0;
-        self.removed.push(entry);
         if self.removed.len() > 64 && 8 * self.removed.len() > self.sets.len() {
-            self.compact();
+            // Where there is no room for it, another time.
+            let _ = self.compact();
         }
         true
     }
 
     /// Drop the postings and the evidence of removed entries.
-    fn compact(&mut self) {
+    fn compact(&mut self) -> Roomy<()> {
+        room::reserve(&mut self.free, self.removed.len())?;
         let known = &mut self.entries;
         for band in &mut self.bands {
-            band.compact(|e| known.lives(e));
+            band.compact(|e| known.lives(e))?;
         }
-        let mut pool = Pool::default();
+        let (mut pool, mut places) = (Pool::default(), room::filled(0, known.places.len())?);
         for entry in 0..known.sizes.len() as u32 {
             if known.lives(entry) {
-                known.places[entry as usize] = pool.push(known.evidence(entry));
+                places[entry as usize] = pool.push(known.evidence(entry))?;
             }
         }
-        known.pool = pool;
+        (known.pool, known.places) = (pool, places);
         self.free.append(&mut self.removed);
+        Ok(())
     }
 
     /// The evidence of an entry; none when it was removed.
@@ -541,15 +593,15 @@ impl Table {
     }
 
     /// In the order given, add each document that matches none before it; its entry, or what it matched.
-    pub fn add_unless_match(&mut self, row: Row, threshold: f64) -> Result<Option<u32>, Answer> {
+    pub fn add_unless_match(&mut self, row: Row, threshold: f64) -> Roomy<Result<Option<u32>, Answer>> {
         if let Some(entry) = self.same_set(row).filter(|_| self.slots == 0) {
-            return Err(Answer { found: vec![Found { entry, agreement: row.size, size: row.size }], truncated: false });
+            return Ok(Err(Answer { found: vec![Found { entry, agreement: row.size, size: row.size }], truncated: false }));
         }
         let answer = self.query(row, threshold);
         if answer.found.is_empty() {
-            Ok(self.insert(&[row], 1)[0])
+            Ok(Ok(self.insert(&[row], 1)?[0]))
         } else {
-            Err(answer)
+            Ok(Err(answer))
         }
     }
 

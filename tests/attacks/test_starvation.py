@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,8 @@ from neardup import Index
 #: Each process begins as a copy of one that has read the library, so that a limit meets the work alone.
 FORKING = multiprocessing.get_context("forkserver")
 FORKING.set_forkserver_preload(["pytest", "kills_writer", "starved", "neardup.cli", "neardup.stores.postgres", "neardup.stores.redis"])
+#: Bytes of an array whose want nobody is told of; what is larger is refused.
+SMALL = 1 << 16
 #: Seconds after which work hangs; it takes one.
 PATIENCE = 120
 KINDS = ["in_memory", "on_disk", "whole_corpus", "command"]
@@ -139,9 +142,17 @@ def check_index(folder, said):
 
 
 def aborted(outcome):
-    """Whether a kernel found no memory, or the C library for a thread: neither gives it a way to say so but to end the process."""
-    said = {-6: "memory allocation of", 127: "cannot allocate memory for thread-local data"}
-    return outcome.code in said and said[outcome.code] in outcome.errors
+    """Whether there was no memory for the smallest things, of which nobody is told.
+
+    Rust ends the process for want of some kilobytes, the C library where a thread has none for its own data; Python waits for ever
+    for a thread that it could not begin.
+    """
+    if outcome.code is None:
+        return "Exception ignored in thread started by" in outcome.errors and "MemoryError" in outcome.errors
+    if outcome.code == 127:
+        return "cannot allocate memory for thread-local data" in outcome.errors
+    wanted = re.search(r"memory allocation of (\d+) bytes failed", outcome.errors)
+    return outcome.code == -signal.SIGABRT and wanted is not None and int(wanted[1]) < SMALL
 
 
 def sweep(kind, folder, wants, record_property):
@@ -175,6 +186,39 @@ def test_little_memory(kind, folder, record_property):
 def test_little_memory_at_length(kind, folder, record_property):
     """At two hundred sizes."""
     sweep(kind, folder, [{"AS": int(2 ** random.uniform(12, 27))} for _ in range(200)], record_property)
+
+
+def test_what_has_no_room_is_a_memory_error():
+    """The message names the array; what was there is there, and with more room the same is added."""
+    code = """
+import resource, starved
+from neardup import Index
+N = 200_000
+index, texts = Index(0.8, verify="estimate"), starved.texts(0, N, 8)
+index.add_many([-1], ["one text that is there before"])
+for room in range(1 << 20, 256 << 20, 9 << 20):
+    with open("/proc/self/statm") as file:
+        resource.setrlimit(resource.RLIMIT_AS, (room + int(file.read().split()[0]) * resource.getpagesize(), -1))
+    try:
+        index.add_many(range(N), texts, threads=1)
+    except MemoryError as error:
+        print(error)
+    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+    if len(index) > 1:
+        break
+    assert index.ids() == [-1] and index.query("one text that is there before")[0].id == -1
+else:
+    index.add_many(range(N), texts, threads=1)
+print(len(index), index.query(texts[-3])[0].similarity)
+"""
+    here = Path(starved.__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=PATIENCE, cwd=here)
+    assert (done.returncode, done.stderr) == (0, "")
+    *refusals, last = done.stdout.splitlines()
+    assert last == "200001 1.0"
+    words = r"no memory for an array of \d{6,} bytes; use smaller batches, or allow more memory|Unable to allocate .*|"
+    assert all(re.fullmatch(words, refusal) for refusal in refusals), refusals
+    assert any(refusal.startswith("no memory for") for refusal in refusals), refusals
 
 
 # ---- files, threads, disk ------------------------------------------------------------------------------------------------

@@ -99,19 +99,19 @@ impl Preparation {
         let text = Utf8::new(text)?;
         let bytes = text.bytes()?;
         let Some(recipe) = &self.recipe else { return Err(PyValueError::new_err("a text, where signatures are taken")) };
-        Ok(py.detach(|| {
+        py.detach(|| {
             // Never waited for: in a forked child nobody might let go of it.
             let mut signer = self.idle.try_lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_default();
             let mut values = vec![0; self.order.len()];
-            let (count, hashes) = signer.sign(recipe, Document::Text(bytes), self.path, &mut values);
+            let (count, hashes) = signer.sign(recipe, Document::Text(bytes), self.path, &mut values)?;
             // What a large document needed is given back.
             if let (true, Ok(mut idle)) = (bytes.len() <= LARGE, self.idle.try_lock()) {
                 idle.push(signer);
             }
             // As StoreBatch counts.
             let size = if self.masks.is_empty() { hashes.len() as u32 } else { count.min(u32::MAX as u64) as u32 };
-            self.prepared(&values, size, hashes)
-        }))
+            Ok(self.prepared(&values, size, hashes))
+        })
     }
 
     /// The first of some signatures: its slots, its count of distinct shingles, and, by offsets, its verification hashes.

@@ -6,6 +6,7 @@ use super::{cut, Array1};
 use crate::mapped::{self, Checked, Damage, Mapped};
 use crate::segment::{id_fingerprint, sorted_run as sort, Removed};
 use crate::segments::{Found, Place, Segments};
+use crate::store::Refused;
 use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -18,6 +19,13 @@ pyo3::create_exception!(neardup._kernels, DamageError, PyValueError, "A block of
 
 fn raised(Damage { file: (folder, number), offset }: Damage) -> PyErr {
     DamageError::new_err((folder, number, offset))
+}
+
+fn refused(refused: Refused) -> PyErr {
+    match refused {
+        Refused::Known(place) => PyValueError::new_err(format!("document {place} is in the tail already")),
+        Refused::NoRoom(no_room) => no_room.into(),
+    }
 }
 
 /// The checksums of the blocks of some bytes.
@@ -239,8 +247,7 @@ impl SegmentTable {
         if ids.len() != rows.len() {
             return Err(PyValueError::new_err(format!("{} ids and {} documents", ids.len(), rows.len())));
         }
-        py.detach(|| self.index.write().unwrap().tail.add(&ids, &rows, 1))
-            .map_err(|place| PyValueError::new_err(format!("document {place} is in the tail already")))
+        py.detach(|| self.index.write().unwrap().tail.add(&ids, &rows, 1)).map_err(refused)
     }
 
     /// Remove a document. Whether it was there.
@@ -252,16 +259,9 @@ impl SegmentTable {
     /// Give a document another content, in the tail. Whether it was there.
     fn update<'py>(&self, py: Python<'py>, id: &Bound<'py, PyAny>, batch: Batch<'py>) -> PyResult<bool> {
         let rows = batch.rows(self.bands, self.slots)?;
+        let [row] = rows[..] else { return Err(PyValueError::new_err(format!("one id and {} documents", rows.len()))) };
         let id = id_bytes(id)?;
-        py.detach(|| {
-            let mut index = self.index.write().unwrap();
-            let there = index.remove(&id)?;
-            if there {
-                index.tail.add(&[&id], &rows, 1).expect("the id was removed");
-            }
-            Ok(there)
-        })
-        .map_err(raised)
+        py.detach(|| self.index.write().unwrap().update(&id, row)).map_err(raised)?.map_err(refused)
     }
 
     /// What one document matches, (id, agreement, size), and whether its look-up was truncated.

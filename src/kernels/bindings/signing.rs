@@ -1,9 +1,10 @@
 //! Documents in, signatures out, written straight into the arrays that Python gets.
 
 use super::{cut, names, Array1, Utf8};
-use crate::datasketch::{self, Scheme, TokenHash};
+use crate::datasketch::{self, Scheme, TokenHash, Unsigned};
 use crate::minhash::Lattice;
 use crate::path::Path;
+use crate::room;
 use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe, Signed, Stage};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError};
@@ -122,10 +123,10 @@ fn signed<'py>(py: Python<'py>, documents: &[Document], recipe: RecipeArgs, thre
             Document::Text(text) => Ok(datasketch::Document::Text(text)),
             _ => Err(PyValueError::new_err("datasketch's schemes sign the bytes of shingles, not the hashes of words-v1")),
         });
-        return signed_as_datasketch(py, Source::Texts(texts.collect::<PyResult<_>>()?), recipe, threads);
+        return signed_as_datasketch(py, Source::Texts(room::tried(texts)?), recipe, threads);
     }
     let (recipe, path) = recipe.recipe()?;
-    written(py, documents.len(), recipe.lattice.num_perm(), |rows| Ok(py.detach(|| sign_many(&recipe, documents, threads, path, rows))))
+    written(py, documents.len(), recipe.lattice.num_perm(), |rows| Ok(py.detach(|| sign_many(&recipe, documents, threads, path, rows))?))
 }
 
 /// What is signed by the schemes of datasketch.
@@ -143,7 +144,7 @@ fn signed_as_datasketch<'py>(py: Python<'py>, source: Source, recipe: RecipeArgs
     ) -> PyResult<SignedArrays<'py>> {
         match source {
             Source::Texts(texts) => written(py, texts.len(), recipe.num_perm(), |rows: &mut [V]| {
-                py.detach(|| datasketch::sign_many(recipe, texts, threads, *path, rows)).map_err(too_long)
+                py.detach(|| datasketch::sign_many(recipe, texts, threads, *path, rows)).map_err(|why| unsigned(why, 0))
             }),
             Source::Lists(lists) => {
                 written(py, lists.len(), recipe.num_perm(), |rows: &mut [V]| sign_lists(py, lists, recipe, *path, threads, rows))
@@ -158,8 +159,15 @@ fn signed_as_datasketch<'py>(py: Python<'py>, source: Source, recipe: RecipeArgs
     }
 }
 
-fn too_long(place: usize) -> PyErr {
-    PyOverflowError::new_err(format!("document {place} has a token of more than 1 GiB, which is hashed whole; split the document"))
+/// Said of a batch after so many documents.
+fn unsigned(why: Unsigned, before: usize) -> PyErr {
+    match why {
+        Unsigned::TooLong(place) => PyOverflowError::new_err(format!(
+            "document {} has a token of more than 1 GiB, which is hashed whole; split the document",
+            before + place
+        )),
+        Unsigned::NoRoom(no_room) => no_room.into(),
+    }
 }
 
 /// Sign a list of strings.
@@ -177,12 +185,12 @@ pub(super) fn sign_texts<'py>(
     }
     // One call for all of them: a call each takes as long as signing a short text.
     let ascii = names().map.bind(py).call1((&names().isascii, texts))?;
-    let held = texts
-        .iter()
-        .zip(ascii.try_iter()?)
-        .map(|(text, ascii)| Utf8::of(text.cast()?, ascii?.is_truthy()?))
-        .collect::<PyResult<Vec<_>>>()?;
-    let documents = held.iter().map(|text| text.bytes().map(Document::Text)).collect::<PyResult<Vec<_>>>()?;
+    let mut held = Vec::new();
+    room::reserve(&mut held, texts.len())?;
+    for (text, ascii) in texts.iter().zip(ascii.try_iter()?) {
+        held.push(Utf8::of(text.cast()?, ascii?.is_truthy()?)?);
+    }
+    let documents = room::tried(held.iter().map(|text| text.bytes().map(Document::Text)))?;
     signed(py, &documents, recipe, threads)
 }
 
@@ -196,11 +204,10 @@ fn spans<'a>(buffers: &[&'a [u8]], which: &[u32], starts: &[u64], stops: &[u64])
             stops.len()
         )));
     }
-    let places = which.iter().zip(starts.iter().zip(stops));
-    places
-        .map(|(&b, (&start, &stop))| buffers.get(b as usize)?.get(start as usize..stop as usize))
-        .collect::<Option<_>>()
-        .ok_or_else(|| PyIndexError::new_err("starts and stops that are not places in the buffers"))
+    let text = |b: u32, start: u64, stop: u64| buffers.get(b as usize)?.get(start as usize..stop as usize);
+    room::tried(which.iter().zip(starts.iter().zip(stops)).map(|(&b, (&start, &stop))| {
+        text(b, start, stop).ok_or_else(|| PyIndexError::new_err("starts and stops that are not places in the buffers"))
+    }))
 }
 
 fn slices<'a>(buffers: &'a [PyReadonlyArray1<'_, u8>]) -> PyResult<Vec<&'a [u8]>> {
@@ -219,7 +226,7 @@ pub(super) fn sign_spans<'py>(
     threads: usize,
 ) -> PyResult<SignedArrays<'py>> {
     let texts = spans(&slices(&buffers)?, which.as_slice()?, starts.as_slice()?, stops.as_slice()?)?;
-    let documents: Vec<_> = texts.into_iter().map(Document::Text).collect();
+    let documents = room::collected(texts.into_iter().map(Document::Text))?;
     signed(py, &documents, recipe, threads)
 }
 
@@ -234,7 +241,7 @@ pub(super) fn span_lengths<'py>(
 ) -> PyResult<Array1<'py, i64>> {
     let texts = spans(&slices(&buffers)?, which.as_slice()?, starts.as_slice()?, stops.as_slice()?)?;
     let length = |text: &[u8]| text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() as i64;
-    Ok(texts.into_iter().map(length).collect::<Vec<_>>().into_pyarray(py))
+    Ok(room::collected(texts.into_iter().map(length))?.into_pyarray(py))
 }
 
 fn sign_flat<'py>(
@@ -245,7 +252,7 @@ fn sign_flat<'py>(
     threads: usize,
     document: for<'a> fn(&'a [u64]) -> Document<'a>,
 ) -> PyResult<SignedArrays<'py>> {
-    let documents: Vec<_> = cut(hashes.as_slice()?, offsets.as_slice()?)?.into_iter().map(document).collect();
+    let documents = room::collected(cut(hashes.as_slice()?, offsets.as_slice()?)?.into_iter().map(document))?;
     signed(py, &documents, recipe, threads)
 }
 
@@ -278,7 +285,7 @@ fn sign_lists<V: datasketch::Value>(
     }
     let sign = |share: Range<usize>, ready: Vec<TokenBytes>, rows: &mut [V]| {
         let documents: Vec<_> = ready.iter().map(|(bytes, edges)| datasketch::Document::Tokens { bytes, edges }).collect();
-        datasketch::sign_many(recipe, &documents, 1, path, rows).map_err(|place| too_long(share.start + place))
+        datasketch::sign_many(recipe, &documents, 1, path, rows).map_err(|why| unsigned(why, share.start))
     };
     let parts = if threads > 1 {
         py.detach(|| {

@@ -3,7 +3,8 @@
 use super::joins::WeightArrays;
 use super::prepared::Prepared;
 use super::{cut, names, Array1, Array2, Utf8};
-use crate::store::Store;
+use crate::room::NoRoom;
+use crate::store::{Refused, Store};
 use crate::table::{Found, Row, Table};
 use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -254,7 +255,11 @@ impl DocumentTable {
         if ids.len() != rows.len() {
             return Err(PyValueError::new_err(format!("{} ids and {} documents", ids.len(), rows.len())));
         }
-        Ok(py.detach(|| self.store.write().unwrap().add(&ids, &rows, threads)).err())
+        match py.detach(|| self.store.write().unwrap().add(&ids, &rows, threads)) {
+            Ok(()) => Ok(None),
+            Err(Refused::Known(place)) => Ok(Some(place)),
+            Err(Refused::NoRoom(no_room)) => Err(no_room.into()),
+        }
     }
 
     /// Add one document, or what it matches, and nothing was added; None when its id is there already.
@@ -271,9 +276,9 @@ impl DocumentTable {
         let done = py.detach(|| {
             let mut store = self.store.write().unwrap();
             let answer = store.add_unless_match(&id, row, threshold)?;
-            answer.found.iter().for_each(|found| hits.push(&store, found));
-            Some(())
-        });
+            answer.iter().flat_map(|answer| &answer.found).for_each(|found| hits.push(&store, found));
+            Ok::<_, NoRoom>(answer.map(drop))
+        })?;
         done.map(|()| hits.tuples(py, 0..hits.columns.len())).transpose()
     }
 
@@ -288,7 +293,7 @@ impl DocumentTable {
         let rows = batch.rows(self.bands, self.slots)?;
         let [row] = rows[..] else { return Err(PyValueError::new_err(format!("one id and {} documents", rows.len()))) };
         let id = id_bytes(id)?;
-        Ok(py.detach(|| self.store.write().unwrap().replace(&id, row)))
+        Ok(py.detach(|| self.store.write().unwrap().replace(&id, row))?)
     }
 
     /// What one document matches, (id, agreement, size), and whether its look-up was truncated.

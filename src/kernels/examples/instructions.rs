@@ -46,7 +46,7 @@ fn main() {
     let product = if job == "query" { Product::SignatureAndHashes } else { Product::Signature };
     let recipe = Recipe { chars: false, size: 5, secret: 0, lattice: Lattice::new(128, 0), product };
     let mut values = vec![0; 128 * texts.len()];
-    let signed = sign_many(&recipe, &documents, 1, path, &mut values);
+    let signed = sign_many(&recipe, &documents, 1, path, &mut values).unwrap();
     if job != "query" {
         println!("{}", signed.counts.iter().sum::<u64>());
         return;
@@ -64,6 +64,6 @@ fn main() {
         })
         .collect();
     let mut table = Table::new(BANDS, 1000, 0);
-    table.insert(&rows, 1);
+    table.insert(&rows, 1).unwrap();
     println!("{}", (0..5).flat_map(|_| table.query_many(&rows, 0.8, 1)).map(|answer| answer.found.len()).sum::<usize>());
 }

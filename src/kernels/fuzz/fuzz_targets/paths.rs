@@ -35,7 +35,7 @@ fuzz_target!(|input: &[u8]| {
             product: if flags & 2 != 0 { Product::SignatureAndHashes } else { Product::Signature },
         };
         let mut values = vec![0; documents.len() * num_perm];
-        let signed = sign_many(&recipe, &documents, 1, path, &mut values);
+        let signed = sign_many(&recipe, &documents, 1, path, &mut values).unwrap();
         (values, signed)
     };
     let (values, portable) = sign(Path::Portable);
