@@ -507,7 +507,7 @@ impl Table {
     /// The entries that match a document, in order of entry.
     pub fn query(&self, row: Row, threshold: f64) -> Answer {
         self.prefetch(&row);
-        self.answer(row, self.bar(threshold), self.limit, &mut Vec::new())
+        self.answer(row, self.bar(threshold), self.limit, &mut Vec::with_capacity(2 * self.bands.len()))
     }
 
     /// Ask for all buckets of a document, which are wanted soon.

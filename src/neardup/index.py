@@ -96,11 +96,15 @@ class Stats(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a query asks of its candidates: matches by this measure, at this threshold or above, so many at most."""
+    """What a query asks of its candidates: matches by this measure, at this threshold or above, so many at most.
+
+    The similarity of those that are looked at is ``least`` or above.
+    """
 
     top: int | None
     threshold: float
     measure: Measure
+    least: float
 
 
 class Index:
@@ -188,9 +192,10 @@ class Index:
 
             self._judge = judge_of(self._settings)
         self._verification = Verification(self.minhash.num_perm if self.verify == "estimate" else 0)
-        self._asked_by_default = Asked(None, self.threshold, "containment" if self.verify == "contained" else SIMILARITY)
-        self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
         self._contained = self.verify == "contained"
+        self._asked_by_default = self._asking(None, self.threshold, "containment" if self._contained else SIMILARITY)
+        self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
+        self._counted = self._verification.exact or not self.minhash.as_datasketch
         self._sample = 0
         if self._contained:
             from neardup.excerpts import SAMPLE
@@ -564,7 +569,8 @@ class Index:
     def _checked(self, signatures: Signatures) -> Signatures:
         if not isinstance(signatures, Signatures):
             raise TypeError(f"signatures are of type {kind(signatures)}; they are neardup.Signatures, as MinHash.sign_many gives them")
-        self.minhash.require_same(signatures.minhash, "the signatures were")
+        if signatures.minhash is not self.minhash:
+            self.minhash.require_same(signatures.minhash, "the signatures were")
         return signatures
 
     def _batch(self, signatures: Signatures, threads: int) -> StoreBatch:
@@ -580,7 +586,7 @@ class Index:
         if self._contained:
             measure = "containment"
         if threshold is None:
-            return Asked(top, self.threshold, measure)
+            return self._asking(top, self.threshold, measure)
         check_fraction("threshold", threshold, one=True)
         if threshold < self.threshold and self.verify in ("exact", "estimate"):
             bands = f"{self.banding.bands} bands of {self.banding.rows} rows"
@@ -589,7 +595,10 @@ class Index:
                 f"{' at most' if measure == 'containment' else ''} by {bands}; make an index of that threshold",
                 RecallWarning,
             )
-        return Asked(top, float(threshold), measure)
+        return self._asking(top, float(threshold), measure)
+
+    def _asking(self, top: int | None, threshold: float, measure: Measure) -> Asked:
+        return Asked(top, threshold, measure, threshold if measure == SIMILARITY or self._contained else ANY)
 
     def _prepared(self, text: str) -> Prepared:
         check_text(text)
@@ -599,9 +608,9 @@ class Index:
 
     def _first(self, signatures: Signatures) -> Prepared:
         """The first of some signatures."""
-        hashes = signatures.require_hashes() if self._verification.exact else None
-        sizes = signatures.sizes.astype(np.uint64) if self.minhash.as_datasketch and hashes is None else signatures.counts
-        return self._preparation.signature(signatures.values, sizes, signatures.offsets, hashes)
+        hashes = None if self._verification.slots else signatures.require_hashes()
+        counts = signatures.counts if self._counted else signatures.sizes.astype(np.uint64)
+        return self._preparation.signature(signatures.values, counts, signatures.offsets, hashes)
 
     def _one(self, text: str) -> StoreBatch:
         return StoreBatch(*self._prepared(text).arrays())
@@ -787,29 +796,27 @@ class Index:
             self._store.add([id], batch)
             return None
 
-    def _least(self, asked: Asked) -> float:
-        """The least similarity of what documents that are looked up want to see."""
-        return asked.threshold if asked.measure == SIMILARITY or self._contained else ANY
-
     def _matches(self, n: int, answer: Answer, asked: Asked, hashes: Any = None, view: View | None = None) -> Matches:
         """The hits of a document of ``n`` shingles, as people see them; its verification hashes are for a judge's view."""
         hits, truncated = answer
-        if not hits and not truncated:
-            return Matches()
-        contained = asked.measure != SIMILARITY
-        if view is not None:
-            found = view.matches(self._store, hits, hashes, asked.threshold, contained=contained)
-        else:
-            found = [self._verification.match(id, agreement, n, size) for id, agreement, size in hits]
-            if contained:
-                found = [match for match in found if match.containment >= asked.threshold]
-        if len(found) > 1:
-            measures = attrgetter("containment", "similarity") if contained else attrgetter("similarity", "containment")
-            found.sort(key=lambda match: id_order(match.id))
-            found.sort(key=measures, reverse=True)
-        matches = Matches(found if asked.top is None else found[: asked.top])
+        matches = Matches()
         if truncated:
             matches.truncated = True
+        if hits:
+            contained = asked.measure != SIMILARITY
+            if view is not None:
+                matches += view.matches(self._store, hits, hashes, asked.threshold, contained=contained)
+            else:
+                for id, agreement, size in hits:
+                    match = self._verification.match(id, agreement, n, size)
+                    if not contained or match.containment >= asked.threshold:
+                        matches.append(match)
+            if len(matches) > 1:
+                measures = attrgetter("containment", "similarity") if contained else attrgetter("similarity", "containment")
+                matches.sort(key=lambda match: id_order(match.id))
+                matches.sort(key=measures, reverse=True)
+                if asked.top is not None:
+                    del matches[asked.top :]
         return matches
 
     def query(self, text: str, *, top: int | None = None, threshold: float | None = None, measure: Measure = SIMILARITY) -> Matches:
@@ -861,7 +868,7 @@ class Index:
     def _look_up(self, document: Prepared, asked: Asked) -> Matches:
         if self._judge is not None:
             return self._found_in(StoreBatch(*document.arrays()), 1, asked)[0]
-        return self._matches(document.size, self._store.look_up(document, self._least(asked)), asked)
+        return self._matches(document.size, self._store.look_up(document, asked.least), asked)
 
     def query_many(
         self,
@@ -943,7 +950,7 @@ class Index:
         for start in range(0, batch.documents, SLICE):
             part = batch.part(start, start + SLICE)
             if view is None:
-                answers += self._store.query(part, self._least(asked), threads)
+                answers += self._store.query(part, asked.least, threads)
             else:
                 answers += view.query(self._store, part, asked.threshold if asked.measure == SIMILARITY else None, threads)
         each = zip(batch.sizes.tolist(), answers, itertools.pairwise(batch.offsets.tolist()), strict=True)

@@ -2,13 +2,13 @@
 
 use super::signing::RecipeArgs;
 use super::tables::{RowArrays, Rows};
-use super::{Utf8, Values};
+use super::Utf8;
 use crate::minhash::{band_keys, lean_masks, lean_signatures, row_order, Value};
 use crate::path::Path;
 use crate::sign::{Document, Recipe, Signer};
 use crate::table::{fingerprint, Row};
 use crate::verify::set_hash;
-use numpy::{PyArray1, PyArrayMethods};
+use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -117,14 +117,17 @@ impl Preparation {
     /// The first of some signatures: its slots, its count of distinct shingles, and, by offsets, its verification hashes.
     fn signature<'py>(
         &self,
-        values: Values<'py>,
+        values: &Bound<'py, PyAny>,
         counts: &Bound<'py, PyArray1<u64>>,
         offsets: &Bound<'py, PyArray1<u64>>,
         hashes: Option<&Bound<'py, PyArray1<u32>>>,
     ) -> PyResult<Prepared> {
-        match &values {
-            Values::Narrow(values) => self.first(values.as_slice()?, counts, offsets, hashes),
-            Values::Wide(values) => self.first(values.as_slice()?, counts, offsets, hashes),
+        // SAFETY: the GIL is held as long as they are read, and nothing in between lets another thread write.
+        unsafe {
+            match values.cast::<PyArray2<u32>>() {
+                Ok(values) => self.first(values.as_slice()?, counts, offsets, hashes),
+                Err(_) => self.first(values.cast::<PyArray2<u64>>()?.as_slice()?, counts, offsets, hashes),
+            }
         }
     }
 }
@@ -138,7 +141,7 @@ impl Preparation {
         hashes: Option<&Bound<'py, PyArray1<u32>>>,
     ) -> PyResult<Prepared> {
         // SAFETY: the GIL is held as long as they are read, and nothing in between lets another thread write.
-        let (counts, offsets) = unsafe { (counts.as_slice()?, offsets.as_slice()?) };
+        let counts = unsafe { counts.as_slice()? };
         let (Some(values), Some(&count)) = (values.get(..self.order.len()), counts.first()) else {
             return Err(PyValueError::new_err(format!("{} slots of {} documents", values.len(), counts.len())));
         };
@@ -146,7 +149,7 @@ impl Preparation {
             return Ok(self.prepared(values, count.min(u32::MAX as u64) as u32, Vec::new()));
         }
         // SAFETY: as above.
-        let hashes = hashes.map_or(Ok(&[][..]), |hashes| unsafe { hashes.as_slice() })?;
+        let (offsets, hashes) = unsafe { (offsets.as_slice()?, hashes.map_or(Ok(&[][..]), |hashes| hashes.as_slice())?) };
         let own = match offsets {
             [start, stop, ..] => hashes.get(*start as usize..*stop as usize),
             _ => None,

@@ -165,8 +165,11 @@ impl Hits {
     }
 
     fn tuples<'py>(&self, py: Python<'py>, range: Range<usize>) -> PyResult<Bound<'py, PyList>> {
-        let tuples = range.map(|i| Ok((self.ids.object(py, i)?, self.columns[i].0, self.columns[i].1)));
-        PyList::new(py, tuples.collect::<PyResult<Vec<_>>>()?)
+        let tuples = PyList::empty(py);
+        for i in range {
+            tuples.append((self.ids.object(py, i)?, self.columns[i].0, self.columns[i].1))?;
+        }
+        Ok(tuples)
     }
 }
 
