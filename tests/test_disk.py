@@ -288,6 +288,61 @@ def test_no_flipped_bit_gives_a_wrong_answer(folder, tmp_path, mode):
     assert said > len(files)
 
 
+def test_an_update_that_meets_damage_changes_nothing(tmp_path):
+    """In a block that is read when the old content is removed, not when it is looked up."""
+    many, victim = 60_000, 40_000
+    texts = [f"a{i} b{i} c{i}" for i in range(many)]
+    with Index.open(tmp_path / "index") as index:
+        index.add_many(range(many), texts)
+        (source,) = index._store._sources
+        (file,) = (tmp_path / "index" / "documents").iterdir()
+        flip(file, source.documents.columns[0][0] + 4 * victim)
+    with Index.open(tmp_path / "index") as index:
+        with pytest.raises(CorruptIndexError, match="is damaged in the block at byte"):
+            index.update(victim, "something else")
+        assert len(index) == many
+        assert [match.id for match in index.query(texts[victim])] == [victim]
+        assert index.query("something else") == []
+
+
+class Roomless:
+    """The table of a store, in which there is no room for a change."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def __getattr__(self, name):
+        return getattr(self.table, name)
+
+    def __len__(self):
+        return len(self.table)
+
+    def add(self, *_):
+        """Fail."""
+        raise MemoryError("no memory for an array of 1 bytes")
+
+    update = remove = add
+
+
+def test_what_is_written_is_shown_though_there_was_no_room_for_it(folder):
+    """Were it an error, who tries again would be told of a duplicate; all is read anew instead."""
+    with Index.open(folder) as index:
+        before = set(index.ids())
+        some = min(id for id in before if isinstance(id, int))
+        for change in (
+            lambda: index.add("new", "seven words that are in no other text"),
+            lambda: index.update(some, "eight words that are in no other text now"),
+            lambda: index.add_many(["x", "y", "z"], ["x x", "y y", "z z"], batch_size=2),
+            lambda: index.add_unless_duplicate("unlike", "words of which none is there at all"),
+            lambda: index.remove("z"),
+        ):
+            index._store._table = Roomless(index._store._table)
+            change()
+        assert set(index.ids()) == before | {"new", "x", "y", "unlike"}
+        assert [match.id for match in index.query("eight words that are in no other text now")] == [some]
+        assert index.check() == []
+
+
 @pytest.mark.parametrize("how", ["cut", "emptied", "deleted"])
 def test_no_lost_file_gives_a_wrong_answer(folder, tmp_path, how):
     """Segments are made again; of the rest the damage is said."""

@@ -279,7 +279,7 @@ def test_only_hashes_of_sets_that_are_compared_are_taken_into_memory(monkeypatch
         lambda a, b: _kernels.intersections(sets.arrays, np.array([a], np.uint32), np.array([b], np.uint32), 1),
         lambda a, b: _kernels.compare(np.array([a << 32 | b], np.uint64), sets.arrays, 0.5, 1),
         lambda a, b: _kernels.compare_readings(np.array([a << 32 | b], np.uint64), sets.arrays, np.ones(3), 0.04, 0.5, 1),
-        lambda a, b: _kernels.shared_weights(sets.arrays, np.array([a], np.uint32), np.array([b], np.uint32), Weights.equal().arrays, 1),
+        lambda a, b: _kernels.shared_weights(sets.arrays, np.array([a], np.uint32), np.array([b], np.uint32), Weights.equal().table, 1),
     ):
         compare(0, 2)
         for pair in ((0, 1), (1, 2), (0, 3)):

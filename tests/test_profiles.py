@@ -299,7 +299,7 @@ def test_a_look_up_is_judged_by_one_census(monkeypatch):
 
     def meanwhile(batch, least, threads, readings):
         nothing = Weights(np.array([1], np.uint32), np.array([1]), 1)  # as if all were read rightly
-        index._store.read_by(nothing.arrays, 0.01, 1.0, readings[2] + 1)
+        index._store.read_by(nothing.table, 0.01, 1.0, readings[2] + 1)
         return store(batch, least, threads, readings)
 
     monkeypatch.setattr(index._store, "query", meanwhile)

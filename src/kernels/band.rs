@@ -16,7 +16,7 @@ const GONE: u32 = EMPTY - 1;
 /// A posting with this bit is the number of a crowd.
 const CROWD: u32 = 1 << 31;
 /// Postings of one fingerprint in buckets; more are a crowd.
-const FEW: usize = SLOTS;
+pub const FEW: usize = SLOTS;
 
 #[derive(Clone)]
 #[repr(align(64))]
@@ -226,8 +226,10 @@ impl Band {
         }
     }
 
-    /// Make room for so many more postings: at most four fifths of the slots are taken.
-    pub fn reserve(&mut self, more: usize) -> Roomy<()> {
+    /// Make room for so many more postings: at most four fifths of the slots are taken. More than `few` of one fingerprint are a
+    /// crowd, for which there is room too.
+    pub fn reserve(&mut self, more: usize, few: usize) -> Roomy<()> {
+        room::grow(&mut self.crowds, more.min((self.taken + more) / few.clamp(1, FEW)))?;
         let needed = (5 * (self.taken + more)).div_ceil(4 * SLOTS);
         let grown = self.grown();
         if needed > grown {

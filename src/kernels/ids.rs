@@ -1,6 +1,7 @@
 //! The ids of documents, kept compactly: in order of insertion, found by hash, and linked to those of the same entry.
 
 use crate::room::{self, NoRoom, Roomy};
+use crate::table::PATIENCE;
 use hashbrown::hash_table::Entry;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
@@ -24,6 +25,8 @@ pub struct Ids {
     by_id: HashTable<u32>,
     /// Drawn at random: nobody can choose ids that collide.
     seed: u64,
+    /// As many removed documents as are left before their ids are dropped.
+    patience: usize,
 }
 
 impl Default for Ids {
@@ -37,6 +40,7 @@ impl Default for Ids {
             last: Vec::new(),
             by_id: HashTable::new(),
             seed: RandomState::new().hash_one(0),
+            patience: PATIENCE,
         }
     }
 }
@@ -180,9 +184,8 @@ impl Ids {
     /// Drop the ids of removed documents where they are many. Documents have other numbers then.
     pub fn tidy(&mut self) {
         let removed = self.ends.len() - self.by_id.len();
-        if removed > 64 && 8 * removed > self.by_id.len() {
-            // Where there is no room for it, another time.
-            let _ = self.compact();
+        if removed > self.patience && 8 * removed > self.by_id.len() && self.compact().is_err() {
+            self.patience = 2 * removed; // where there is no room for it, another time
         }
     }
 

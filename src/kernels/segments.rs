@@ -82,6 +82,10 @@ impl Segments {
         if self.is_tail(place) {
             return Ok(self.tail.replace(id, row).map_err(Refused::NoRoom));
         }
+        // Before anything changes: what is read of a segment when a document of it is removed.
+        if let Some(entry) = self.entry(place)? {
+            self.segments[place.0 as usize].0.members(entry.1)?;
+        }
         if let Err(refused) = self.tail.add(&[id], &[row], 1) {
             return Ok(Err(refused));
         }

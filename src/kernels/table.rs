@@ -3,7 +3,7 @@
 //! Documents of one shingle set share one entry, so copies never fill a bucket. What one look-up reads of a bucket is
 //! bounded by its `limit` members lowest in mix64(set hash ^ band): a choice by content alone, different in every band.
 
-use crate::band::{Band, Member, Members, Sketch};
+use crate::band::{Band, Member, Members, Sketch, FEW};
 use crate::hash::mix64;
 use crate::path::prefetch;
 use crate::room::{self, NoRoom, Roomy};
@@ -16,6 +16,8 @@ use std::ops::Range;
 
 /// Rows whose buckets are asked for before they are needed.
 const AHEAD: usize = 8;
+/// As many removed entries, or documents, are left where they are, however few there are beside them.
+pub(crate) const PATIENCE: usize = 64;
 
 /// A document to look up or add: borrowed rows of a batch.
 #[derive(Clone, Copy)]
@@ -205,8 +207,10 @@ pub struct Table {
     /// Entries by set hash, mixed with a seed drawn at random: nobody can choose sets that collide here.
     sets: HashTable<u32>,
     seed: u64,
-    /// Entries that were removed while their postings remain.
-    removed: Vec<u32>,
+    /// How many entries were removed while their postings remain.
+    removed: usize,
+    /// As many of them as are left before their postings are dropped.
+    patience: usize,
     /// Verification hashes below this are looked up by, in the one band that there is, instead of fingerprints; 0 for none.
     sample: u32,
     /// Entries that may be used again.
@@ -225,7 +229,8 @@ impl Table {
             entries: Entries { width: slots.div_ceil(4), ..Entries::default() },
             sets: HashTable::new(),
             seed: RandomState::new().hash_one(0),
-            removed: Vec::new(),
+            removed: 0,
+            patience: PATIENCE,
             sample: 0,
             free: Vec::new(),
             legible: Vec::new(),
@@ -297,8 +302,24 @@ impl Table {
 
     /// Make room for the postings of new entries.
     fn reserve(&mut self, new: &[(u32, Row)], threads: usize) -> Roomy<()> {
-        let postings = if self.sample > 0 { new.iter().map(|(_, row)| self.sampled(row.evidence).len()).sum() } else { new.len() };
-        on_threads(self.bands.iter_mut().collect(), threads, |band: &mut Band| band.reserve(postings)).into_iter().collect()
+        let limit = self.limit;
+        if self.sample > 0 {
+            let postings = self.postings(new)?;
+            return self.bands[0].reserve(postings, limit);
+        }
+        if threads <= 1 {
+            return self.bands.iter_mut().try_for_each(|band| band.reserve(new.len(), limit));
+        }
+        on_threads(self.bands.iter_mut().collect(), threads, |band: &mut Band| band.reserve(new.len(), limit)).into_iter().collect()
+    }
+
+    /// How many postings new entries have at most by their sampled hashes: those that many share have few.
+    fn postings(&self, new: &[(u32, Row)]) -> Roomy<usize> {
+        let mut hashes = Vec::new();
+        room::reserve(&mut hashes, new.iter().map(|(_, row)| self.sampled(row.evidence).len()).sum())?;
+        new.iter().for_each(|(_, row)| hashes.extend_from_slice(self.sampled(row.evidence)));
+        hashes.sort_unstable();
+        Ok(hashes.chunk_by(|a, b| a == b).map(|same| same.len().min(FEW)).sum())
     }
 
     /// The entry of each shingle set, and those among them that were made, which have no postings yet.
@@ -372,21 +393,19 @@ impl Table {
             return false;
         }
         self.forget(entry);
-        // Where there is no room for its number, that is not used again.
-        if room::grow(&mut self.removed, 1).is_ok() {
-            self.removed.push(entry);
-        }
-        if self.removed.len() > 64 && 8 * self.removed.len() > self.sets.len() {
+        self.removed += 1;
+        if self.removed > self.patience && 8 * self.removed > self.sets.len() {
             // Where there is no room for it, another time.
-            let _ = self.compact();
+            self.patience = if self.compact().is_ok() { PATIENCE } else { 2 * self.removed };
         }
         true
     }
 
     /// Drop the postings and the evidence of removed entries.
     fn compact(&mut self) -> Roomy<()> {
-        room::reserve(&mut self.free, self.removed.len())?;
         let known = &mut self.entries;
+        let more = known.sizes.len() - self.sets.len() - self.free.len();
+        room::grow(&mut self.free, more)?;
         for band in &mut self.bands {
             band.compact(|e| known.lives(e))?;
         }
@@ -397,7 +416,9 @@ impl Table {
             }
         }
         (known.pool, known.places) = (pool, places);
-        self.free.append(&mut self.removed);
+        self.free.clear();
+        self.free.extend((0..known.sizes.len() as u32).rev().filter(|&entry| known.sizes[entry as usize] == 0));
+        self.removed = 0;
         Ok(())
     }
 
@@ -447,7 +468,7 @@ impl Table {
     /// their sizes and sketches tell. Whether a bucket was longer than `limit`.
     fn candidates(&self, fingerprints: &[u32], (size, evidence): (u32, &[u32]), bar: Bar, limit: usize, out: &mut Vec<u32>) -> bool {
         let (mut truncated, mut sketch, mut known) = (false, None, (size, bar.least(size, size)));
-        let none_removed = self.removed.is_empty();
+        let none_removed = self.removed == 0;
         out.clear();
         let banded = if self.sample > 0 { &[] } else { fingerprints };
         let samples = self.sampled(evidence);
@@ -492,7 +513,7 @@ impl Table {
 
     /// Learn how much of each entry was read rightly: the share of its hashes that weigh 1, over that of the clearest, at
     /// least `least`. Of an entry that comes later nothing is known. Readings of another number know it by something else.
-    pub fn read_by(&mut self, known: Weights, clearest: f64, least: f64, number: u64, threads: usize) {
+    pub fn read_by(&mut self, known: &Weights, clearest: f64, least: f64, number: u64, threads: usize) {
         let entries: Vec<u32> = (0..self.len() as u32).collect();
         let of_one = |&entry: &u32| {
             let evidence = self.evidence(entry);
@@ -666,7 +687,7 @@ impl Table {
 
     /// Bytes of memory: postings, evidence, and all else.
     pub fn nbytes(&self) -> [usize; 3] {
-        let lists = 4 * (self.removed.capacity() + self.free.capacity() + self.legible.capacity());
+        let lists = 4 * (self.free.capacity() + self.legible.capacity());
         let columns = 8 * self.entries.set_hashes.capacity() + 4 * self.entries.sizes.capacity() + 8 * self.entries.places.capacity();
         let postings = self.bands.iter().map(Band::nbytes).sum();
         [postings, self.entries.pool.nbytes(), columns + lists + self.sets.allocation_size()]

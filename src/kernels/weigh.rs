@@ -1,26 +1,37 @@
 //! What shingles weigh: sums over sets of verification hashes, of weights that a table gives to some of them.
 
 use crate::join::Sets;
+use crate::room::{self, Roomy};
 use crate::sign::on_threads;
 
 /// The weights of some hashes; all others weigh `rest`.
-#[derive(Clone, Copy)]
-pub struct Weights<'a> {
-    hashes: &'a [u32],
-    weights: &'a [u16],
+pub struct Weights {
+    hashes: Vec<u32>,
+    weights: Vec<u16>,
     /// Where the hashes of each value of the first bits begin, and the end of the last.
-    starts: &'a [u32],
+    starts: Vec<u32>,
     shift: u32,
     rest: u16,
 }
 
-impl<'a> Weights<'a> {
-    /// None when the arrays do not fit together.
-    pub fn new(starts: &'a [u32], hashes: &'a [u32], weights: &'a [u16], rest: u16) -> Option<Self> {
-        let cells = starts.len().checked_sub(1)?;
-        let fit = cells.is_power_of_two() && cells.trailing_zeros() <= 31 && starts.is_sorted() && starts[cells] as usize == hashes.len();
-        let shift = 32 - cells.max(1).trailing_zeros();
-        (fit && hashes.len() == weights.len()).then_some(Weights { hashes, weights, starts, shift, rest })
+impl Weights {
+    /// Of hashes that ascend; None where they do not, or are not as many as the weights.
+    pub fn new(hashes: &[u32], weights: &[u16], rest: u16) -> Roomy<Option<Self>> {
+        if hashes.len() != weights.len() || u32::try_from(hashes.len()).is_err() || !hashes.is_sorted_by(|a, b| a < b) {
+            return Ok(None);
+        }
+        let bits = hashes.len().max(1).ilog2();
+        let shift = 32 - bits;
+        let mut starts = room::filled(0, (1 << bits) + 1)?;
+        hashes.iter().for_each(|hash| starts[hash.checked_shr(shift).unwrap_or(0) as usize + 1] += 1);
+        (0..1 << bits).for_each(|cell: usize| starts[cell + 1] += starts[cell]);
+        let (hashes, weights) = (room::collected(hashes.iter().copied())?, room::collected(weights.iter().copied())?);
+        Ok(Some(Weights { hashes, weights, starts, shift, rest }))
+    }
+
+    /// The hashes, their weights, and what all others weigh.
+    pub fn parts(&self) -> (&[u32], &[u16], u16) {
+        (&self.hashes, &self.weights, self.rest)
     }
 
     #[inline(always)]
@@ -51,14 +62,14 @@ impl<'a> Weights<'a> {
 }
 
 /// What each set weighs.
-pub fn totals(sets: Sets, weights: Weights, threads: usize) -> Vec<u64> {
+pub fn totals(sets: Sets, weights: &Weights, threads: usize) -> Vec<u64> {
     let numbers: Vec<u32> = (0..sets.len() as u32).collect();
     on_threads(numbers.chunks(1024).collect(), threads, |run| run.iter().map(|&set| weights.total(sets.get(set))).collect::<Vec<_>>())
         .concat()
 }
 
 /// What the hashes weigh that the sets of each pair share.
-pub fn shared(sets: Sets, a: &[u32], b: &[u32], weights: Weights, threads: usize) -> Vec<u64> {
+pub fn shared(sets: Sets, a: &[u32], b: &[u32], weights: &Weights, threads: usize) -> Vec<u64> {
     let pairs: Vec<(&[u32], &[u32])> = a.chunks(1024).zip(b.chunks(1024)).collect();
     let sum = |(&a, &b): (&u32, &u32)| weights.shared(sets.get(a), sets.get(b));
     on_threads(pairs, threads, |(a, b)| a.iter().zip(b).map(sum).collect::<Vec<_>>()).concat()

@@ -114,13 +114,10 @@ class Weights:
     (11, 1)
     """
 
-    __slots__ = ("arrays",)
+    __slots__ = ("table",)
 
     def __init__(self, hashes: ValueArray, weights: npt.NDArray[Any], rest: int) -> None:
-        cells = 1 << max(0, len(hashes).bit_length() - 1)
-        firsts = np.arange(cells, dtype=np.uint64) * np.uint64(2**32 // cells)
-        starts = np.append(np.searchsorted(hashes, firsts.astype(np.uint32)), len(hashes)).astype(np.uint32)
-        self.arrays = starts, hashes, weights.astype(np.uint16), rest
+        self.table = _kernels.WeightTable(hashes, weights.astype(np.uint16), rest)
 
     @classmethod
     def equal(cls) -> Weights:
@@ -141,28 +138,20 @@ class Weights:
         >>> Weights.equal().required(np.array([0.4, 7.2, 8.0]))[0].tolist()
         [1, 7, 7]
         """
-        return np.maximum(least * (1 - 1e-9), 1).astype(np.uint64), self.arrays
+        return np.maximum(least * (1 - 1e-9), 1).astype(np.uint64), self.table
 
     def totals(self, sets: _kernels.Sets, threads: int) -> npt.NDArray[np.uint64]:
         """What each of some sets weighs."""
-        return _kernels.total_weights(sets, self.arrays, threads)
+        return _kernels.total_weights(sets, self.table, threads)
 
     def shares(self, sets: _kernels.Sets, a: ValueArray, b: ValueArray, threads: int) -> npt.NDArray[np.uint64]:
         """What the hashes weigh that the sets of each pair, given by number, share."""
-        return _kernels.shared_weights(sets, a, b, self.arrays, threads)
+        return _kernels.shared_weights(sets, a, b, self.table, threads)
 
     def total(self, hashes: ValueArray) -> int:
         """What one document weighs."""
-        return int(self.totals(_sets(hashes), 1)[0]) if len(hashes) else 0
+        return self.table.total(hashes)
 
     def shared(self, a: ValueArray, b: ValueArray) -> int:
         """What the hashes weigh that two documents share."""
-        if not len(a) or not len(b):
-            return 0
-        first, second = np.zeros(1, np.uint32), np.ones(1, np.uint32)
-        return int(self.shares(_sets(a, b), first, second, 1)[0])
-
-
-def _sets(*documents: ValueArray) -> _kernels.Sets:
-    sizes = np.array([len(hashes) for hashes in documents], np.uint32)
-    return np.concatenate(documents), np.cumsum(sizes, dtype=np.uint64) - sizes, sizes
+        return self.table.shared(a, b)

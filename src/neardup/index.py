@@ -569,8 +569,7 @@ class Index:
     def _checked(self, signatures: Signatures) -> Signatures:
         if not isinstance(signatures, Signatures):
             raise TypeError(f"signatures are of type {kind(signatures)}; they are neardup.Signatures, as MinHash.sign_many gives them")
-        if signatures.minhash is not self.minhash:
-            self.minhash.require_same(signatures.minhash, "the signatures were")
+        self.minhash.require_same(signatures.minhash, "the signatures were")
         return signatures
 
     def _batch(self, signatures: Signatures, threads: int) -> StoreBatch:
@@ -936,8 +935,9 @@ class Index:
         [[], ['a']]
         """
         asked = self._asked(top, threshold, measure)
-        self._checked(signatures)
-        if threads is None and len(signatures) == 1:
+        if type(signatures) is not Signatures or signatures.minhash is not self.minhash:
+            self._checked(signatures)
+        if threads is None and len(signatures.counts) == 1:
             return [self._look_up(self._first(signatures), asked)]
         return self._found(signatures, number_of_threads(threads), asked)
 

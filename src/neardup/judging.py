@@ -179,7 +179,7 @@ class Noisy:
         """As :class:`View` says."""
         legibility = Legibility.by(learnt.census, learnt.clearest)
         if legibility.clearest:
-            store.read_by(legibility.known.arrays, legibility.clearest, ILLEGIBLE, number)
+            store.read_by(legibility.known.table, legibility.clearest, ILLEGIBLE, number)
         return cls(legibility, number)
 
     def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:

@@ -137,12 +137,12 @@ pub(super) fn compare_readings<'py>(
 
 /// What each set shares at least with any that it matches, and what hashes weigh for that.
 #[derive(FromPyObject)]
-pub(super) struct RequiredArrays<'py>(PyReadonlyArray1<'py, u64>, WeightArrays<'py>);
+pub(super) struct RequiredArrays<'py>(PyReadonlyArray1<'py, u64>, PyRef<'py, WeightTable>);
 
 /// Do something with what is required, if anything is.
 fn with_required<R>(required: Option<RequiredArrays>, sets: usize, work: impl FnOnce(Option<Required>) -> R) -> PyResult<R> {
     let Some(RequiredArrays(least, weights)) = &required else { return Ok(work(None)) };
-    let (least, weights) = (least.as_slice()?, weights.weights()?);
+    let (least, weights) = (least.as_slice()?, &weights.0);
     if least.len() != sets {
         return Err(PyValueError::new_err(format!("what {} sets require, for {sets} sets", least.len())));
     }
@@ -260,14 +260,32 @@ pub(super) fn intersections<'py>(
     Ok(py.detach(|| join::intersections(sets, a, b, threads)).into_pyarray(py))
 }
 
-/// The weights of some hashes, ascending, by where those of each value of their first bits begin; and of all others.
-#[derive(FromPyObject)]
-pub(super) struct WeightArrays<'py>(PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, u16>, u16);
+/// The weights of some hashes, and of all others.
+#[pyclass(frozen, module = "neardup._kernels")]
+pub(super) struct WeightTable(pub(super) Weights);
 
-impl WeightArrays<'_> {
-    pub(super) fn weights(&self) -> PyResult<Weights<'_>> {
-        Weights::new(self.0.as_slice()?, self.1.as_slice()?, self.2.as_slice()?, self.3)
-            .ok_or_else(|| PyIndexError::new_err("weights whose starts, hashes and values do not fit together"))
+#[pymethods]
+impl WeightTable {
+    #[new]
+    fn new(hashes: PyReadonlyArray1<'_, u32>, weights: PyReadonlyArray1<'_, u16>, rest: u16) -> PyResult<Self> {
+        let weights = Weights::new(hashes.as_slice()?, weights.as_slice()?, rest)?;
+        Ok(WeightTable(weights.ok_or_else(|| PyValueError::new_err("weights of hashes that do not ascend, or are not as many"))?))
+    }
+
+    /// What one set weighs.
+    fn total(&self, set: PyReadonlyArray1<'_, u32>) -> PyResult<u64> {
+        Ok(self.0.total(set.as_slice()?))
+    }
+
+    /// What the hashes weigh that two sets share.
+    fn shared(&self, a: PyReadonlyArray1<'_, u32>, b: PyReadonlyArray1<'_, u32>) -> PyResult<u64> {
+        Ok(self.0.shared(a.as_slice()?, b.as_slice()?))
+    }
+
+    /// For another process, what it was made of.
+    fn __getnewargs__<'py>(&self, py: Python<'py>) -> (Array1<'py, u32>, Array1<'py, u16>, u16) {
+        let (hashes, weights, rest) = self.0.parts();
+        (hashes.to_vec().into_pyarray(py), weights.to_vec().into_pyarray(py), rest)
     }
 }
 
@@ -276,10 +294,10 @@ impl WeightArrays<'_> {
 pub(super) fn total_weights<'py>(
     py: Python<'py>,
     sets: SetArrays<'py>,
-    weights: WeightArrays<'py>,
+    weights: &WeightTable,
     threads: usize,
 ) -> PyResult<Array1<'py, u64>> {
-    let (sets, weights) = (sets.sets()?, weights.weights()?);
+    let (sets, weights) = (sets.sets()?, &weights.0);
     Ok(py.detach(|| weigh::totals(sets, weights, threads)).into_pyarray(py))
 }
 
@@ -290,10 +308,10 @@ pub(super) fn shared_weights<'py>(
     sets: SetArrays<'py>,
     a: PyReadonlyArray1<'py, u32>,
     b: PyReadonlyArray1<'py, u32>,
-    weights: WeightArrays<'py>,
+    weights: &WeightTable,
     threads: usize,
 ) -> PyResult<Array1<'py, u64>> {
-    let (sets, a, b, weights) = (sets.some_sets()?, a.as_slice()?, b.as_slice()?, weights.weights()?);
+    let (sets, a, b, weights) = (sets.some_sets()?, a.as_slice()?, b.as_slice()?, &weights.0);
     if a.len() != b.len() || !a.iter().chain(b).all(|&set| sets.has(set)) {
         return Err(no_such_set());
     }

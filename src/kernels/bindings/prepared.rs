@@ -119,7 +119,7 @@ impl Preparation {
         &self,
         values: &Bound<'py, PyAny>,
         counts: &Bound<'py, PyArray1<u64>>,
-        offsets: &Bound<'py, PyArray1<u64>>,
+        offsets: &Bound<'py, PyAny>,
         hashes: Option<&Bound<'py, PyArray1<u32>>>,
     ) -> PyResult<Prepared> {
         // SAFETY: the GIL is held as long as they are read, and nothing in between lets another thread write.
@@ -137,7 +137,7 @@ impl Preparation {
         &self,
         values: &[V],
         counts: &Bound<'py, PyArray1<u64>>,
-        offsets: &Bound<'py, PyArray1<u64>>,
+        offsets: &Bound<'py, PyAny>,
         hashes: Option<&Bound<'py, PyArray1<u32>>>,
     ) -> PyResult<Prepared> {
         // SAFETY: the GIL is held as long as they are read, and nothing in between lets another thread write.
@@ -148,6 +148,7 @@ impl Preparation {
         if !self.masks.is_empty() {
             return Ok(self.prepared(values, count.min(u32::MAX as u64) as u32, Vec::new()));
         }
+        let offsets = offsets.cast::<PyArray1<u64>>()?;
         // SAFETY: as above.
         let (offsets, hashes) = unsafe { (offsets.as_slice()?, hashes.map_or(Ok(&[][..]), |hashes| hashes.as_slice())?) };
         let own = match offsets {

@@ -226,7 +226,7 @@ impl SegmentTable {
     /// The place of the first of some ids that is there.
     fn first_found<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyList>) -> PyResult<Option<usize>> {
         let ids = PackedIds::of(ids)?;
-        let ids = ids.slices();
+        let ids = ids.slices()?;
         py.detach(|| {
             let index = self.index.read().unwrap();
             for (i, id) in ids.iter().enumerate() {
@@ -243,7 +243,7 @@ impl SegmentTable {
     fn add<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyList>, batch: Batch<'py>) -> PyResult<()> {
         let rows = batch.rows(self.bands, self.slots)?;
         let ids = PackedIds::of(ids)?;
-        let ids = ids.slices();
+        let ids = ids.slices()?;
         if ids.len() != rows.len() {
             return Err(PyValueError::new_err(format!("{} ids and {} documents", ids.len(), rows.len())));
         }
@@ -376,7 +376,7 @@ impl SegmentTable {
     /// The rows of some documents; or the place of the first id that is not there.
     fn stored<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyList>) -> PyResult<Bound<'py, PyAny>> {
         let ids = PackedIds::of(ids)?;
-        let ids = ids.slices();
+        let ids = ids.slices()?;
         let taken = py
             .detach(|| {
                 let index = self.index.read().unwrap();

@@ -1,9 +1,9 @@
 //! The table in memory.
 
-use super::joins::WeightArrays;
+use super::joins::WeightTable;
 use super::prepared::Prepared;
 use super::{cut, names, Array1, Array2, Utf8};
-use crate::room::NoRoom;
+use crate::room::{self, NoRoom, Roomy};
 use crate::store::{Refused, Store};
 use crate::table::{Found, Row, Table};
 use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
@@ -55,7 +55,7 @@ impl Batch<'_> {
         }
         let fingerprints = self.fingerprints.as_slice()?.chunks_exact(bands);
         let rows = fingerprints.zip(set_hashes).zip(sizes).zip(evidence);
-        Ok(rows.map(|(((fingerprints, &set_hash), &size), evidence)| Row { fingerprints, set_hash, size, evidence }).collect())
+        Ok(room::collected(rows.map(|(((fingerprints, &set_hash), &size), evidence)| Row { fingerprints, set_hash, size, evidence }))?)
     }
 }
 
@@ -68,7 +68,9 @@ pub(super) fn id_bytes(id: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 
 fn push_id(id: &Bound<'_, PyAny>, bytes: &mut Vec<u8>) -> PyResult<()> {
     if let Ok(text) = id.cast::<PyString>() {
-        bytes.extend_from_slice(Utf8::new(text)?.bytes()?);
+        let (text, bytes) = (Utf8::new(text)?, bytes);
+        room::double(bytes, text.bytes()?.len())?;
+        bytes.extend_from_slice(text.bytes()?);
         return Ok(());
     }
     let number: i64 = id.extract()?;
@@ -87,7 +89,9 @@ pub(super) struct PackedIds {
 
 impl PackedIds {
     pub(super) fn of(ids: &Bound<'_, PyList>) -> PyResult<Self> {
-        let mut packed = PackedIds { bytes: Vec::with_capacity(8 * ids.len()), ends: Vec::with_capacity(ids.len()) };
+        let mut packed = PackedIds::default();
+        room::reserve(&mut packed.bytes, 8 * ids.len())?;
+        room::reserve(&mut packed.ends, ids.len())?;
         for id in ids {
             push_id(&id, &mut packed.bytes)?;
             packed.ends.push(packed.bytes.len() as u64);
@@ -95,9 +99,9 @@ impl PackedIds {
         Ok(packed)
     }
 
-    pub(super) fn slices(&self) -> Vec<&[u8]> {
+    pub(super) fn slices(&self) -> Roomy<Vec<&[u8]>> {
         let mut start = 0;
-        self.ends.iter().map(|&end| &self.bytes[std::mem::replace(&mut start, end as usize)..end as usize]).collect()
+        room::collected(self.ends.iter().map(|&end| &self.bytes[std::mem::replace(&mut start, end as usize)..end as usize]))
     }
 }
 
@@ -254,7 +258,7 @@ impl DocumentTable {
     fn add<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyList>, batch: Batch<'py>, threads: usize) -> PyResult<Option<usize>> {
         let rows = batch.rows(self.bands, self.slots)?;
         let ids = PackedIds::of(ids)?;
-        let ids = ids.slices();
+        let ids = ids.slices()?;
         if ids.len() != rows.len() {
             return Err(PyValueError::new_err(format!("{} ids and {} documents", ids.len(), rows.len())));
         }
@@ -348,9 +352,8 @@ impl DocumentTable {
     }
 
     /// Learn how much of each document was read rightly: the share of its hashes that weigh 1, over that of the clearest.
-    fn read_by(&self, py: Python<'_>, known: WeightArrays<'_>, clearest: f64, least: f64, number: u64, threads: usize) -> PyResult<()> {
-        let known = known.weights()?;
-        py.detach(|| self.store.write().unwrap().table.read_by(known, clearest, least, number, threads));
+    fn read_by(&self, py: Python<'_>, known: &WeightTable, clearest: f64, least: f64, number: u64, threads: usize) -> PyResult<()> {
+        py.detach(|| self.store.write().unwrap().table.read_by(&known.0, clearest, least, number, threads));
         Ok(())
     }
 

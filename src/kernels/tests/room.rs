@@ -1,5 +1,6 @@
 //! Allocations that fail, each in its turn: what was asked for is refused, and nothing of it is there.
 
+use neardup_kernels::hash::mix64;
 use neardup_kernels::minhash::Lattice;
 use neardup_kernels::path::Path;
 use neardup_kernels::room::NoRoom;
@@ -8,6 +9,7 @@ use neardup_kernels::store::{Refused, Store};
 use neardup_kernels::table::{Row, Table};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 thread_local! {
     /// Bytes of an allocation that may fail; what is smaller is there as long as anything is.
@@ -164,6 +166,107 @@ fn what_is_removed_is_gone_whatever_room_there_is() {
     assert!(store.table.is_empty() && store.ids.is_empty());
     store.add(&documents.ids, &documents.rows(), 1).unwrap();
     check(&store, &[&documents]);
+}
+
+/// A stream of reproducible numbers.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mix64(self.0) % n
+    }
+}
+
+/// The documents of a family share a band, and a sampled hash: each is a crowd.
+fn family(number: u64) -> ([u32; 4], Vec<u32>) {
+    let spread = |value: u64| (value as u32).wrapping_mul(0x9E37_79B1);
+    let own = (0..20).map(|j| if j < 4 { number as u32 / 40 * 8 + j } else { (1 << 20) + number as u32 * 32 + j });
+    ([spread(number), spread(number / 40), spread(number / 5 + 77_777), spread(3 * number + 1)], own.collect())
+}
+
+/// Anything in any order, a third of it short of room, beside a map that says what is there. How often it was refused.
+fn history(seed: u64, mut store: Store) -> usize {
+    const FAMILIES: u64 = 900;
+    let (mut numbers, mut there, mut refused) = (Numbers(seed), BTreeMap::new(), 0);
+    let contents: Vec<([u32; 4], Vec<u32>)> = (0..FAMILIES).map(family).collect();
+    let row = |number: u64| {
+        let (fingerprints, evidence) = &contents[number as usize];
+        // Some have nothing that could be found.
+        let evidence = if number % 50 == 7 { &[] } else { &evidence[..] };
+        Row { fingerprints, set_hash: 7 * number, size: evidence.len() as u32, evidence }
+    };
+    let short_of = |numbers: &mut Numbers| if numbers.below(3) == 0 { numbers.below(4) as usize } else { usize::MAX };
+    for step in 0..1500 {
+        let left = short_of(&mut numbers);
+        let (id, number) = (numbers.below(FAMILIES).to_be_bytes(), numbers.below(FAMILIES));
+        let many = 1 + numbers.below(if step % 40 == 0 { 500 } else { 5 });
+        let batch: Vec<(u64, u64)> = (0..many).map(|i| (u64::from_be_bytes(id) + i, numbers.below(FAMILIES))).collect();
+        let ids: Vec<[u8; 8]> = batch.iter().map(|(id, _)| id.to_be_bytes()).collect();
+        let rows: Vec<Row> = batch.iter().map(|&(_, number)| row(number)).collect();
+        let known = ids.iter().position(|id| there.contains_key(id));
+        let what = numbers.below(5);
+        LEFT.set(left);
+        let done = match what {
+            0 | 1 => store.add(&ids, &rows, 1).map(|()| true),
+            2 => store.replace(&id, row(number)).map_err(Refused::NoRoom),
+            _ => Ok(store.remove(&id)),
+        };
+        LEFT.set(usize::MAX);
+        match (what, done) {
+            (_, Err(Refused::NoRoom(_))) => refused += 1,
+            (0 | 1, Err(Refused::Known(place))) => assert_eq!(known, Some(place)),
+            (0 | 1, Ok(_)) => {
+                assert_eq!(known, None);
+                there.extend(ids.into_iter().zip(batch.iter().map(|&(_, number)| number)));
+            }
+            (2, done) => {
+                assert_eq!(done, Ok(there.contains_key(&id)));
+                there.entry(id).and_modify(|held| *held = number);
+            }
+            (_, done) => assert_eq!(done, Ok(there.remove(&id).is_some())),
+        }
+        if step % 100 == 99 {
+            let mut ids: Vec<&[u8]> = store.ids.iter().map(|document| store.ids.id(document)).collect();
+            ids.sort_unstable();
+            assert!(ids.into_iter().eq(there.keys().map(|id| &id[..])), "{seed} {step}");
+            for number in 0..FAMILIES {
+                let found = store.table.query(row(number), 0.9).found;
+                let mut ids: Vec<&[u8]> = found.iter().flat_map(|one| store.ids.members(one.entry)).map(|d| store.ids.id(d)).collect();
+                ids.sort_unstable();
+                let held = there.iter().filter(|(_, &held)| held == number && number % 50 != 7).map(|(id, _)| &id[..]);
+                assert!(ids.into_iter().eq(held), "{seed} {step} {number}");
+            }
+        }
+    }
+    refused
+}
+
+#[test]
+fn any_history_with_room_and_without() {
+    let refused = (0..4).map(|seed| {
+        let limit = [5, 100][seed as usize % 2];
+        history(seed, Store::new(Table::new(4, limit, 0))) + history(seed, Store::new(Table::of_samples(1 << 20, limit)))
+    });
+    let refused: Vec<usize> = refused.collect();
+    assert!(refused.iter().sum::<usize>() > 30, "{refused:?}");
+}
+
+#[test]
+fn removing_does_not_try_to_compact_each_time() {
+    let documents = Documents::new(0, 30_000);
+    let mut store = Store::new(Table::new(4, 10, 0));
+    store.add(&documents.ids, &documents.rows(), 1).unwrap();
+    // None of these allocations is made by removing itself.
+    LARGE.set(1 << 12);
+    let mut failed = 0;
+    for id in &documents.ids {
+        LEFT.set(0);
+        assert!(store.remove(id));
+        failed += usize::from(LEFT.get() != 0);
+        LEFT.set(usize::MAX);
+    }
+    assert!((4..60).contains(&failed), "{failed}");
 }
 
 #[test]

@@ -193,7 +193,7 @@ class Store(Protocol):
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
         """What each document of the batch matches; where they are readings, what cannot match by those may be left out."""
 
-    def read_by(self, known: _kernels.Weights, clearest: float, least: float, number: int) -> None:
+    def read_by(self, known: _kernels.WeightTable, clearest: float, least: float, number: int) -> None:
         """Learn how much of each document was read rightly, as readings of this number know it; a store need not."""
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:

@@ -13,7 +13,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -343,6 +343,14 @@ class DiskStore:
             ]
         )
 
+    def _show(self, change: Callable[[], object]) -> None:
+        """Make a change in memory that is made on disk; where there is no room for it beside the rest, all is read anew."""
+        try:
+            with layout.damage(self.folder):
+                change()
+        except MemoryError:
+            self.refresh()
+
     def _delete(self, to: catalog.Catalog, id: Id) -> None:
         """Remove a document that is there."""
         with layout.damage(self.folder):
@@ -364,7 +372,7 @@ class DiskStore:
                 self._fold_if_long(to, threads)
                 with to.transaction():
                     self._insert(to, ids, batch)
-                self._table.add(ids, batch)
+                self._show(lambda: self._table.add(ids, batch))
 
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
         with self._change() as to:
@@ -375,7 +383,7 @@ class DiskStore:
                 self._fold_if_long(to)
                 with to.transaction():
                     self._insert(to, [id], batch)
-                self._table.add([id], batch)
+                self._show(lambda: self._table.add([id], batch))
             return hits
 
     def remove(self, id: Id) -> None:
@@ -384,8 +392,7 @@ class DiskStore:
                 raise unknown(id)
             with to.transaction():
                 self._delete(to, id)
-            with layout.damage(self.folder):
-                self._table.remove(id)
+            self._show(lambda: self._table.remove(id))
 
     def replace(self, id: Id, batch: StoreBatch) -> None:
         with self._change() as to:
@@ -395,8 +402,7 @@ class DiskStore:
             with to.transaction():
                 self._delete(to, id)
                 self._insert(to, [id], batch)
-            with layout.damage(self.folder):
-                self._table.update(id, batch)
+            self._show(lambda: self._table.update(id, batch))
 
     # ---- folding and merging ---------------------------------------------------------------------------------------
 
@@ -555,7 +561,7 @@ class DiskStore:
         with layout.damage(self.folder):
             return self._table.query(batch, threshold, threads)
 
-    def read_by(self, known: _kernels.Weights, clearest: float, least: float, number: int) -> None:
+    def read_by(self, known: _kernels.WeightTable, clearest: float, least: float, number: int) -> None:
         """What is looked up here is verified by its Jaccard similarity alone."""
 
     def extent(self) -> Extent:

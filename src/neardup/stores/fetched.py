@@ -277,7 +277,7 @@ class FetchingStore(ABC):
     def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         return first_sets((batch for _, batch in self.batches()), hashes)
 
-    def read_by(self, known: _kernels.Weights, clearest: float, least: float, number: int) -> None:  # noqa: B027
+    def read_by(self, known: _kernels.WeightTable, clearest: float, least: float, number: int) -> None:  # noqa: B027
         """What is fetched is verified by its Jaccard similarity alone."""
 
     def refresh(self) -> None:  # noqa: B027  there is nothing to do

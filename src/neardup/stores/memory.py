@@ -85,7 +85,7 @@ class MemoryStore:
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
         return self._table.query(batch, threshold, threads, readings)
 
-    def read_by(self, known: _kernels.Weights, clearest: float, least: float, number: int) -> None:
+    def read_by(self, known: _kernels.WeightTable, clearest: float, least: float, number: int) -> None:
         self._table.read_by(known, clearest, least, number, 1)
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:

@@ -173,5 +173,5 @@ class SampledStore:
     def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
         return self._table.pairs(threshold, threads, limit)
 
-    def read_by(self, known: _kernels.Weights, clearest: float, least: float, number: int) -> None:
+    def read_by(self, known: _kernels.WeightTable, clearest: float, least: float, number: int) -> None:
         self._table.read_by(known, clearest, least, number)

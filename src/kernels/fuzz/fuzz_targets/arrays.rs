@@ -224,7 +224,8 @@ fn sets(mut of: Values) {
     join::keep_first(&mut vec![0xFF; n], &wide[0], &wide[1]);
     let weights: Vec<u16> = distinct.iter().map(|&hash| hash as u16).collect();
     let length = of.below(6);
-    if let Some(weights) = Weights::new(&of.words(length), &distinct, &weights, 1) {
+    Weights::new(&of.words(length), &weights, 1).unwrap();
+    if let Some(weights) = Weights::new(&distinct, &weights, 1).unwrap() {
         weights.total(&other);
         weights.shared(&values, &other);
     }
