@@ -12,6 +12,7 @@ pub mod mapped;
 pub mod minhash;
 pub mod normalize;
 pub mod path;
+pub mod prefix;
 pub mod room;
 pub mod segment;
 pub mod segments;

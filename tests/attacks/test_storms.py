@@ -27,6 +27,8 @@ from neardup.stores.forked import Lost, _tell
 
 STORES = ["memory", "rarity", "disk", "postgres", "redis"]
 THRESHOLD = 0.6
+#: Seconds after which somebody hangs. All pairs of what is added in minutes take some.
+PATIENCE = 60
 
 
 def text(number):
@@ -71,7 +73,7 @@ class Storm:
 
     def __exit__(self, error, *_):
         self.stopping.set()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         for thread in self.threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         hanging = [thread for thread in self.threads if thread.is_alive()]
@@ -222,8 +224,8 @@ def forks(index, record_property, seed, threads, seconds):
             if not child:
                 code = 9
                 try:
-                    signal.alarm(20)
-                    faulthandler.dump_traceback_later(10)
+                    faulthandler.register(signal.SIGALRM, chain=True)
+                    signal.alarm(PATIENCE)
                     code = in_child(index, [WISHES[name] for name in names])
                 except BaseException:  # noqa: BLE001  it is told
                     import traceback

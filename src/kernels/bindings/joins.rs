@@ -1,7 +1,8 @@
 //! Joins of a whole corpus.
 
 use super::Array1;
-use crate::join::{self, Buckets, Edge, Required, Sets};
+use crate::join::{self, Buckets, Edge, Sets};
+use crate::prefix::{self, Required};
 use crate::table::Measure;
 use crate::weigh::{self, Weights};
 use numpy::{IntoPyArray, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArrayMethods};
@@ -186,7 +187,7 @@ pub(super) fn prefix_join<'py>(
     check_roles(roles.len(), sets.len())?;
     let members: Vec<u32> = (0u32..).zip(roles).filter(|(_, &role)| role != 0).map(|(set, _)| set).collect();
     let edges = with_required(required, sets.len(), |required| {
-        py.detach(|| join::prefix_join(&members, roles, sets, threshold, threads, required))
+        py.detach(|| prefix::prefix_join(&members, roles, sets, threshold, threads, required))
     })?;
     Ok(columns(py, &edges))
 }
