@@ -288,8 +288,9 @@ def test_no_flipped_bit_gives_a_wrong_answer(folder, tmp_path, mode):
     assert said > len(files)
 
 
-def test_an_update_that_meets_damage_changes_nothing(tmp_path):
-    """In a block that is read when the old content is removed, not when it is looked up."""
+@pytest.mark.parametrize("change", ["update", "remove"])
+def test_a_change_that_meets_damage_changes_nothing(tmp_path, change):
+    """In a block that is read when a document is removed, not when it is looked up; the rest is used as before."""
     many, victim = 60_000, 40_000
     texts = [f"a{i} b{i} c{i}" for i in range(many)]
     with Index.open(tmp_path / "index") as index:
@@ -299,8 +300,11 @@ def test_an_update_that_meets_damage_changes_nothing(tmp_path):
         flip(file, source.documents.columns[0][0] + 4 * victim)
     with Index.open(tmp_path / "index") as index:
         with pytest.raises(CorruptIndexError, match="is damaged in the block at byte"):
-            index.update(victim, "something else")
+            index.remove(victim) if change == "remove" else index.update(victim, "something else")
         assert len(index) == many
+        index.add("one more", "which is no worse")
+    with Index.open(tmp_path / "index") as index:
+        assert len(index) == many + 1
         assert [match.id for match in index.query(texts[victim])] == [victim]
         assert index.query("something else") == []
 
@@ -317,11 +321,11 @@ class Roomless:
     def __len__(self):
         return len(self.table)
 
-    def add(self, *_):
+    def add(self, *_, **__):
         """Fail."""
         raise MemoryError("no memory for an array of 1 bytes")
 
-    update = remove = add
+    update = remove = replace = add
 
 
 def test_what_is_written_is_shown_though_there_was_no_room_for_it(folder):
@@ -335,10 +339,11 @@ def test_what_is_written_is_shown_though_there_was_no_room_for_it(folder):
             lambda: index.add_many(["x", "y", "z"], ["x x", "y y", "z z"], batch_size=2),
             lambda: index.add_unless_duplicate("unlike", "words of which none is there at all"),
             lambda: index.remove("z"),
+            lambda: index.add_many(range(1000, 1050), [f"one of {i} of fifty" for i in range(50)]),
         ):
             index._store._table = Roomless(index._store._table)
             change()
-        assert set(index.ids()) == before | {"new", "x", "y", "unlike"}
+        assert set(index.ids()) == before | {"new", "x", "y", "unlike", *range(1000, 1050)}
         assert [match.id for match in index.query("eight words that are in no other text now")] == [some]
         assert index.check() == []
 

@@ -797,6 +797,46 @@ def test_a_killed_server_keeps_what_it_acknowledged(own_server):
         sound(index)
 
 
+#: What the server says of the number of a transaction whose connection broke when it was committed.
+STATUSES = {
+    "its own": sql.STATUS,
+    "another's, after a crash": "select 'committed' where %s::xid8 is not null",
+    "nobody's, after a crash": "select pg_xact_status((%s::xid8::text::int8 + 1000000)::text::xid8)",
+}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_change_whose_end_nobody_heard_of_is_made_once(postgres, name, monkeypatch, status, committed):
+    """Were the number of a transaction believed that a crash gave to another, a removal would be acknowledged that was never made."""
+    if committed and status.startswith("nobody"):
+        pytest.skip("what was committed has its number for ever")
+    execute, lost = psycopg.Cursor.execute, []
+
+    def losing(cursor, query, *arguments, **options):
+        if query != "commit" or len(lost) == 1:
+            return execute(cursor, query, *arguments, **options)
+        lost.append(query)
+        if committed:
+            execute(cursor, query)
+        cursor.connection.close()
+        raise psycopg.OperationalError("the connection was lost")
+
+    with Index.open(postgres.url(), 0.7, name=name) as index:
+        index.add_many(["a", "b"], TEXTS[:2])
+        monkeypatch.setattr(psycopg.Cursor, "execute", losing)
+        monkeypatch.setattr(sql, "STATUS", STATUSES[status])
+        index.remove("a")
+        assert lost
+        assert index.ids() == ["b"]
+        lost.clear()
+        index.add("c", TEXTS[2])
+        assert lost
+        assert index.ids() == ["b", "c"]
+        assert len(index) == 2
+        assert index.check() == []
+
+
 def test_a_server_that_stays_away_is_an_error(own_server, monkeypatch):
     """After some attempts, with what was not done."""
     for module in ("postgres", "redis"):

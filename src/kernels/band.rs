@@ -226,11 +226,21 @@ impl Band {
         }
     }
 
+    /// How many buckets there are when so many more postings have come, of which four fifths of the slots are taken at most.
+    fn needed(&self, more: usize) -> usize {
+        (5 * (self.taken + more)).div_ceil(4 * SLOTS)
+    }
+
+    /// Whether there is room for so many more postings.
+    pub fn fits(&self, more: usize) -> bool {
+        self.needed(more) <= self.buckets.len()
+    }
+
     /// Make room for so many more postings: at most four fifths of the slots are taken. More than `few` of one fingerprint are a
     /// crowd, for which there is room too.
     pub fn reserve(&mut self, more: usize, few: usize) -> Roomy<()> {
         room::grow(&mut self.crowds, more.min((self.taken + more) / few.clamp(1, FEW)))?;
-        let needed = (5 * (self.taken + more)).div_ceil(4 * SLOTS);
+        let needed = self.needed(more);
         let grown = self.grown();
         if needed > grown {
             self.rebuild(needed * self.stagger / 64, |_| true)

@@ -76,15 +76,20 @@ impl Segments {
         Ok(true)
     }
 
+    /// The document of this id, of which all is read that is read when it is removed: none of it is damaged.
+    pub fn removable(&self, id: &[u8]) -> Checked<Option<Place>> {
+        let Some(place) = self.find(id)? else { return Ok(None) };
+        if let (false, Some((segment, entry))) = (self.is_tail(place), self.entry(place)?) {
+            self.segments[segment as usize].0.members(entry)?;
+        }
+        Ok(Some(place))
+    }
+
     /// Give the document of this id another content, in the tail. Whether it was there.
     pub fn update(&mut self, id: &[u8], row: Row) -> Checked<Result<bool, Refused>> {
-        let Some(place) = self.find(id)? else { return Ok(Ok(false)) };
+        let Some(place) = self.removable(id)? else { return Ok(Ok(false)) };
         if self.is_tail(place) {
             return Ok(self.tail.replace(id, row).map_err(Refused::NoRoom));
-        }
-        // Before anything changes: what is read of a segment when a document of it is removed.
-        if let Some(entry) = self.entry(place)? {
-            self.segments[place.0 as usize].0.members(entry.1)?;
         }
         if let Err(refused) = self.tail.add(&[id], &[row], 1) {
             return Ok(Err(refused));

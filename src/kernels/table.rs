@@ -304,7 +304,8 @@ impl Table {
     fn reserve(&mut self, new: &[(u32, Row)], threads: usize) -> Roomy<()> {
         let limit = self.limit;
         if self.sample > 0 {
-            let postings = self.postings(new)?;
+            let all = new.iter().map(|(_, row)| self.sampled(row.evidence).len()).sum();
+            let postings = if self.bands[0].fits(all) { all } else { self.postings(new, all)? };
             return self.bands[0].reserve(postings, limit);
         }
         if threads <= 1 {
@@ -313,10 +314,10 @@ impl Table {
         on_threads(self.bands.iter_mut().collect(), threads, |band: &mut Band| band.reserve(new.len(), limit)).into_iter().collect()
     }
 
-    /// How many postings new entries have at most by their sampled hashes: those that many share have few.
-    fn postings(&self, new: &[(u32, Row)]) -> Roomy<usize> {
+    /// How many postings new entries have at most by all of their sampled hashes: those that many share have few.
+    fn postings(&self, new: &[(u32, Row)], all: usize) -> Roomy<usize> {
         let mut hashes = Vec::new();
-        room::reserve(&mut hashes, new.iter().map(|(_, row)| self.sampled(row.evidence).len()).sum())?;
+        room::reserve(&mut hashes, all)?;
         new.iter().for_each(|(_, row)| hashes.extend_from_slice(self.sampled(row.evidence)));
         hashes.sort_unstable();
         Ok(hashes.chunk_by(|a, b| a == b).map(|same| same.len().min(FEW)).sum())

@@ -223,6 +223,12 @@ impl SegmentTable {
         py.detach(|| self.index.read().unwrap().find(&id)).map_err(raised)
     }
 
+    /// The same of a document that is to be removed: damage that its removal would meet is met now.
+    fn removable(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<Option<Place>> {
+        let id = id_bytes(id)?;
+        py.detach(|| self.index.read().unwrap().removable(&id)).map_err(raised)
+    }
+
     /// The place of the first of some ids that is there.
     fn first_found<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyList>) -> PyResult<Option<usize>> {
         let ids = PackedIds::of(ids)?;

@@ -196,21 +196,23 @@ fn history(seed: u64, mut store: Store) -> usize {
         let evidence = if number % 50 == 7 { &[] } else { &evidence[..] };
         Row { fingerprints, set_hash: 7 * number, size: evidence.len() as u32, evidence }
     };
-    let short_of = |numbers: &mut Numbers| if numbers.below(3) == 0 { numbers.below(4) as usize } else { usize::MAX };
-    for step in 0..1500 {
-        let left = short_of(&mut numbers);
+    // What is smaller a crowd takes for its members.
+    LARGE.set(700);
+    for step in 0..4000 {
+        let left = if numbers.below(3) == 0 { numbers.below(4) as usize } else { usize::MAX };
         let (id, number) = (numbers.below(FAMILIES).to_be_bytes(), numbers.below(FAMILIES));
         let many = 1 + numbers.below(if step % 40 == 0 { 500 } else { 5 });
         let batch: Vec<(u64, u64)> = (0..many).map(|i| (u64::from_be_bytes(id) + i, numbers.below(FAMILIES))).collect();
         let ids: Vec<[u8; 8]> = batch.iter().map(|(id, _)| id.to_be_bytes()).collect();
         let rows: Vec<Row> = batch.iter().map(|&(_, number)| row(number)).collect();
         let known = ids.iter().position(|id| there.contains_key(id));
-        let what = numbers.below(5);
+        // Much is added, and then much is removed.
+        let what = if step / 100 % 2 == 0 { numbers.below(4) } else { 3 };
         LEFT.set(left);
         let done = match what {
             0 | 1 => store.add(&ids, &rows, 1).map(|()| true),
             2 => store.replace(&id, row(number)).map_err(Refused::NoRoom),
-            _ => Ok(store.remove(&id)),
+            _ => Ok(ids.iter().all(|id| store.remove(id) == there.remove(id).is_some())),
         };
         LEFT.set(usize::MAX);
         match (what, done) {
@@ -224,7 +226,7 @@ fn history(seed: u64, mut store: Store) -> usize {
                 assert_eq!(done, Ok(there.contains_key(&id)));
                 there.entry(id).and_modify(|held| *held = number);
             }
-            (_, done) => assert_eq!(done, Ok(there.remove(&id).is_some())),
+            (_, done) => assert_eq!(done, Ok(true)),
         }
         if step % 100 == 99 {
             let mut ids: Vec<&[u8]> = store.ids.iter().map(|document| store.ids.id(document)).collect();
@@ -239,6 +241,8 @@ fn history(seed: u64, mut store: Store) -> usize {
             }
         }
     }
+    // Entries are used again, but for those that wait to be.
+    assert!(store.table.len() < 2 * FAMILIES as usize, "{}", store.table.len());
     refused
 }
 

@@ -352,9 +352,9 @@ class DiskStore:
             self.refresh()
 
     def _delete(self, to: catalog.Catalog, id: Id) -> None:
-        """Remove a document that is there."""
+        """Remove a document that is there, from the catalog; whatever damage that meets is met before anything is written."""
         with layout.damage(self.folder):
-            place, document = self._table.find(id) or (-1, -1)
+            place, document = self._table.removable(id) or (-1, -1)
         if place == len(self._files):
             to.delete(_pack(id))
         else:
@@ -446,9 +446,12 @@ class DiskStore:
     ) -> None:
         """Search some files in the place of others, and of the tail."""
         files, sources = [file for file, _ in new], [source for _, source in new]
-        with layout.damage(self.folder):
+
+        def put() -> None:
             self._table.replace(first, last, [(source.segment, np.array(removed, np.uint32)) for source in sources], tail=tail)
-        self._files[first:last], self._sources[first:last] = files, sources
+            self._files[first:last], self._sources[first:last] = files, sources
+
+        self._show(put)
 
     def _make_room(self, to: catalog.Catalog, threads: int) -> None:
         """Take what was merged; when there are as many segments as a look-up should read, wait for it, or merge some."""

@@ -10,7 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -173,6 +174,15 @@ def _sum(text: str) -> int:
     return int(xxhash.xxh3_64_intdigest(text.encode())) - 2**63
 
 
+class _Mark(NamedTuple):
+    """What a change leaves behind: the number of its transaction, and in one of the rows of counts, instead of another, bytes of its own."""
+
+    transaction: str
+    shard: int
+    change: bytes
+    before: bytes | None
+
+
 class _Lost(Exception):  # noqa: N818  it is not raised to users
     """The connection broke while a change was committed: of the transaction, its number."""
 
@@ -266,39 +276,51 @@ class PostgresStore(FetchingStore):
             raise ParameterError(f"the index {self._where} was opened with mode='r'; open it with mode='a' to write")
         driver = _driver()
         for pause in (*BACKOFF, None):
-            transaction, result = None, None
+            mark, result = None, None
             try:
                 unchanged = _explained(self._place, ", nothing was changed")
                 with self._connection() as connection, unchanged, connection.cursor(binary=True) as cursor:
                     cursor.execute("begin")
                     more, written, result = work(cursor)
-                    (number,) = _row(cursor.execute(sql.COUNTED, (self._number, more, written)))
-                    transaction = number
+                    change = os.urandom(8)
+                    counted = {"index": self._number, "more": more, "written": written, "change": change}
+                    number, shard, before = min(cursor.execute(sql.COUNTED, counted).fetchall(), key=itemgetter(1))
+                    mark = _Mark(number, shard, change, before)
                     cursor.execute("commit")
                     return result
             except (driver.errors.UniqueViolation, driver.errors.DeadlockDetected, driver.errors.SerializationFailure) as error:
                 reason, words = error, "others write the same documents all the time"
             except driver.OperationalError as error:
                 reason, words = error, f"the connection broke off {len(BACKOFF) + 1} times ({_words(error)})"
-                if transaction is not None and self._committed(transaction, error):
+                if mark is not None and self._committed(mark, error):
                     return result  # type: ignore[return-value]
             if pause is None:
                 raise ServerError(f"{shown(self._place.address)}: {words}, nothing was changed; try again") from reason
             time.sleep(pause * (0.5 + os.urandom(1)[0] / 256))
         raise AssertionError
 
-    def _committed(self, transaction: str, lost: BaseException) -> bool:
+    def _committed(self, mark: _Mark, lost: BaseException) -> bool:
         """Whether a transaction was committed whose end nobody heard of."""
         driver = _driver()
         for pause in BACKOFF:
             time.sleep(pause)
             try:
                 with self._connection() as connection:
-                    (status,) = _row(connection.execute(sql.STATUS, (transaction,)))
+                    (status,) = _row(connection.execute(sql.STATUS, (mark.transaction,)))
+                    row = connection.execute(sql.LAST_CHANGE, (self._number, mark.shard)).fetchone()
+            except driver.errors.InvalidParameterValue:  # after a crash, nobody has had that number
+                return False
             except (driver.Error, ServerError):
                 continue
-            if status != "in progress":
-                return bool(status == "committed")
+            last = row and row[0]
+            if status == "in progress":
+                continue
+            # After a crash that number may be another one's, who committed.
+            if status != "committed" or last == mark.before:
+                return False
+            if last == mark.change:
+                return True
+            break
         raise ServerError(
             f"{shown(self._place.address)} broke off while a change was committed ({_words(lost)}), and does not answer; "
             "it was made wholly or not at all: look for the document before you try again"

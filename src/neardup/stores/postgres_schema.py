@@ -68,11 +68,16 @@ MIGRATED = "insert into neardup.migrations (version) values (%s)"
 FIND_INDEX = "select number, parameters, sum from neardup.indexes where name = %s"
 NEW_INDEX = "insert into neardup.indexes (name, parameters, sum) values (%s, %s, %s) on conflict (name) do nothing"
 COUNT = "select coalesce(sum(documents), 0)::int8 from neardup.counts where index = %s"
+# The number of a transaction that a crash undid may be another one's afterwards: a change of its own is known by what it leaves here.
 COUNTED = """
-insert into neardup.counts (index, shard, documents, written) values (%s, pg_backend_pid() %% 64, %s, %s)
-on conflict (index, shard) do update set documents = counts.documents + excluded.documents, written = counts.written + excluded.written
-returning pg_current_xact_id()::text"""
+with before as (select learnt from neardup.counts where index = %(index)s and shard = -2 - pg_backend_pid() %% 4096)
+insert into neardup.counts (index, shard, documents, written, learnt)
+values (%(index)s, pg_backend_pid() %% 64, %(more)s, %(written)s, null), (%(index)s, -2 - pg_backend_pid() %% 4096, 0, 0, %(change)s)
+on conflict (index, shard) do update set documents = counts.documents + excluded.documents, written = counts.written + excluded.written,
+    learnt = coalesce(excluded.learnt, counts.learnt)
+returning pg_current_xact_id()::text, shard, (select learnt from before)"""
 STATUS = "select pg_xact_status(%s::xid8)"
+LAST_CHANGE = "select learnt from neardup.counts where index = %s and shard = %s"
 BATCHES = "select nextval('neardup.batches') from generate_series(1, %s)"
 LOCK = "select pg_advisory_xact_lock(%s::int8 + stripe) from unnest(%s::int4[]) as stripe"
 KNOWN = "select id from neardup.documents where index = %s and id = any(%s::bytea[])"

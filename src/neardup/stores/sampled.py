@@ -69,8 +69,11 @@ class SampledStore:
                 except (NearDupError, OSError, RuntimeError, ValueError):  # nothing was changed
                     self._stale = False
                     raise
-                take()
-                self._stale = False
+                try:
+                    take()
+                    self._stale = False
+                except MemoryError:  # it is written, and is read anew
+                    self._renew()
             finally:
                 if self._stale:
                     with suppress(BaseException):

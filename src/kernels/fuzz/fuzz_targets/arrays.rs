@@ -7,7 +7,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use neardup_kernels::join::{self, Buckets, Sets};
-use neardup_kernels::prefix::{self, Required};
+use neardup_kernels::prefix::Required;
 use neardup_kernels::mapped::{checksums, Checked, Mapped};
 use neardup_kernels::segment::{directory_bits, Removed, Segment};
 use neardup_kernels::segments::Segments;

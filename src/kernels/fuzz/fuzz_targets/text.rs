@@ -36,6 +36,7 @@ fuzz_target!(|input: &[u8]| {
         let expected = portable.sign(&recipe, Document::Text(text), Path::Portable, &mut values);
         let made = widest.sign(&recipe, Document::Text(text), *WIDEST, &mut found);
         assert!(found == values && made == expected, "{} differs from the portable path", WIDEST.name());
-        assert!(expected.1.len() as u64 <= expected.0, "more verification hashes than shingles");
+        let (count, hashes) = expected.unwrap();
+        assert!(hashes.len() as u64 <= count, "more verification hashes than shingles");
     });
 });
