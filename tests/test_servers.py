@@ -1000,8 +1000,8 @@ def test_an_older_schema_is_brought_up_to_date(postgres, monkeypatch):
     with monkeypatch.context() as older:
         older.setattr(postgres_store.sql, "VERSION", 1)
         older.setattr(postgres_store.sql, "MIGRATIONS", every[:1])
-        plain = "insert into neardup.counts select %s, pg_backend_pid() %% 64, %s where %s >= 0 returning pg_current_xact_id()::text"
-        older.setattr(postgres_store.sql, "COUNTED", plain)
+        plain = "insert into neardup.counts select %(index)s, pg_backend_pid() %% 64, %(more)s where %(written)s >= 0"
+        older.setattr(postgres_store.sql, "COUNTED", plain + " returning pg_current_xact_id()::text, shard, %(change)s")
         with Index.open(url, 0.7, name="news") as index:
             index.add_many("abc", TEXTS)
             before = index.query(TEXTS[0])
