@@ -274,6 +274,31 @@ fn removing_does_not_try_to_compact_each_time() {
 }
 
 #[test]
+fn crowds_have_room_and_entries_that_were_taken_back_are_used_again() {
+    let documents = Documents::new(0, 2000);
+    // All but the first two bands are of crowds of four.
+    let fingerprints: Vec<[u32; 4]> = documents.fingerprints.iter().zip(0..).map(|(f, i)| [f[0], f[1], i / 4, i / 4]).collect();
+    let rows: Vec<Row> = documents.rows().into_iter().zip(&fingerprints).map(|(row, fingerprints)| Row { fingerprints, ..row }).collect();
+    let made = || {
+        let mut store = Store::new(Table::new(4, 2, 0));
+        let others = Documents::new(5000, 600);
+        store.add(&others.ids, &others.rows(), 1).unwrap();
+        others.ids.iter().for_each(|id| assert!(store.remove(id)));
+        store
+    };
+    let entries = made().table.len();
+    let (_, (), refused) = until_done(
+        made,
+        |store| store.add(&documents.ids, &rows, 1),
+        |mut store, _| {
+            store.add(&documents.ids[..300], &rows[..300], 1).unwrap();
+            assert_eq!(store.table.len(), entries, "entries are used again");
+        },
+    );
+    assert!(refused > 10, "{refused}");
+}
+
+#[test]
 fn signatures_without_room() {
     // What a thread works with is smaller.
     LARGE.set(1 << 18);

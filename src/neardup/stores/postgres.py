@@ -301,7 +301,7 @@ class PostgresStore(FetchingStore):
 
     def _committed(self, mark: _Mark, lost: BaseException) -> bool:
         """Whether a transaction was committed whose end nobody heard of."""
-        driver = _driver()
+        driver, why = _driver(), "does not answer"
         for pause in BACKOFF:
             time.sleep(pause)
             try:
@@ -320,9 +320,10 @@ class PostgresStore(FetchingStore):
                 return False
             if last == mark.change:
                 return True
+            why = "has another change where that left its mark"
             break
         raise ServerError(
-            f"{shown(self._place.address)} broke off while a change was committed ({_words(lost)}), and does not answer; "
+            f"{shown(self._place.address)} broke off while a change was committed ({_words(lost)}), and {why}; "
             "it was made wholly or not at all: look for the document before you try again"
         ) from None
 
