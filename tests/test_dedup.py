@@ -195,7 +195,7 @@ def test_crowds_are_decided_alike(crowded, heavy, texts, keep, threshold):
     plain = deduplicate(texts, threshold, keep=keep, **GENEROUS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dedup, "CROWDED", crowded)
-        patch.setattr(joins, "HEAVY", heavy)
+        patch.setattr(joins, "CROWD", heavy)
         other = deduplicate(texts, threshold, keep=keep, **GENEROUS)
     assert decided(other) == decided(plain)
     assert other.pairs == plain.pairs

@@ -76,26 +76,43 @@ def test_the_prefix_join_by_shares():
     assert [(a, b) for a, b, _ in listed(found)] == list(zip(a.tolist(), b.tolist(), strict=True))
 
 
-@given(SETS, THRESHOLDS, st.integers(0, 6), st.data())
-def test_the_bucket_joins_find_every_match_that_shares_a_bucket(sets, threshold, most, data):
-    """Light and heavy buckets together, in ranges: every match of sets that share a bucket and whose roles meet, once each."""
+@given(SETS, THRESHOLDS, st.integers(0, 6), st.sampled_from([3, 20, 2**63]), st.data())
+def test_the_bucket_joins_find_every_match_that_shares_a_bucket(sets, threshold, crowd, most, data):
+    """Pair by pair and crowds together, in ranges: every match of sets that share a bucket which is not too long, and whose roles meet, once each."""
     n = len(sets)
     roles = data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n))
     keys = [data.draw(st.lists(st.integers(0, 4), min_size=n, max_size=n)) for _ in range(3)]
     cut = data.draw(st.integers(0, n))
     bands, marks, evidence = [band(column) for column in keys], np.array(roles, np.uint8), arrays(sets)
-    shared = expected(sets, threshold, roles, lambda i, j: any(column[i] == column[j] for column in keys))
 
-    def light(part, most, threads):
-        pairs = _kernels.candidates(bands, marks, evidence[2], threshold, part, most, threads)
+    def meetings(column, key):
+        members = [i for i in range(n) if column[i] == key]
+        return [(i, j) for j in members for i in members if i < j and (roles[i] & 1 and roles[j] & 2 or roles[i] & 2 and roles[j] & 1)]
+
+    joined = {pair for column in keys for key in range(5) for pair in meetings(column, key) if len(meetings(column, key)) <= most}
+    shared = expected(sets, threshold, roles, lambda i, j: (i, j) in joined)
+
+    def light(part, crowd, threads):
+        pairs = _kernels.candidates(bands, marks, evidence[2], threshold, part, (crowd, most), threads)
         return listed(_kernels.compare(pairs, evidence, threshold, threads))
 
     assert light((0, cut), 2**40, 2) + light((cut, n), 2**40, 1) == shared
-    some = light((0, n), most, 2)
-    heavy = listed(_kernels.heavy_join(bands, marks, evidence, threshold, most, 2))
+    some = light((0, n), crowd, 2)
+    heavy = listed(_kernels.heavy_join(bands, marks, evidence, threshold, (crowd, most), 2))
     assert sorted({*some, *heavy}) == shared
     assert len(set(some)) == len(some)
     assert len(set(heavy)) == len(heavy)
+
+
+@given(SETS, THRESHOLDS, st.data())
+def test_the_join_of_a_crowd_by_what_is_contained(sets, threshold, data):
+    """Of all pairs that meet those of which so much of the smaller is in the larger."""
+    roles = data.draw(st.lists(st.integers(0, 3), min_size=len(sets), max_size=len(sets)))
+    crowd, marks = [band([0] * len(sets))], np.array(roles, np.uint8)
+    found = _kernels.heavy_join(crowd, marks, arrays(sets), 0.0, (1, 2**63), 2, threshold)
+    pairs = _kernels.candidates(crowd, marks, arrays(sets)[2], 0.0, (0, len(sets)), (2**40, 2**63), 1)
+    assert listed(found) == listed(_kernels.compare(pairs, arrays(sets), threshold, 1, overlap=True))
+    assert [pair for pair in expected(sets, 0.0, roles) if pair[2] / min(len(sets[pair[0]]), len(sets[pair[1]])) >= threshold] == listed(found)
 
 
 @given(SETS, st.sampled_from([0.0, 0.3, 0.5]), THRESHOLDS, st.data())
@@ -116,8 +133,8 @@ def test_joins_by_what_is_required_find_all_that_matches(sets, least, threshold,
         for plain, found in (
             (_kernels.prefix_join(roles, evidence, least, 1), _kernels.prefix_join(roles, evidence, least, 2, required)),
             (
-                _kernels.heavy_join([band(keys)], roles, evidence, least, 0, 1),
-                _kernels.heavy_join([band(keys)], roles, evidence, least, 0, 2, required),
+                _kernels.heavy_join([band(keys)], roles, evidence, least, (0, 2**63), 1),
+                _kernels.heavy_join([band(keys)], roles, evidence, least, (0, 2**63), 2, required),
             ),
         ):
             matching = judge.similarities(*plain, 1) >= threshold
@@ -153,7 +170,7 @@ def test_what_is_required_is_used():
     weights = Weights(np.sort(np.array(hashes[:20], np.uint32)), np.ones(20), 100)
     roles = np.full(300, 3, np.uint8)
     assert len(_kernels.prefix_join(roles, evidence, 0.4, 1)[0]) == 300 * 299 // 2
-    for threshold, compared in ((0.8, 0), (0.5, 50 * 15)):  # without what one set has alone, and without what the fifty share
+    for threshold, compared in ((0.8, 0), (0.5, 0), (0.3, 50 * 15)):  # the fifty share 0.375 by weight
         judge = Weighed(threshold, evidence, weights, weights.totals(evidence, 1))
         found = len(_kernels.prefix_join(roles, evidence, 0.4, 1, judge.required(np.arange(300)))[0])
         assert compared <= found < compared + 10  # rarity is counted in cells, which some share
@@ -163,7 +180,7 @@ def test_what_is_required_is_used():
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=20), st.integers(0, 8))
 def test_partners_are_counted(members, most):
-    """With how many later sets each is joined, in buckets of few enough comparisons."""
+    """With how many later sets each is joined, in buckets of few enough comparisons and in those that are no crowd."""
     roles, keys = [role for role, _ in members], [key for _, key in members]
     pairs = [
         (i, j)
@@ -173,7 +190,10 @@ def test_partners_are_counted(members, most):
     ]
     many = {key: sum(keys[i] == key for i, _ in pairs) for key in keys}
     expected = [sum(1 for i, _ in pairs if i == place and many[keys[i]] <= most) for place in range(len(members))]
-    assert _kernels.partners([band(keys)], np.array(roles, np.uint8), most).tolist() == expected
+    assert _kernels.partners([band(keys)], np.array(roles, np.uint8), (2**63, most)).tolist() == expected
+    having = {key: sum(k == key and role > 0 for k, role in zip(keys, roles, strict=True)) for key in keys}
+    expected = [sum(1 for i, _ in pairs if i == place and 2 * many[keys[i]] <= (most - 1) * having[keys[i]]) for place in range(len(members))]
+    assert _kernels.partners([band(keys)], np.array(roles, np.uint8), (most, 2**63)).tolist() == (expected if most else [0] * len(members))
 
 
 @given(st.lists(st.integers(0, 5), max_size=30), st.data())
@@ -279,7 +299,7 @@ def test_only_hashes_of_sets_that_are_compared_are_taken_into_memory(monkeypatch
         lambda a, b: _kernels.intersections(sets.arrays, np.array([a], np.uint32), np.array([b], np.uint32), 1),
         lambda a, b: _kernels.compare(np.array([a << 32 | b], np.uint64), sets.arrays, 0.5, 1),
         lambda a, b: _kernels.compare_readings(np.array([a << 32 | b], np.uint64), sets.arrays, np.ones(3), 0.04, 0.5, 1),
-        lambda a, b: _kernels.shared_weights(sets.arrays, np.array([a], np.uint32), np.array([b], np.uint32), Weights.equal().table, 1),
+        lambda a, b: _kernels.shared_weights(sets.arrays, np.array([a], np.uint32), np.array([b], np.uint32), Weights(np.empty(0, np.uint32), np.empty(0), 1).table, 1),
     ):
         compare(0, 2)
         for pair in ((0, 1), (1, 2), (0, 3)):
@@ -312,7 +332,7 @@ def test_edges_do_not_depend_on_how_they_are_found(limit, at_hand, pairs, heavy,
     plain = Join(sets, 0.6, 1).edges(every, every, SILENT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joins, "PAIRS", pairs)
-        patch.setattr(joins, "HEAVY", heavy)
+        patch.setattr(joins, "CROWD", heavy)
         patch.setattr(joins, "AT_HAND", at_hand)
         columns = signed(batch, limit)
         assert columns.spilled == bool(texts if limit == 1 else at_hand == 0 and batch.sizes.any())

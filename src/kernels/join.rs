@@ -66,11 +66,10 @@ impl<'a> Sets<'a> {
         self.get(set).chunks(16).take(4).for_each(|line| prefetch(&line[0]));
     }
 
-    /// Two sets as a match, when they are one.
+    /// Two sets as a match, when they share at least so many hashes.
     #[inline]
-    pub(crate) fn compare(&self, a: u32, b: u32, bar: Bar) -> Option<Edge> {
-        let (x, y) = (self.get(a), self.get(b));
-        let both = bar.agreement((x.len() as u32, x), (y.len() as u32, y))?;
+    pub(crate) fn compare(&self, a: u32, b: u32, least: usize) -> Option<Edge> {
+        let both = intersection(self.get(a), self.get(b), least)? as u32;
         Some(Edge { earlier: a.min(b), later: a.max(b), both })
     }
 }
@@ -164,13 +163,35 @@ fn comparisons(members: &[u32], roles: &[u8]) -> u64 {
     left * right + both * (left + right) + both * both.saturating_sub(1) / 2
 }
 
-/// With how many sets of a later number each shares a bucket of at most `most` comparisons, counted once a bucket.
-pub fn partners(bands: &[Buckets], roles: &[u8], most: u64) -> Vec<u64> {
+/// How a bucket is joined: pair by pair, by rare hashes where it is crowded, or, of more comparisons than `most`, not at all.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    /// A bucket is crowded whose members have more comparisons, on average, than so many that are all joined with each other.
+    pub crowd: u64,
+    pub most: u64,
+}
+
+impl Bounds {
+    fn crowded(&self, members: &[u32], roles: &[u8]) -> bool {
+        comparisons(members, roles).saturating_mul(2) > self.crowd.saturating_sub(1).saturating_mul(members.len() as u64)
+    }
+
+    fn pairwise(&self, members: &[u32], roles: &[u8]) -> bool {
+        comparisons(members, roles) <= self.most && !self.crowded(members, roles)
+    }
+
+    fn heavy(&self, members: &[u32], roles: &[u8]) -> bool {
+        comparisons(members, roles) <= self.most && self.crowded(members, roles)
+    }
+}
+
+/// With how many sets of a later number each shares a bucket that is joined pair by pair, counted once a bucket.
+pub fn partners(bands: &[Buckets], roles: &[u8], bounds: Bounds) -> Vec<u64> {
     let mut counts = vec![0; roles.len()];
     let mut scratch = Vec::new();
     for bucket in bands.iter().flat_map(|band| band.each()) {
         let members = active(bucket, roles, &mut scratch);
-        if comparisons(members, roles) > most {
+        if !bounds.pairwise(members, roles) {
             continue;
         }
         let (mut left, mut right, mut any) = (0, 0, 0);
@@ -189,7 +210,7 @@ pub fn partners(bands: &[Buckets], roles: &[u8], most: u64) -> Vec<u64> {
     counts
 }
 
-/// The pairs of sets that share a bucket of at most `most` comparisons and may match by their sizes, the earlier in `range`.
+/// The pairs of sets that share a bucket that is joined pair by pair and may match by their sizes, the earlier in `range`.
 ///
 /// Distinct, in order: the earlier in the high half, the later in the low.
 pub fn candidates(
@@ -198,12 +219,12 @@ pub fn candidates(
     sizes: &[u32],
     threshold: f64,
     range: Range<u32>,
-    most: u64,
+    bounds: Bounds,
     threads: usize,
 ) -> Vec<u64> {
     let bar = Bar::new(threshold, 0);
     let range = range.start..range.end.min(roles.len() as u32);
-    let later = Later::of(bands, roles, &range, most);
+    let later = Later::of(bands, roles, &range, bounds);
     let share = range.len().div_ceil(4 * threads.max(1)).max(1 << 10) as u32;
     let shares: Vec<Range<u32>> =
         range.clone().step_by(share as usize).map(|first| first..range.end.min(first.saturating_add(share))).collect();
@@ -224,7 +245,7 @@ pub fn candidates(
     found.concat()
 }
 
-/// Whom each set of a range is joined with: the later members of its buckets of at most `most` comparisons.
+/// Whom each set of a range is joined with: the later members of its buckets that are joined pair by pair.
 struct Later {
     members: Vec<u32>,
     /// Where runs of the members begin and end: those of set i are `runs[ends[i - 1]..ends[i]]`.
@@ -233,13 +254,13 @@ struct Later {
 }
 
 impl Later {
-    fn of(bands: &[Buckets], roles: &[u8], range: &Range<u32>, most: u64) -> Self {
+    fn of(bands: &[Buckets], roles: &[u8], range: &Range<u32>, bounds: Bounds) -> Self {
         let each = |with: &mut dyn FnMut(&[u32])| {
             let mut scratch = Vec::new();
             for bucket in bands.iter().flat_map(|band| band.each()) {
                 let bucket = active(bucket, roles, &mut scratch);
                 let first = bucket.iter().position(|set| range.contains(set));
-                if let Some(first) = first.filter(|_| comparisons(bucket, roles) <= most) {
+                if let Some(first) = first.filter(|_| bounds.pairwise(bucket, roles)) {
                     with(&bucket[first..]);
                 }
             }
@@ -287,7 +308,7 @@ impl Later {
 /// Those of some pairs that match by a measure, in their order. None when a pair names a set that there is not.
 pub fn compare(pairs: &[u64], sets: Sets, measure: Measure, threshold: f64, threads: usize) -> Option<Vec<Edge>> {
     let bar = Bar::by(measure, threshold);
-    compared(pairs, sets, threads, |a, b| sets.compare(a, b, bar))
+    compared(pairs, sets, threads, |a, b| sets.compare(a, b, bar.least(sets.sizes[a as usize], sets.sizes[b as usize])?))
 }
 
 /// Those of some pairs that may be readings of one text, of whose sets so much was read rightly: all that reach a least Jaccard
@@ -302,8 +323,7 @@ pub fn compare_readings(pairs: &[u64], sets: Sets, legible: &[f64], least: f64, 
         let shared = least_read(x.len(), y.len(), legible[a as usize] * legible[b as usize], corrected);
         let shared = shared.max(bar.least(x.len() as u32, y.len() as u32)?);
         let may = shared <= x.len().min(y.len()) && may_share(x, y, shared);
-        let both = may.then(|| intersection(x, y, shared)).flatten()? as u32;
-        Some(Edge { earlier: a.min(b), later: a.max(b), both })
+        may.then(|| sets.compare(a, b, shared)).flatten()
     })
 }
 
@@ -322,7 +342,7 @@ fn compared(pairs: &[u64], sets: Sets, threads: usize, compare: impl Fn(u32, u32
     Some(on_threads(pairs.chunks(4096).collect(), threads, compare).concat())
 }
 
-/// The matches of sets that share a bucket of more than `most` comparisons; in order.
+/// The matches of sets that share a crowded bucket; in order.
 ///
 /// Of pairs that do not share what is `required` some are left out.
 ///
@@ -332,8 +352,8 @@ pub fn heavy_join(
     bands: &[Buckets],
     roles: &[u8],
     sets: Sets,
-    threshold: f64,
-    most: u64,
+    bar: Bar,
+    bounds: Bounds,
     threads: usize,
     required: Option<Required>,
 ) -> Vec<Edge> {
@@ -341,7 +361,7 @@ pub fn heavy_join(
     let mut heavy: Vec<Vec<u32>> = Vec::new();
     for bucket in bands.iter().flat_map(|band| band.each()) {
         let members = active(bucket, roles, &mut scratch);
-        if comparisons(members, roles) > most {
+        if bounds.heavy(members, roles) {
             heavy.push(members.to_vec());
         }
     }
@@ -352,8 +372,8 @@ pub fn heavy_join(
     let mut edges: Vec<Edge> = Vec::new();
     for (members, alone) in &crowds.groups {
         edges.append(&mut match alone {
-            true => prefix_join(members, roles, sets, threshold, threads, required),
-            false => join_where(members, roles, sets, threshold, threads, required, share),
+            true => prefix_join(members, roles, sets, bar, threads, required),
+            false => join_where(members, roles, sets, bar, threads, required, share),
         });
     }
     edges.sort_unstable();

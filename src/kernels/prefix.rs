@@ -3,27 +3,70 @@
 use crate::join::{joined, Edge, Sets, LEFT, RIGHT};
 use crate::sign::on_threads;
 use crate::table::Bar;
-use crate::verify::{least_intersection, similarity};
+use crate::verify::least_read;
+use crate::weigh::Weights;
+use std::cmp::Reverse;
 use std::ops::Range;
 
-/// What sets share at least with any that they match, where that is more than their similarity alone demands: a weight.
+/// What sets that match must share beside what a similarity demands.
 #[derive(Clone, Copy)]
-pub struct Required<'a> {
-    pub least: &'a [u64],
-    pub weight: &'a (dyn Fn(u32) -> u64 + Sync),
+pub enum Required<'a> {
+    /// So much of each was read rightly, and of the least legible; without noise they would be so similar.
+    Readings { legible: &'a [f64], faintest: f64, corrected: f64 },
+    /// That share of what either weighs.
+    Weighed { weights: &'a Weights, totals: &'a [u64], threshold: f64 },
 }
 
-/// A hash of a set's prefix: which, whose, and its place among the set's hashes from the rarest on.
+impl<'a> Required<'a> {
+    pub fn readings(legible: &'a [f64], corrected: f64) -> Self {
+        Required::Readings { legible, faintest: legible.iter().copied().fold(1.0, f64::min), corrected }
+    }
+
+    #[inline]
+    fn weight(&self, hash: u32) -> u64 {
+        match self {
+            Required::Readings { .. } => 1,
+            Required::Weighed { weights, .. } => weights.of(hash).into(),
+        }
+    }
+
+    /// What a set of that size shares at least with any that it matches: by weight, and rounded down.
+    fn least(&self, set: u32, size: usize) -> u64 {
+        let least = match *self {
+            // With one that is as long and the least legible.
+            Required::Readings { legible, faintest, corrected } => corrected * legible[set as usize] * faintest * size as f64,
+            Required::Weighed { totals, threshold, .. } => threshold * totals[set as usize] as f64,
+        };
+        (least * (1.0 - 1e-9)) as u64
+    }
+
+    /// What two sets share at least that match: of hashes, of which it is `least` by their sizes, and by weight.
+    #[inline]
+    fn between(&self, least: usize, (a, size): (u32, u32), (b, other): (u32, u32)) -> (usize, u64) {
+        match *self {
+            Required::Readings { legible, corrected, .. } => {
+                let read = least_read(size as usize, other as usize, legible[a as usize] * legible[b as usize], corrected);
+                (least.max(read), least.max(read) as u64)
+            }
+            Required::Weighed { totals, threshold, .. } => {
+                let both = totals[a as usize].saturating_add(totals[b as usize]) as f64;
+                (least, (threshold / (1.0 + threshold) * both * (1.0 - 1e-9)) as u64)
+            }
+        }
+    }
+}
+
+/// A hash of a set's prefix: which, whose, and what it and all that are less rare of that set's weigh, if that is no more than 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Posting {
     hash: u32,
     member: u32,
-    place: u32,
+    left: u32,
 }
 
-/// Postings that one hash of a set meets, and the place of that hash among its own.
+/// Postings that one hash of a set meets, and what is left of its own from there on.
 struct Meeting {
-    place: u32,
+    left: u32,
     postings: Range<usize>,
 }
 
@@ -31,12 +74,12 @@ struct Meeting {
 ///
 /// A prefix-filter join (Bayardo, Ma and Srikant, "Scaling Up All Pairs Similarity Search", WWW 2007) with the positional
 /// filter of PPJoin (Xiao, Wang, Lin and Yu, "Efficient Similarity Joins for Near Duplicate Detection", WWW 2008): sets that
-/// match share one of the rarest hashes of each, and after the first of those there must be room for the rest. Any order of
-/// hashes finds all; that of rarity here is by counts that may be too high.
+/// match share one of the rarest hashes of each, and from the first of those on there must be room for all that they share. Any
+/// order of hashes finds all; that of rarity here is by counts that may be too high.
 ///
 /// Of pairs that do not share what is `required` some are left out.
-pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, threshold: f64, threads: usize, required: Option<Required>) -> Vec<Edge> {
-    join_where(members, roles, sets, threshold, threads, required, |_, _| true)
+pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, bar: Bar, threads: usize, required: Option<Required>) -> Vec<Edge> {
+    join_where(members, roles, sets, bar, threads, required, |_, _| true)
 }
 
 /// The same of those pairs that `may` match.
@@ -44,17 +87,16 @@ pub(crate) fn join_where(
     members: &[u32],
     roles: &[u8],
     sets: Sets,
-    threshold: f64,
+    bar: Bar,
     threads: usize,
     required: Option<Required>,
     may: impl Fn(u32, u32) -> bool + Sync + Copy,
 ) -> Vec<Edge> {
-    let bar = Bar::new(threshold, 0);
     let mut members = members.to_vec();
     members.sort_unstable_by_key(|&set| (sets.sizes[set as usize], set));
-    let (index, probes) = prefixes(&members, sets, threshold, required);
+    let (index, probes) = prefixes(&members, sets, bar, required);
     if members.iter().all(|&set| roles[set as usize] == LEFT | RIGHT) {
-        let mut edges = probed(&members, roles, sets, bar, (&index, &probes), threads, may);
+        let mut edges = probed(&members, roles, sets, (bar, required), (&index, &probes), threads, may);
         edges.sort_unstable();
         return edges;
     }
@@ -62,8 +104,8 @@ pub(crate) fn join_where(
     let of = |postings: &[Posting], side: u8| -> Vec<Posting> {
         postings.iter().copied().filter(|posting| roles[members[posting.member as usize] as usize] & side != 0).collect()
     };
-    let mut edges = probed(&members, roles, sets, bar, (&of(&index, LEFT), &of(&probes, RIGHT)), threads, may);
-    edges.append(&mut probed(&members, roles, sets, bar, (&of(&index, RIGHT), &of(&probes, LEFT)), threads, may));
+    let mut edges = probed(&members, roles, sets, (bar, required), (&of(&index, LEFT), &of(&probes, RIGHT)), threads, may);
+    edges.append(&mut probed(&members, roles, sets, (bar, required), (&of(&index, RIGHT), &of(&probes, LEFT)), threads, may));
     edges.sort_unstable();
     edges.dedup();
     edges
@@ -74,7 +116,7 @@ fn probed(
     members: &[u32],
     roles: &[u8],
     sets: Sets,
-    bar: Bar,
+    (bar, required): (Bar, Option<Required>),
     (index, probes): (&[Posting], &[Posting]),
     threads: usize,
     may: impl Fn(u32, u32) -> bool + Sync,
@@ -86,7 +128,7 @@ fn probed(
         for i in share {
             let own = members[i];
             let begin = if i > 0 { ends[i - 1] } else { 0 };
-            for Meeting { place, postings } in &meetings[begin..ends[i]] {
+            for Meeting { left, postings } in &meetings[begin..ends[i]] {
                 for posting in &index[postings.clone()] {
                     let other = members[posting.member as usize];
                     let again = std::mem::replace(&mut seen[posting.member as usize], i as u32) == i as u32;
@@ -94,9 +136,12 @@ fn probed(
                         continue;
                     }
                     let (size, other_size) = (sets.sizes[own as usize], sets.sizes[other as usize]);
-                    let room = (size - place).min(other_size - posting.place) as usize;
-                    if bar.least(size, other_size).is_some_and(|least| least <= room) && may(own, other) {
-                        edges.extend(sets.compare(other, own, bar));
+                    let Some(least) = bar.least(size, other_size) else { continue };
+                    let between = |required: Required| required.between(least, (own, size), (other, other_size));
+                    let (least, weight) = required.map_or((least, least as u64), between);
+                    let room = (*left).min(posting.left);
+                    if (room == u32::MAX || weight <= room.into()) && may(own, other) {
+                        edges.extend(sets.compare(other, own, least));
                     }
                 }
             }
@@ -110,7 +155,7 @@ fn probed(
 ///
 /// A set is looked up among those that are no longer, so that fewer of its hashes need to be found by the longer ones. Where more
 /// is required, what comes after the last that is looked up by weighs less than that.
-fn prefixes(members: &[u32], sets: Sets, threshold: f64, required: Option<Required>) -> (Vec<Posting>, Vec<Posting>) {
+fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -> (Vec<Posting>, Vec<Posting>) {
     let hashes: usize = members.iter().map(|&set| sets.get(set).len()).sum();
     let bits = hashes.next_power_of_two().trailing_zeros().clamp(10, 27);
     let mut counts = vec![0u16; 1 << bits];
@@ -123,28 +168,29 @@ fn prefixes(members: &[u32], sets: Sets, threshold: f64, required: Option<Requir
         let own = sets.get(set);
         ordered.clear();
         ordered.extend(own.iter().map(|&hash| u64::from(counts[cell(hash)]) << 32 | u64::from(hash)));
-        let prefix = own.len() + 1 - least_shared(own.len(), threshold);
-        let indexed = own.len() + 1 - least_intersection(own.len(), own.len(), threshold);
+        let prefix = own.len() + 1 - bar.least_of_any(sets.sizes[set as usize]);
+        let indexed = own.len() + 1 - bar.least(sets.sizes[set as usize], sets.sizes[set as usize]).unwrap_or(own.len());
         if prefix < ordered.len() {
             ordered.select_nth_unstable(prefix - 1);
             ordered.truncate(prefix);
         }
         ordered.sort_unstable();
-        if let Some(Required { least, weight }) = required {
-            let mut left: u64 = own.iter().map(|&hash| weight(hash)).sum();
-            let enough = ordered.iter().position(|&hash| {
-                let there = left;
-                left = left.saturating_sub(weight(hash as u32));
-                there < least[set as usize]
-            });
-            ordered.truncate(enough.unwrap_or(ordered.len()));
-        }
-        for (place, _) in (0..).zip(&ordered).filter(|(_, &hash)| hash >> 32 > 1) {
-            let posting = Posting { hash: ordered[place as usize] as u32, member, place };
-            probes.push(posting);
-            if (place as usize) < indexed {
-                index.push(posting);
+        let weight = |hash| required.map_or(1, |required| required.weight(hash));
+        let mut left: u64 = own.iter().map(|&hash| weight(hash)).sum();
+        let least = required.map_or(0, |required| required.least(set, own.len()));
+        for (place, &counted) in ordered.iter().enumerate() {
+            if left < least {
+                break;
             }
+            let hash = counted as u32;
+            if counted >> 32 > 1 {
+                let posting = Posting { hash, member, left: left.min(u32::MAX.into()) as u32 };
+                probes.push(posting);
+                if place < indexed {
+                    index.push(posting);
+                }
+            }
+            left = left.saturating_sub(weight(hash));
         }
     }
     index.sort_unstable();
@@ -165,41 +211,14 @@ fn meetings(index: &[Posting], probes: &[Posting], members: usize) -> (Vec<Meeti
             stop += 1;
         }
         if start < stop {
-            met.push((probe.member, Meeting { place: probe.place, postings: start..stop }));
+            met.push((probe.member, Meeting { left: probe.left, postings: start..stop }));
             many[probe.member as usize] += 1;
         }
     }
-    met.sort_unstable_by_key(|(member, meeting)| (*member, meeting.place));
+    met.sort_unstable_by_key(|(member, meeting)| (*member, Reverse(meeting.left)));
     let ends = many.iter().scan(0, |sum, n| {
         *sum += n;
         Some(*sum)
     });
     (met.into_iter().map(|(_, meeting)| meeting).collect(), ends.collect())
-}
-
-/// The fewest hashes that a set of `n` shares with any set that it matches: those of the smallest such set.
-fn least_shared(n: usize, threshold: f64) -> usize {
-    let mut least = ((threshold * n as f64) as usize).clamp(1, n);
-    while least > 1 && similarity(least - 1, n, least - 1) >= threshold {
-        least -= 1;
-    }
-    while least < n && similarity(least, n, least) < threshold {
-        least += 1;
-    }
-    least
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_is_as_short_as_the_predicate_allows() {
-        for threshold in [0.1, 0.5, 0.8, 28.0 / 35.0, 0.9, 1.0] {
-            for n in 1..=200 {
-                let least = (1..=n).filter(|&m| least_intersection(n, m, threshold) <= m).min();
-                assert!(Some(least_shared(n, threshold)) == least, "{n} at {threshold}");
-            }
-        }
-    }
 }

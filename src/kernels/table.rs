@@ -84,6 +84,15 @@ impl Bar {
         };
         (least <= size.min(other) as usize).then_some(least)
     }
+
+    /// The least number of shingles that a document of that size shares with any that it matches: by its Jaccard similarity with
+    /// those that have no others, in a longer one with the shortest.
+    pub fn least_of_any(&self, size: u32) -> usize {
+        match self.measure {
+            Measure::Jaccard => least_share(size as usize, self.threshold).min(size as usize),
+            Measure::Contained | Measure::Overlap => 1,
+        }
+    }
 }
 
 /// One verified candidate of a look-up.

@@ -119,27 +119,6 @@ class Weights:
     def __init__(self, hashes: ValueArray, weights: npt.NDArray[Any], rest: int) -> None:
         self.table = _kernels.WeightTable(hashes, weights.astype(np.uint16), rest)
 
-    @classmethod
-    def equal(cls) -> Weights:
-        """All shingles weigh 1.
-
-        Examples
-        --------
-        >>> Weights.equal().total(np.array([4, 5], np.uint32))
-        2
-        """
-        return cls(np.empty(0, np.uint32), np.empty(0), 1)
-
-    def required(self, least: npt.NDArray[np.float64]) -> _kernels.Required:
-        """What sets share at least with any that they match, for joins: such weights, which may be rounded.
-
-        Examples
-        --------
-        >>> Weights.equal().required(np.array([0.4, 7.2, 8.0]))[0].tolist()
-        [1, 7, 7]
-        """
-        return np.maximum(least * (1 - 1e-9), 1).astype(np.uint64), self.table
-
     def totals(self, sets: _kernels.Sets, threads: int) -> npt.NDArray[np.uint64]:
         """What each of some sets weighs."""
         return _kernels.total_weights(sets, self.table, threads)

@@ -67,5 +67,6 @@ class Contained:
         shares: npt.NDArray[np.float64] = both / np.minimum(sizes[a], sizes[b])
         return shares
 
-    def required(self, numbers: npt.NDArray[np.int64]) -> None:
-        """Nothing: a much shorter set may match."""
+    def required(self, numbers: npt.NDArray[np.int64]) -> float:  # noqa: ARG002  of any
+        """What matches require instead of a Jaccard similarity: how much of the smaller is in the larger."""
+        return self.threshold

@@ -21,9 +21,10 @@ from neardup.work import Work
 PlaceArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-#: The most members of a bucket that are compared pair by pair, and their comparisons. Of a longer one all matches are found by rare shingles.
-CROWD = 128
-HEAVY = CROWD * (CROWD - 1) // 2
+#: The most members of a bucket that are compared pair by pair. Of a longer one all matches are found by rare shingles.
+CROWD = 64
+#: As many of anything.
+ALL = 2**63
 #: About the most pairs that are collected at a time; they take 32 bytes each.
 PAIRS = 1 << 23
 #: Hashes that may be compared in passing, for a page that says what another threshold would do: seconds.
@@ -289,8 +290,8 @@ class Judge(Protocol):
     ) -> npt.NDArray[np.float64]:
         """The similarities of pairs that share so many hashes."""
 
-    def required(self, numbers: PlaceArray) -> _kernels.Required | None:
-        """What each of some sets shares at least with any of them that it matches, and what hashes weigh for that; None if no more than any."""
+    def required(self, numbers: PlaceArray) -> _kernels.Required:
+        """What a match between some sets requires, for joins by rare hashes."""
 
 
 class Heavy(NamedTuple):
@@ -336,7 +337,7 @@ class Join:
         self.sets = sets
         self.threshold = threshold
         self.limit = limit
-        self.most = HEAVY if limit is None else limit * (limit - 1) // 2
+        self.bounds = CROWD, ALL if limit is None else limit * (limit - 1) // 2
         self.judge = judge
         self.threads = threads
         self.exact = exact
@@ -356,7 +357,7 @@ class Join:
         """The heavy buckets, the longest first."""
         found = []
         for band, (members, ends) in enumerate(self.bands):
-            sizes, heavy = _heavy(ends, self.most)
+            sizes, heavy = _heavy(ends, self.crowd)
             found += [Heavy(band, int(sizes[i]), int(members[ends[i] - sizes[i]])) for i in np.flatnonzero(heavy)]
         return sorted(found, key=lambda bucket: (-bucket.members, bucket.band, bucket.example))
 
@@ -376,7 +377,7 @@ class Join:
 
     def comparisons(self, among: Mask) -> int:
         """How many comparisons a join of some sets with each other would take pair by pair, counted once a bucket."""
-        return int(_kernels.partners(self.bands, among * (LEFT | RIGHT), 2**63 if self.limit is None else self.most).sum())
+        return int(_kernels.partners(self.bands, among * (LEFT | RIGHT), (ALL, self.bounds[1])).sum())
 
     def edges(self, left: Mask, right: Mask, tell: Callable[[int, int, int], None]) -> Edges:
         """The matches between sets on the left and sets on the right, in order.
@@ -409,9 +410,9 @@ class Join:
         found = Edges(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0))
         every = np.full(len(self.sets), LEFT | RIGHT)
         for band in self._each_band():
-            ends = np.cumsum(_kernels.partners([band], every, HEAVY))
+            ends = np.cumsum(_kernels.partners([band], every, (CROWD, ALL)))
             stop = int(np.searchsorted(ends, self._at_once, "right"))  # of a crowd the first
-            pairs = _kernels.candidates([band], every, self.sets.sizes, threshold, (0, stop), HEAVY, self.threads)
+            pairs = _kernels.candidates([band], every, self.sets.sizes, threshold, (0, stop), (CROWD, ALL), self.threads)
             a, b, both = _merged([*self._compared(pairs, judge, threshold), NONE])
             edges = Edges(a, b, self._scores(a, b, both, judge))
             edges = edges.where((edges.similarity >= least) & (edges.similarity < below))
@@ -427,8 +428,7 @@ class Join:
         """The matches of some sets with each other from a similarity on; None where those are too many to compare in passing."""
         join, many = self._at(least), int(some.sum())
         join.bands = list(self._each_band())
-        if self.limit is None:
-            join.most = 2**62  # so few are compared pair by pair, however many share a bucket
+        join.bounds = ALL, self.bounds[1]  # so few are compared pair by pair, however many share a bucket
         pairs = min(join.comparisons(some), many * (many - 1) // 2)
         hashes = 2 * pairs * int(self.sets.sizes[some].sum(dtype=np.int64)) // max(1, many)
         if pairs > 2 * self._at_once or hashes > PASSING:
@@ -480,13 +480,13 @@ class Join:
         if self.exact:
             yield len(self.sets), _kernels.prefix_join(roles, self.sets.alone(np.arange(len(self.sets))), self.threshold, self.threads)
             return
-        ends = np.cumsum(_kernels.partners(self.bands, roles, self.most))
-        heavy = self._heavy_edges(roles) if self.limit is None else NONE
+        ends = np.cumsum(_kernels.partners(self.bands, roles, self.bounds))
+        heavy = self._heavy_edges(roles)
         while start < len(self.sets):
             before = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + self._at_once, "right")))
             sizes = self.sets.sizes
-            pairs = _kernels.candidates(self.bands, roles, sizes, self.threshold, (start, stop), self.most, self.threads)
+            pairs = _kernels.candidates(self.bands, roles, sizes, self.threshold, (start, stop), self.bounds, self.threads)
             found = self._compared(pairs, self.judge, self.threshold)
             yield stop, _merged([*found, tuple(column[_between(heavy[0], start, stop)] for column in heavy)])  # type: ignore[list-item]
             start = stop
@@ -499,10 +499,10 @@ class Join:
         return [_kernels.compare(part, self.sets.arrays, threshold, self.threads) for part in parts]
 
     def _heavy_edges(self, roles: npt.NDArray[np.uint8]) -> _kernels.Edges:
-        """The matches in heavy buckets; their sets are taken into memory."""
+        """The matches in crowded buckets; their sets are taken into memory."""
         buckets = []
         for members, ends in self.bands:
-            sizes, heavy = _heavy(ends, self.most)
+            sizes, heavy = _heavy(ends, self.bounds[0])
             buckets.append((members[np.repeat(heavy, sizes)], np.cumsum(sizes[heavy], dtype=np.uint32)))
         if not any(len(ends) for _, ends in buckets):
             return NONE
@@ -510,14 +510,14 @@ class Join:
         bands = [(np.searchsorted(numbers, members).astype(np.uint32), ends) for members, ends in buckets]
         some = self.sets.alone(numbers)
         required = None if self.judge is None else self.judge.required(numbers)
-        earlier, later, both = _kernels.heavy_join(bands, roles[numbers], some, self.threshold, self.most, self.threads, required)
+        earlier, later, both = _kernels.heavy_join(bands, roles[numbers], some, self.threshold, self.bounds, self.threads, required)
         return numbers[earlier].astype(np.uint32), numbers[later].astype(np.uint32), both
 
 
 def _heavy(ends: npt.NDArray[np.uint32], most: int) -> tuple[npt.NDArray[np.uint32], Mask]:
-    """How many members each bucket of a band has, and whether they take too many comparisons."""
+    """How many members each bucket of a band has, and whether they are more than that."""
     sizes = np.diff(ends, prepend=np.uint32(0))
-    return sizes, sizes.astype(np.int64) * (sizes - 1) // 2 > most
+    return sizes, sizes > most
 
 
 def _between(numbers: npt.NDArray[np.uint32], start: int, stop: int) -> Mask:

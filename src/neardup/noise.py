@@ -155,6 +155,5 @@ class Readings:
         return similarities
 
     def required(self, numbers: npt.NDArray[np.int64]) -> _kernels.Required:
-        """What each of some sets shares at least with any of them that it matches: that of one as long, and the least legible."""
-        legible = self.legible[numbers]
-        return Weights.equal().required(self.threshold * legible * legible.min(initial=1.0) * self.arrays[2][numbers])
+        """What matches among some sets require: how legible each is, and the threshold."""
+        return self.legible[numbers], self.threshold

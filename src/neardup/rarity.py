@@ -82,5 +82,5 @@ class Weighed:
         return similarities
 
     def required(self, numbers: npt.NDArray[np.int64]) -> _kernels.Required:
-        """What each of some sets shares at least with any that it matches: of what it weighs, the threshold."""
-        return self.weights.required(self.threshold * self.totals[numbers].astype(np.float64))
+        """What matches among some sets require: what hashes weigh, what each set does, and the threshold."""
+        return self.weights.table, self.totals[numbers], self.threshold

@@ -1,9 +1,9 @@
 //! Joins of a whole corpus.
 
 use super::Array1;
-use crate::join::{self, Buckets, Edge, Sets};
+use crate::join::{self, Bounds, Buckets, Edge, Sets};
 use crate::prefix::{self, Required};
-use crate::table::Measure;
+use crate::table::{Bar, Measure};
 use crate::weigh::{self, Weights};
 use numpy::{IntoPyArray, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyValueError};
@@ -66,19 +66,23 @@ fn check_roles(roles: usize, sets: usize) -> PyResult<()> {
     Err(PyValueError::new_err(format!("{roles} roles for {sets} sets")))
 }
 
-/// With how many later sets each shares a bucket of at most `most` comparisons.
+fn within((crowd, most): (u64, u64)) -> Bounds {
+    Bounds { crowd, most }
+}
+
+/// With how many later sets each shares a bucket that is joined pair by pair.
 #[pyfunction]
 pub(super) fn partners<'py>(
     py: Python<'py>,
     bands: Vec<BucketArrays<'py>>,
     roles: PyReadonlyArray1<'py, u8>,
-    most: u64,
+    bounds: (u64, u64),
 ) -> PyResult<Array1<'py, u64>> {
     let (bands, roles) = (all(&bands, roles.len())?, roles.as_slice()?);
-    Ok(py.detach(|| join::partners(&bands, roles, most)).into_pyarray(py))
+    Ok(py.detach(|| join::partners(&bands, roles, within(bounds))).into_pyarray(py))
 }
 
-/// The pairs of sets that share a bucket of at most `most` comparisons and may match, the earlier of them within `range`.
+/// The pairs of sets that share a bucket that is joined pair by pair and may match, the earlier of them within `range`.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn candidates<'py>(
@@ -88,12 +92,12 @@ pub(super) fn candidates<'py>(
     sizes: PyReadonlyArray1<'py, u32>,
     threshold: f64,
     range: (u32, u32),
-    most: u64,
+    bounds: (u64, u64),
     threads: usize,
 ) -> PyResult<Array1<'py, u64>> {
     let (bands, sizes, roles) = (all(&bands, roles.len())?, sizes.as_slice()?, roles.as_slice()?);
     check_roles(roles.len(), sizes.len())?;
-    Ok(py.detach(|| join::candidates(&bands, roles, sizes, threshold, range.0..range.1, most, threads)).into_pyarray(py))
+    Ok(py.detach(|| join::candidates(&bands, roles, sizes, threshold, range.0..range.1, within(bounds), threads)).into_pyarray(py))
 }
 
 /// The buckets of the verification hashes below `sample`, of each the sets that have it.
@@ -136,38 +140,58 @@ pub(super) fn compare_readings<'py>(
     Ok(columns(py, &edges.ok_or_else(no_such_set)?))
 }
 
-/// What each set shares at least with any that it matches, and what hashes weigh for that.
+/// What matches require but a Jaccard similarity.
 #[derive(FromPyObject)]
-pub(super) struct RequiredArrays<'py>(PyReadonlyArray1<'py, u64>, PyRef<'py, WeightTable>);
-
-/// Do something with what is required, if anything is.
-fn with_required<R>(required: Option<RequiredArrays>, sets: usize, work: impl FnOnce(Option<Required>) -> R) -> PyResult<R> {
-    let Some(RequiredArrays(least, weights)) = &required else { return Ok(work(None)) };
-    let (least, weights) = (least.as_slice()?, &weights.0);
-    if least.len() != sets {
-        return Err(PyValueError::new_err(format!("what {} sets require, for {sets} sets", least.len())));
-    }
-    Ok(work(Some(Required { least, weight: &|hash| u64::from(weights.of(hash)) })))
+pub(super) enum RequiredArrays<'py> {
+    /// How much of each set was read rightly, and a corrected similarity.
+    Readings(PyReadonlyArray1<'py, f64>, f64),
+    /// What hashes and each set weigh, and a similarity by weight.
+    Weighed(PyRef<'py, WeightTable>, PyReadonlyArray1<'py, u64>, f64),
+    /// How much of the smaller is in the larger, instead of the Jaccard similarity.
+    #[pyo3(transparent)]
+    Overlap(f64),
 }
 
-/// The matches of sets that share a bucket of more than `most` comparisons.
+/// Do something with what matches must reach.
+fn with_required<R>(
+    required: Option<RequiredArrays>,
+    sets: usize,
+    threshold: f64,
+    work: impl FnOnce(Bar, Option<Required>) -> R,
+) -> PyResult<R> {
+    let bar = Bar::new(threshold, 0);
+    let (required, many) = match &required {
+        None => return Ok(work(bar, None)),
+        Some(RequiredArrays::Overlap(threshold)) => return Ok(work(Bar::by(Measure::Overlap, *threshold), None)),
+        Some(RequiredArrays::Readings(legible, corrected)) => (Required::readings(legible.as_slice()?, *corrected), legible.len()),
+        Some(RequiredArrays::Weighed(weights, totals, threshold)) => {
+            (Required::Weighed { weights: &weights.0, totals: totals.as_slice()?, threshold: *threshold }, totals.len())
+        }
+    };
+    if many != sets {
+        return Err(PyValueError::new_err(format!("what {many} sets require, for {sets} sets")));
+    }
+    Ok(work(bar, Some(required)))
+}
+
+/// The matches of sets that share a crowded bucket.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)]
-#[pyo3(signature = (bands, roles, sets, threshold, most, threads, required=None))]
+#[pyo3(signature = (bands, roles, sets, threshold, bounds, threads, required=None))]
 pub(super) fn heavy_join<'py>(
     py: Python<'py>,
     bands: Vec<BucketArrays<'py>>,
     roles: PyReadonlyArray1<'py, u8>,
     sets: SetArrays<'py>,
     threshold: f64,
-    most: u64,
+    bounds: (u64, u64),
     threads: usize,
     required: Option<RequiredArrays<'py>>,
 ) -> PyResult<Edges<'py>> {
     let (bands, sets, roles) = (all(&bands, roles.len())?, sets.sets()?, roles.as_slice()?);
     check_roles(roles.len(), sets.len())?;
-    let edges = with_required(required, sets.len(), |required| {
-        py.detach(|| join::heavy_join(&bands, roles, sets, threshold, most, threads, required))
+    let edges = with_required(required, sets.len(), threshold, |bar, required| {
+        py.detach(|| join::heavy_join(&bands, roles, sets, bar, within(bounds), threads, required))
     })?;
     Ok(columns(py, &edges))
 }
@@ -186,8 +210,8 @@ pub(super) fn prefix_join<'py>(
     let (sets, roles) = (sets.sets()?, roles.as_slice()?);
     check_roles(roles.len(), sets.len())?;
     let members: Vec<u32> = (0u32..).zip(roles).filter(|(_, &role)| role != 0).map(|(set, _)| set).collect();
-    let edges = with_required(required, sets.len(), |required| {
-        py.detach(|| prefix::prefix_join(&members, roles, sets, threshold, threads, required))
+    let edges = with_required(required, sets.len(), threshold, |bar, required| {
+        py.detach(|| prefix::prefix_join(&members, roles, sets, bar, threads, required))
     })?;
     Ok(columns(py, &edges))
 }

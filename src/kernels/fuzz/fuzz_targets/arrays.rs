@@ -6,12 +6,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use neardup_kernels::join::{self, Buckets, Sets};
-use neardup_kernels::prefix::Required;
+use neardup_kernels::join::{self, Bounds, Buckets, Sets};
 use neardup_kernels::mapped::{checksums, Checked, Mapped};
+use neardup_kernels::prefix::Required;
 use neardup_kernels::segment::{directory_bits, Removed, Segment};
 use neardup_kernels::segments::Segments;
-use neardup_kernels::table::{Measure, Row};
+use neardup_kernels::table::{Bar, Measure, Row};
 use neardup_kernels::verify::{equal_slots, intersection, least_intersection, may_share, similarity, sort_distinct, SortScratch};
 use neardup_kernels::weigh::Weights;
 use std::collections::BTreeSet;
@@ -208,12 +208,19 @@ fn sets(mut of: Values) {
         let (members, ends) = (of.words(length), of.words(3));
         let roles: Vec<u8> = of.bytes(n);
         if let Some(buckets) = Buckets::new(&members, &ends, n) {
-            join::partners(&[buckets], &roles, most);
-            join::candidates(&[buckets, buckets], &roles, &sizes, threshold, 0..n as u32, most, 1);
+            let bounds = Bounds { crowd: of.below(5) as u64, most };
+            join::partners(&[buckets], &roles, bounds);
+            join::candidates(&[buckets, buckets], &roles, &sizes, threshold, 0..n as u32, bounds, 1);
             if let Some(sets) = sets.whole() {
-                let least: Vec<u64> = starts.clone();
-                let required = Required { least: &least, weight: &|hash| u64::from(hash) };
-                join::heavy_join(&[buckets], &roles, sets, threshold, most, 1, Some(required).filter(|_| most % 2 == 1));
+                let legible: Vec<f64> = roles.iter().map(|&role| f64::from(role) / 255.0).collect();
+                let weights = Weights::new(&[], &[], values.len() as u16).unwrap().unwrap();
+                let bar = Bar::by(if most % 3 == 0 { Measure::Overlap } else { Measure::Jaccard }, threshold);
+                let required = match most % 4 {
+                    0 => Some(Required::readings(&legible, threshold)),
+                    1 => Some(Required::Weighed { weights: &weights, totals: &starts, threshold }),
+                    _ => None,
+                };
+                join::heavy_join(&[buckets], &roles, sets, bar, bounds, 1, required);
             }
             join::preceded(&[buckets], &vec![true; n]);
         }
