@@ -76,6 +76,36 @@ def test_the_prefix_join_by_shares():
     assert [(a, b) for a, b, _ in listed(found)] == list(zip(a.tolist(), b.tolist(), strict=True))
 
 
+@pytest.mark.parametrize("threshold", [0.1, 0.4, 0.6, 0.8])
+def test_passages_that_many_have_are_met_once(threshold):
+    """Sets that have a passage, another, or parts of them, and more or less of their own: as comparing every two says, whatever their roles."""
+    rng = np.random.default_rng(int(10 * threshold))
+    first, second, own = (rng.choice(2**32, size, replace=False) for size in (60, 60, 9000))
+    ends = rng.integers(0, 4, (500, 2))
+    sets = [
+        frozenset([*first[: 60 - 10 * a], *second[10 * b :], *own[i * 18 :][: rng.integers(0, 18)], int(own[-1])])
+        if i % 3
+        else frozenset([*first[rng.random(60) < 0.9], *own[i * 18 :][:9], int(own[-1])])
+        for i, (a, b) in enumerate(ends)
+    ]
+    sets = list(dict.fromkeys(sets))
+    evidence, both = arrays(sets), rng.integers(0, 4, len(sets)).astype(np.uint8)
+    weights = Weights(np.sort(first).astype(np.uint32), rng.integers(1, 9, 60), 5)
+    judge = Weighed(threshold, evidence, weights, weights.totals(evidence, 1))
+    for roles in (both, np.full(len(sets), 3, np.uint8)):
+        plain = expected(sets, threshold, roles)
+        assert len(plain) > 1000
+        assert listed(_kernels.prefix_join(roles, evidence, threshold, 1)) == plain
+        crowd = [band([0] * len(sets))]
+        pairs = _kernels.candidates(crowd, roles, evidence[2], 0.0, (0, len(sets)), (2**40, 2**63), 1)
+        contained = _kernels.compare(pairs, evidence, threshold, 1, overlap=True)
+        assert listed(_kernels.heavy_join(crowd, roles, evidence, 0.0, (1, 2**63), 1, threshold)) == listed(contained)
+        every = _kernels.compare(pairs, evidence, 0.0, 1)
+        matching = judge.similarities(*every, 1) >= threshold
+        found = listed(_kernels.prefix_join(roles, evidence, 0.0, 1, judge.required(np.arange(len(sets)))))
+        assert set(listed(tuple(column[matching] for column in every))) <= set(found)
+
+
 @given(SETS, THRESHOLDS, st.integers(0, 6), st.sampled_from([3, 20, 2**63]), st.data())
 def test_the_bucket_joins_find_every_match_that_shares_a_bucket(sets, threshold, crowd, most, data):
     """Pair by pair and crowds together, in ranges: every match of sets that share a bucket which is not too long, and whose roles meet, once each."""

@@ -57,17 +57,38 @@ impl<'a> Required<'a> {
 }
 
 /// A hash of a set's prefix: which, whose, and what it and all that are less rare of that set's weigh, if that is no more than 32 bits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 struct Posting {
     hash: u32,
     member: u32,
     left: u32,
 }
 
-/// Postings that one hash of a set meets, and what is left of its own from there on.
+impl Posting {
+    /// Where it comes among others.
+    fn place(&self) -> u64 {
+        u64::from(self.hash) << 32 | u64::from(self.member)
+    }
+}
+
+/// Postings that one hash of a set meets, what is left of its own from there on, and which long list they are of.
 struct Meeting {
     left: u32,
+    long: Long,
     postings: Range<usize>,
+}
+
+/// A long list of postings: its number, and that of one that has all its members, or its own.
+#[derive(Clone, Copy)]
+struct Long {
+    list: usize,
+    within: usize,
+}
+
+impl Long {
+    const NOT: Long = Long { list: usize::MAX, within: usize::MAX };
+    /// Shorter ones are soon read again.
+    const LEAST: usize = 32;
 }
 
 /// The matches among some sets, all of them; in order.
@@ -121,14 +142,19 @@ fn probed(
     threads: usize,
     may: impl Fn(u32, u32) -> bool + Sync,
 ) -> Vec<Edge> {
-    let (meetings, ends) = meetings(index, probes, members.len());
+    let long = long_lists(index, members.len());
+    let (meetings, ends) = meetings(index, probes, members.len(), &long);
     let shares: Vec<Range<usize>> = (0..members.len()).step_by(1024).map(|first| first..(first + 1024).min(members.len())).collect();
     let found = on_threads(shares, threads, |share| {
-        let (mut seen, mut edges) = (vec![u32::MAX; share.end], Vec::new());
+        let (mut seen, mut done, mut edges) = (vec![u32::MAX; share.end], vec![u32::MAX; long.len()], Vec::new());
         for i in share {
             let own = members[i];
             let begin = if i > 0 { ends[i - 1] } else { 0 };
-            for Meeting { left, postings } in &meetings[begin..ends[i]] {
+            for Meeting { left, long, postings } in &meetings[begin..ends[i]] {
+                if done.get(long.within).is_some_and(|&last| last == i as u32) {
+                    continue; // there is nobody new
+                }
+                done.get_mut(long.list).into_iter().for_each(|last| *last = i as u32);
                 for posting in &index[postings.clone()] {
                     let other = members[posting.member as usize];
                     let again = std::mem::replace(&mut seen[posting.member as usize], i as u32) == i as u32;
@@ -193,13 +219,51 @@ fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -
             left = left.saturating_sub(weight(hash));
         }
     }
-    index.sort_unstable();
-    probes.sort_unstable();
+    let mut indexed = vec![false; counts.len()];
+    index.iter().for_each(|posting| indexed[cell(posting.hash)] = true);
+    probes.retain(|posting| indexed[cell(posting.hash)]);
+    index.sort_unstable_by_key(Posting::place);
+    probes.sort_unstable_by_key(Posting::place);
     (index, probes)
 }
 
+/// The long lists of postings of one hash, each by its start.
+///
+/// Of a passage that many have every hash has the same members: whoever has met them need not meet them again.
+fn long_lists(index: &[Posting], members: usize) -> Vec<(usize, Long)> {
+    let mut lists: Vec<Range<usize>> = Vec::new();
+    let mut start = 0;
+    for list in index.chunk_by(|a, b| a.hash == b.hash) {
+        if list.len() >= Long::LEAST {
+            lists.push(start..start + list.len());
+        }
+        start += list.len();
+    }
+    lists.sort_unstable_by_key(|list| (Reverse(list.len()), list.start));
+    let mut last = vec![usize::MAX; members]; // the last list that each is in and that is within no other
+    let mut found: Vec<(usize, Long)> = Vec::with_capacity(lists.len());
+    for (number, list) in lists.iter().enumerate() {
+        let own = &index[list.clone()];
+        let longer = last[own[0].member as usize];
+        let within = lists.get(longer).is_some_and(|other| other.len() <= 2 * own.len() && has_all(&index[other.clone()], own));
+        if !within {
+            own.iter().for_each(|posting| last[posting.member as usize] = number);
+        }
+        found.push((list.start, Long { list: number, within: if within { longer } else { number } }));
+    }
+    found.sort_unstable_by_key(|&(start, _)| start);
+    found
+}
+
+/// Whether a list of postings has all members of another; both ascend.
+fn has_all(list: &[Posting], other: &[Posting]) -> bool {
+    let mut rest = list.iter();
+    other.iter().all(|one| rest.by_ref().find(|posting| posting.member >= one.member).is_some_and(|found| found.member == one.member))
+}
+
 /// For each member, by the ends of its part, what its hashes meet of earlier members, from its rarest hash on.
-fn meetings(index: &[Posting], probes: &[Posting], members: usize) -> (Vec<Meeting>, Vec<usize>) {
+fn meetings(index: &[Posting], probes: &[Posting], members: usize, long: &[(usize, Long)]) -> (Vec<Meeting>, Vec<usize>) {
+    let mut long = long.iter().peekable();
     let (mut met, mut many) = (Vec::new(), vec![0; members]);
     let (mut start, mut stop) = (0, 0);
     for probe in probes {
@@ -207,11 +271,13 @@ fn meetings(index: &[Posting], probes: &[Posting], members: usize) -> (Vec<Meeti
             start += 1;
         }
         stop = stop.max(start);
-        while index.get(stop).is_some_and(|posting| (posting.hash, posting.member) < (probe.hash, probe.member)) {
+        while index.get(stop).is_some_and(|posting| posting.place() < probe.place()) {
             stop += 1;
         }
+        while long.next_if(|(first, _)| *first < start).is_some() {}
         if start < stop {
-            met.push((probe.member, Meeting { left: probe.left, postings: start..stop }));
+            let long = long.peek().filter(|(first, _)| *first == start).map_or(Long::NOT, |(_, long)| *long);
+            met.push((probe.member, Meeting { left: probe.left, long, postings: start..stop }));
             many[probe.member as usize] += 1;
         }
     }
