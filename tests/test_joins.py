@@ -1,5 +1,7 @@
 """Joins of a whole corpus against comparing every two sets."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import truth
@@ -117,7 +119,8 @@ def test_the_bucket_joins_find_every_match_that_shares_a_bucket(sets, threshold,
 
     def meetings(column, key):
         members = [i for i in range(n) if column[i] == key]
-        return [(i, j) for j in members for i in members if i < j and (roles[i] & 1 and roles[j] & 2 or roles[i] & 2 and roles[j] & 1)]
+        meet = {(a, b) for a in range(4) for b in range(4) if (a & 1 and b & 2) or (a & 2 and b & 1)}
+        return [(i, j) for i, j in combinations(members, 2) if (roles[i], roles[j]) in meet]
 
     joined = {pair for column in keys for key in range(5) for pair in meetings(column, key) if len(meetings(column, key)) <= most}
     shared = expected(sets, threshold, roles, lambda i, j: (i, j) in joined)
@@ -142,7 +145,9 @@ def test_the_join_of_a_crowd_by_what_is_contained(sets, threshold, data):
     found = _kernels.heavy_join(crowd, marks, arrays(sets), 0.0, (1, 2**63), 2, threshold)
     pairs = _kernels.candidates(crowd, marks, arrays(sets)[2], 0.0, (0, len(sets)), (2**40, 2**63), 1)
     assert listed(found) == listed(_kernels.compare(pairs, arrays(sets), threshold, 1, overlap=True))
-    assert [pair for pair in expected(sets, 0.0, roles) if pair[2] / min(len(sets[pair[0]]), len(sets[pair[1]])) >= threshold] == listed(found)
+    assert [pair for pair in expected(sets, 0.0, roles) if pair[2] / min(len(sets[pair[0]]), len(sets[pair[1]])) >= threshold] == listed(
+        found
+    )
 
 
 @given(SETS, st.sampled_from([0.0, 0.3, 0.5]), THRESHOLDS, st.data())
@@ -222,7 +227,9 @@ def test_partners_are_counted(members, most):
     expected = [sum(1 for i, _ in pairs if i == place and many[keys[i]] <= most) for place in range(len(members))]
     assert _kernels.partners([band(keys)], np.array(roles, np.uint8), (2**63, most)).tolist() == expected
     having = {key: sum(k == key and role > 0 for k, role in zip(keys, roles, strict=True)) for key in keys}
-    expected = [sum(1 for i, _ in pairs if i == place and 2 * many[keys[i]] <= (most - 1) * having[keys[i]]) for place in range(len(members))]
+    expected = [
+        sum(1 for i, _ in pairs if i == place and 2 * many[keys[i]] <= (most - 1) * having[keys[i]]) for place in range(len(members))
+    ]
     assert _kernels.partners([band(keys)], np.array(roles, np.uint8), (most, 2**63)).tolist() == (expected if most else [0] * len(members))
 
 
@@ -323,13 +330,14 @@ def test_only_hashes_of_sets_that_are_compared_are_taken_into_memory(monkeypatch
     sets = Sets.of(signed(corpus(["a b c", "x y z", "a b c d"])), np.arange(3), 1)
     Join(sets, 0.5, 1)
     words, _, sizes = sets.arrays
+    equal = Weights(np.empty(0, np.uint32), np.empty(0), 1).table
     assert (len(words), sizes.tolist(), sets.sizes.tolist()) == (7, [3, 0, 4], [3, 3, 4])
     assert _kernels.intersections(sets.arrays, *np.array([[0], [2]], np.uint32), 1).tolist() == [3]
     for compare in (
         lambda a, b: _kernels.intersections(sets.arrays, np.array([a], np.uint32), np.array([b], np.uint32), 1),
         lambda a, b: _kernels.compare(np.array([a << 32 | b], np.uint64), sets.arrays, 0.5, 1),
         lambda a, b: _kernels.compare_readings(np.array([a << 32 | b], np.uint64), sets.arrays, np.ones(3), 0.04, 0.5, 1),
-        lambda a, b: _kernels.shared_weights(sets.arrays, np.array([a], np.uint32), np.array([b], np.uint32), Weights(np.empty(0, np.uint32), np.empty(0), 1).table, 1),
+        lambda a, b: _kernels.shared_weights(sets.arrays, np.array([a], np.uint32), np.array([b], np.uint32), equal, 1),
     ):
         compare(0, 2)
         for pair in ((0, 1), (1, 2), (0, 3)):

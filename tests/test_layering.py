@@ -18,7 +18,7 @@ DATA = {
     "shingling": {"HashArray", "Shingling", "Token", "check_text", "sorted_distinct"},
     "minhash": {"MinHash", "Signature", "Signatures", "ValueArray"},
     "banding": {"Banding"},
-    "stores": {"Answer", "Extent", "Hit", "Id", "PairBatch", "Prepared", "Store", "StoreBatch", "preparation", "HeavyBucket"},
+    "stores": {"Answer", "Extent", "Hit", "Id", "Prepared", "Store", "StoreBatch", "preparation", "HeavyBucket"},
     "verify": {"Match", "similarity"},
     "census": {"COUNTED", "Census", "ValueArray", "Weights"},
     "noise": {"ILLEGIBLE", "LEAST", "Legibility", "Readings", "corrected", "least_jaccard"},
@@ -66,12 +66,13 @@ MAY_IMPORT = {
     "noise": {"census"},  # what is known says how much was misread
     "rarity": {"census"},  # how many have a shingle says what it weighs
     "profiles": {"shingling", "minhash", "banding", "noise", "rarity", "excerpts"},  # the parameters of all stages
-    "judging": {"census", "noise", "rarity", "profiles", "stores", "stores.forked", "verify"},  # hits of a store become matches
+    "judging": {"census", "noise", "rarity", "profiles", "stores", "stores.forked", "joins", "verify"},  # hits of a store become matches
     "spool": set(),  # flat arrays, in memory or in files
     "work": {"spool"},  # columns that an interrupted job goes on with
     "frequent": {"shingling"},  # shingles that many documents have
     "joins": {"spool", "work", "stores", "threads", "verify"},  # batches of a store become scored pairs
     "clusters": {"joins"},  # pairs become decisions
+    "pairs": {"ids", "joins"},  # matches become rows
     "ranking": set(),  # flat columns of what ranks documents
     "results": {
         "documents",
@@ -88,7 +89,7 @@ MAY_IMPORT = {
     },  # what people see
     "index": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "stores.places", "stores.memory", "verify"),
-        *("judging", "excerpts", "notebook", "profiles"),
+        *("judging", "excerpts", "notebook", "profiles", "spool", "work", "joins", "pairs"),
     },
     "dedup": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "verify", "spool", "work", "joins", "clusters"),

@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from neardup import Banding, DuplicateIdError, IncompatibleError, MinHash, UnknownDocumentError, _kernels, reference
+from neardup.joins import Join, Sets, Signed
 from neardup.stores import StoreBatch
 from neardup.stores.disk import DiskStore
 from neardup.stores.fetched import Place
 from neardup.stores.memory import MemoryStore
 from neardup.stores.postgres import PostgresStore
 from neardup.stores.redis import RedisStore
+from neardup.work import Work
 
 BANDS = 3
 
@@ -103,13 +105,21 @@ def found_ids(store, doc, threshold=0.5):
 
 
 def listed_pairs(store, threshold=0.5, threads=1):
-    """All pairs that a store lists, written out, with similarities."""
-    listed = {}
-    for found in store.pairs(threshold, threads):
-        for pair in combinations(found.a, 2) if found.a is found.b else product(found.a, found.b):
-            assert frozenset(pair) not in listed, "a pair is listed once"
-            listed[frozenset(pair)] = found.agreement / (found.n + found.m - found.agreement)
-    return listed
+    """All pairs of the documents that a store gives, by their buckets, with similarities."""
+    signed, ids = Signed(BANDS, Work(1 << 30)), []
+    for names, rows in store.batches():
+        ids += names
+        signed.append(rows)
+    assert len(set(ids)) == len(ids), "a document comes once"
+    signed.close()
+    sets = Sets.of(signed, np.arange(len(ids)), threads)
+    every, groups = np.ones(len(sets), bool), defaultdict(list)
+    for id, number in zip(ids, sets.number.tolist(), strict=True):
+        groups[number].append(id)
+    copies = {frozenset(pair): 1.0 for number, group in groups.items() if number >= 0 for pair in combinations(group, 2)}
+    edges = Join(sets, threshold, threads).edges(every, every, lambda *_: None)
+    found = zip(*(column.tolist() for column in edges), strict=True)
+    return copies | {frozenset(pair): score for a, b, score in found for pair in product(groups[a], groups[b])}
 
 
 def everything(store):
@@ -778,8 +788,7 @@ def test_most_of_many_documents_come_and_go(new_store, bucket_limit):
     shared = defaultdict(set)
     for n, doc in everyone.items():
         shared[doc].add(n)
-    found = {frozenset((a, b)) for row in store.pairs(1.0, 2) for a, b in product(row.a, row.b) if a != b}
-    assert found == {frozenset(pair) for group in shared.values() for pair in combinations(group, 2)}
+    assert set(listed_pairs(store, 1.0, 2)) == {frozenset(pair) for group in shared.values() for pair in combinations(group, 2)}
 
 
 def test_what_a_document_costs():

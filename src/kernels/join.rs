@@ -5,7 +5,7 @@
 use crate::path::prefetch;
 use crate::prefix::{join_where, prefix_join, Required};
 use crate::sign::on_threads;
-use crate::table::{spread, Bar, Measure};
+use crate::table::{spread, Bar};
 use crate::verify::{intersection, least_read, may_share};
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -305,10 +305,12 @@ impl Later {
     }
 }
 
-/// Those of some pairs that match by a measure, in their order. None when a pair names a set that there is not.
-pub fn compare(pairs: &[u64], sets: Sets, measure: Measure, threshold: f64, threads: usize) -> Option<Vec<Edge>> {
-    let bar = Bar::by(measure, threshold);
-    compared(pairs, sets, threads, |a, b| sets.compare(a, b, bar.least(sets.sizes[a as usize], sets.sizes[b as usize])?))
+/// Those of some pairs that match, in their order. None when a pair names a set that there is not.
+pub fn compare(pairs: &[u64], sets: Sets, bar: Bar, threads: usize) -> Option<Vec<Edge>> {
+    compared(pairs, sets, threads, |a, b| {
+        let both = bar.agreement((sets.sizes[a as usize], sets.get(a)), (sets.sizes[b as usize], sets.get(b)))?;
+        Some(Edge { earlier: a.min(b), later: a.max(b), both })
+    })
 }
 
 /// Those of some pairs that may be readings of one text, of whose sets so much was read rightly: all that reach a least Jaccard

@@ -279,43 +279,6 @@ impl Segments {
         Ok((self.set_hash(entry)?, size, evidence))
     }
 
-    /// All matching pairs of living entries of a range with those before them. Of a long bucket so many members are read.
-    pub fn pairs(&self, place: usize, entries: &[u32], threshold: f64, limit: usize, threads: usize) -> Checked<Vec<(Place, Vec<Found>)>> {
-        let bar = Bar::new(threshold, self.slots);
-        let fingerprints = self.fingerprints(place, entries)?;
-        let work = |(run, rows): (&[u32], &[u32])| -> Checked<Vec<(Place, Vec<Found>)>> {
-            let (mut candidates, mut pairs) = (Vec::new(), Vec::new());
-            for (&entry, row) in run.iter().zip(rows.chunks_exact(self.bands)) {
-                let entry = (place as u32, entry);
-                if !self.lives(entry) {
-                    continue;
-                }
-                let (size, evidence) = self.evidence(entry)?;
-                self.candidates(row, limit, &mut candidates)?;
-                let mut found = Vec::new();
-                for &(_, other) in candidates.iter().take_while(|&&(_, other)| other < entry) {
-                    found.extend(self.verified(size, evidence, other, bar)?);
-                }
-                pairs.push((entry, found));
-            }
-            Ok(pairs)
-        };
-        let runs = entries.chunks(64).zip(fingerprints.chunks(64 * self.bands)).collect();
-        Ok(on_threads(runs, threads, work).into_iter().collect::<Checked<Vec<_>>>()?.into_iter().flatten().collect())
-    }
-
-    fn lives(&self, (place, entry): Place) -> bool {
-        match self.segments.get(place as usize) {
-            Some((_, removed)) => removed.lives(entry),
-            None => self.tail.table.size(entry) > 0,
-        }
-    }
-
-    /// The agreement of a document of this size with itself.
-    pub fn full_agreement(&self, size: u32) -> u32 {
-        self.tail.table.full_agreement(size)
-    }
-
     /// The buckets of a band with more members than `limit`: how many, and the first of them.
     pub fn heavy(&self, band: usize, limit: usize) -> Checked<Vec<(usize, Place)>> {
         // A bucket of more than `limit` has more than its share somewhere.

@@ -645,7 +645,7 @@ impl Table {
         }
     }
 
-    /// The fingerprints of entries in a range, a row each, which `pairs` needs: collected from all postings.
+    /// The fingerprints of entries in a range, a row each: collected from all postings.
     pub fn fingerprints(&self, range: Range<u32>, threads: usize) -> Vec<u32> {
         let n = range.len();
         let mut columns: Vec<Vec<u32>> = on_threads(self.bands.iter().collect(), threads, |band: &Band| {
@@ -662,28 +662,6 @@ impl Table {
             rows.extend(columns.iter_mut().map(|column| column[i]));
         }
         rows
-    }
-
-    /// All matching pairs of live entries from `start` on, whose fingerprints are given, with earlier ones: (entry, what it
-    /// matches). Of a long bucket so many members are read.
-    pub fn pairs(&self, start: u32, fingerprints: &[u32], threshold: f64, limit: usize, threads: usize) -> Vec<(u32, Vec<Found>)> {
-        let bands = self.bands.len();
-        let bar = if self.sample > 0 { Bar::by(Measure::Overlap, threshold) } else { self.bar(threshold) };
-        let work = |(run, rows): (usize, &[u32])| {
-            let mut candidates = Vec::new();
-            let of_entry = |(i, row): (usize, &[u32])| {
-                let e = start + (64 * run + i) as u32;
-                let size = self.size(e);
-                if size == 0 {
-                    return None;
-                }
-                self.candidates(row, (size, self.entries.evidence(e)), bar, limit, &mut candidates);
-                let earlier = candidates.iter().take_while(|&&c| c < e);
-                Some((e, earlier.filter_map(|&c| self.verify(size, self.entries.evidence(e), c, bar)).collect()))
-            };
-            rows.chunks_exact(bands).enumerate().filter_map(of_entry).collect::<Vec<_>>()
-        };
-        on_threads(fingerprints.chunks(64 * bands).enumerate().collect(), threads, work).into_iter().flatten().collect()
     }
 
     /// One more than the highest entry ever made.

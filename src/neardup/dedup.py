@@ -330,15 +330,13 @@ def _judge(sets: Sets, settings: Settings, threads: int) -> Judge | None:
 
         first = sets.first(COUNTED)
         legibility = Legibility.of(Census(*first), *first, threads)
-        legible = np.concatenate([np.empty(0), *(legibility.of_sets(some, threads) for some in sets.each())])
-        return Readings(settings.threshold, sets.arrays, legible)
+        return Readings(settings.threshold, sets.arrays, sets.measured(lambda some: legibility.of_sets(some, threads)))
     if settings.verify == "rarity":
         from neardup.census import COUNTED, Census
         from neardup.rarity import Weighed, rarity
 
         weights = rarity(Census(*sets.first(COUNTED)))
-        totals = np.concatenate([np.empty(0, np.uint64), *(weights.totals(some, threads) for some in sets.each())])
-        return Weighed(settings.threshold, sets.arrays, weights, totals)
+        return Weighed(settings.threshold, sets.arrays, weights, sets.measured(lambda some: weights.totals(some, threads)))
     if settings.inside:
         from neardup.excerpts import Contained
 

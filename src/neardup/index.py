@@ -27,17 +27,18 @@ from neardup.errors import (
     plain,
     warn_caller,
 )
-from neardup.ids import check_id, check_ids, id_column, id_order
+from neardup.ids import PackedIds, check_id, check_ids, id_order, pack
 from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.profiles import Verify, resolve
 from neardup.shingling import Shingling, check_text
 from neardup.stores import Answer, HeavyBucket, Id, Prepared, Store, StoreBatch, duplicate, preparation
 from neardup.stores.memory import MemoryStore
-from neardup.verify import Match, Passage, Verification, shared_passages, verification_hashes
+from neardup.verify import Estimated, Match, Passage, Verification, shared_passages, verification_hashes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from neardup.joins import Join
     from neardup.judging import Judge, View
 
 #: Texts signed and looked up at a time.
@@ -1025,30 +1026,47 @@ class Index:
         >>> index.pairs().to_pylist()
         [{'a': 'x', 'b': 'y', 'similarity': 1.0}]
         """
-        import pyarrow as pa
+        from neardup.pairs import many_pairs, pairs_table
 
         check_integer("max_pairs", max_pairs, 0, 2**63 - 1)
-        rows: list[tuple[Id, Id, float]] = []
-        least = self.threshold if self._contained else self._settings.least
-        limit = None if self._settings.whole_buckets else self.bucket_limit
-        scoring = None if self._judge is None else self._judge.view(self._store).scoring(self._store)
-        for found in self._store.pairs(least, number_of_threads(threads), limit):
-            copies = found.a is found.b
-            if self._contained:
-                score = found.agreement / min(found.n, found.m)
-            elif scoring is not None:
-                score = scoring(found)
-            else:
-                score = self._verification.similarity(found.agreement, found.n, found.m)
-            if score < self.threshold:
-                continue
-            count = len(found.a) * (len(found.a) - 1) // 2 if copies else len(found.a) * len(found.b)
-            if len(rows) + count > max_pairs:
+        workers = number_of_threads(threads)
+
+        def check(pairs: int) -> None:
+            if pairs > max_pairs:
                 raise ParameterError(f"more than max_pairs={max_pairs} pairs; deduplicating lists copies as a star, or raise max_pairs")
-            for pair in itertools.combinations(found.a, 2) if copies else itertools.product(found.a, found.b):
-                a, b = sorted(pair, key=id_order)
-                rows.append((a, b, score))
-        rows.sort(key=lambda row: (id_order(row[0]), id_order(row[1])))
-        ids = id_column([*(row[0] for row in rows), *(row[1] for row in rows)])
-        scores = pa.array([row[2] for row in rows], pa.float64())
-        return pa.table({"a": ids[: len(rows)], "b": ids[len(rows) :], "similarity": scores})
+
+        ids, join = self._joined(workers)
+        every = np.ones(len(join.sets), bool)
+        edges = join.edges(every, every, lambda _done, _total, found: check(found if join.judge is None else 0))
+        check(many_pairs(join.sets.number, edges))
+        return pairs_table(ids, join.sets.number, edges)
+
+    def _joined(self, threads: int) -> tuple[PackedIds, Join]:
+        """The ids of all documents, and the join of their shingle sets."""
+        from neardup.joins import Join, Sets, Signed
+        from neardup.spool import memory_bytes
+        from neardup.work import Work
+
+        work = Work(memory_bytes(None))
+        signed = Signed(self.banding.bands, work, -(-self._verification.slots // 4))
+        data, ends = work.column("ids", np.uint8), work.column("id-ends", np.uint64)
+        for names, batch in self._store.batches():
+            signed.append(batch)
+            packed, stops = pack(names)
+            ends.append(stops + np.uint64(data.nbytes))
+            data.append(packed)
+            work.publish("reading")
+        signed.close()
+        ids = PackedIds(data.array(), ends.array())
+        sets = Sets.of(signed, np.arange(len(ids)), threads)
+        limit = None if self._settings.whole_buckets else self.bucket_limit
+        join = Join(sets, self._settings.least, threads, limit=limit, sample=self._sample or None)
+        if self._contained:
+            from neardup.excerpts import Contained
+
+            join.judge = Contained(self.threshold, sets.arrays)
+        elif self._judge is not None:
+            join.judge = self._judge.view(self._store).judge(sets, self.threshold, threads)
+        elif not self._verification.exact:
+            join.judge = Estimated(self.threshold, sets.arrays, sets.sizes, self._verification)
+        return ids, join

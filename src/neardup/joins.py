@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ Mask = npt.NDArray[np.bool_]
 
 #: The most members of a bucket that are compared pair by pair. Of a longer one all matches are found by rare shingles.
 CROWD = 64
+#: Members beyond which a bucket is reported as heavy.
+HEAVY = 128
 #: As many of anything.
 ALL = 2**63
 #: About the most pairs that are collected at a time; they take 32 bytes each.
@@ -75,22 +77,26 @@ class Signed:
         How many.
     work
         Where the columns are.
+    words
+        Of the lean signature of each, by which they are verified; 0 where they are by verification hashes.
 
     Attributes
     ----------
     set_hashes, sizes, evidence
         As in :class:`~neardup.stores.StoreBatch`, once all documents are there.
-    starts
-        Where the evidence of each begins, uint64[n].
+    starts, lengths
+        Where the evidence of each begins, uint64[n], and how long it is, uint32[n].
     """
 
     set_hashes: npt.NDArray[np.uint64]
     sizes: npt.NDArray[np.uint32]
     evidence: npt.NDArray[np.uint32]
     starts: npt.NDArray[np.uint64]
+    lengths: npt.NDArray[np.uint32]
 
-    def __init__(self, bands: int, work: Work) -> None:
+    def __init__(self, bands: int, work: Work, words: int = 0) -> None:
         self.work = work
+        self._words = words
         self._fingerprints = [work.column(f"band-{band}", np.uint32) for band in range(bands)]
         self._evidence = work.column("evidence", np.uint32)
         self._apart = work.path is None
@@ -131,7 +137,8 @@ class Signed:
     def close(self) -> None:
         """No more documents come."""
         self.set_hashes, self.sizes, self.evidence = self._set_hashes.array(), self._sizes.array(), self._evidence.array()
-        self.starts = np.cumsum(self.sizes, dtype=np.uint64) - self.sizes
+        self.lengths = np.full(len(self.sizes), self._words, np.uint32) if self._words else self.sizes
+        self.starts = np.cumsum(self.lengths, dtype=np.uint64) - self.lengths
 
     def leave(self) -> None:
         """Close the file of the evidence, which is read no more."""
@@ -162,32 +169,39 @@ class Signed:
             if self.spilled:
                 self._evidence.release()
 
-    def gathered(self, starts: npt.NDArray[np.uint64], sizes: npt.NDArray[np.uint32]) -> _kernels.Sets:
+    def gathered(self, starts: npt.NDArray[np.uint64], lengths: npt.NDArray[np.uint32]) -> _kernels.Sets:
         """The arrays of some sets alone, one after another, in memory."""
-        ends = np.cumsum(sizes, dtype=np.uint64)
-        return self._evidence.ranges(starts, sizes), ends - sizes, sizes
+        ends = np.cumsum(lengths, dtype=np.uint64)
+        return self._evidence.ranges(starts, lengths), ends - lengths, lengths
 
-    def shared(
+    def same(
         self,
         sets: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]],
         a: npt.NDArray[np.uint32],
         b: npt.NDArray[np.uint32],
         threads: int,
-    ) -> npt.NDArray[np.uint32]:
-        """How many hashes the sets of each pair share; of all sets, where they begin and how many hashes they have."""
-        starts, sizes = sets
-        if not self.spilled:
-            return _kernels.intersections((self.evidence, starts, sizes), a, b, threads)
+    ) -> Mask:
+        """Whether the evidence of each pair of sets is the same; of all sets, where it begins and how long it is."""
+        starts, lengths = sets
         those = np.unique((a, b))
         x, y = (np.searchsorted(those, some).astype(np.uint32) for some in (a, b))
-        return _kernels.intersections(self.gathered(starts[those], sizes[those]), x, y, threads)
+        if self._words:
+            rows = self.gathered(starts[those], lengths[those])[0].reshape(-1, self._words)
+            return np.asarray((rows[x] == rows[y]).all(1))
+        shared = (
+            _kernels.intersections(self.gathered(starts[those], lengths[those]), x, y, threads)
+            if self.spilled
+            else _kernels.intersections((self.evidence, starts, lengths), a, b, threads)
+        )
+        same: Mask = (lengths[a] == lengths[b]) & (shared == lengths[b])
+        return same
 
     def batch(self, places: PlaceArray) -> StoreBatch:
         """Some documents as they were signed."""
-        words, starts, sizes = self.gathered(self.starts[places], self.sizes[places])
+        words, starts, _ = self.gathered(self.starts[places], self.lengths[places])
         columns = [spool.array()[places] for spool in self._fingerprints]
         fingerprints = np.ascontiguousarray(np.array(columns, np.uint32).reshape(len(columns), len(places)).T)
-        return StoreBatch(fingerprints, self.set_hashes[places], sizes, words, np.append(starts, np.uint64(len(words))))
+        return StoreBatch(fingerprints, self.set_hashes[places], self.sizes[places], words, np.append(starts, np.uint64(len(words))))
 
 
 class Sets:
@@ -199,25 +213,24 @@ class Sets:
         The set of each document, int64[n]; -1 where it has no shingle.
     place
         The place of the first document of each set by rank, int64[m].
-    starts, sizes
-        Where the evidence of each set begins, uint64[m], and how many shingles it has, uint32[m].
+    sizes
+        How many shingles each set has, uint32[m].
+    starts, lengths
+        Where the evidence of each set begins, uint64[m], and how long it is, uint32[m].
     arrays
         The verification hashes as kernels take them; once those of some were taken (:meth:`take`), theirs alone.
     signed
         The corpus.
     """
 
-    __slots__ = ("arrays", "number", "place", "signed", "sizes", "starts")
+    __slots__ = ("arrays", "lengths", "number", "place", "signed", "sizes", "starts")
 
-    def __init__(
-        self, number: PlaceArray, place: PlaceArray, starts: npt.NDArray[np.uint64], sizes: npt.NDArray[np.uint32], signed: Signed
-    ) -> None:
+    def __init__(self, number: PlaceArray, place: PlaceArray, signed: Signed) -> None:
         self.number = number
         self.place = place
-        self.starts = starts
-        self.sizes = sizes
+        self.starts, self.lengths, self.sizes = signed.starts[place], signed.lengths[place], signed.sizes[place]
         self.signed = signed
-        self.arrays: _kernels.Sets = (signed.evidence, starts, sizes)
+        self.arrays: _kernels.Sets = (signed.evidence, self.starts, self.lengths)
 
     @classmethod
     def of(cls, signed: Signed, order: PlaceArray, threads: int) -> Sets:
@@ -226,20 +239,19 @@ class Sets:
         The set hash brings copies together, and their verification hashes decide.
         """
         ranked = order[signed.sizes[order] > 0]
-        sizes = signed.sizes[ranked]
-        starts = signed.starts[ranked]
+        sizes, starts, lengths = signed.sizes[ranked], signed.starts[ranked], signed.lengths[ranked]
         _, first, alike = np.unique(signed.set_hashes[ranked], return_index=True, return_inverse=True)
         first = first[alike]
         copies = np.flatnonzero(first != np.arange(len(ranked)))
         a, b = first[copies].astype(np.uint32), copies.astype(np.uint32)
         same = sizes[a] == sizes[b]
         for part in signed.slices(len(copies), 2):
-            same[part] &= signed.shared((starts, sizes), a[part], b[part], threads) == sizes[b[part]]
+            same[part] &= signed.same((starts, lengths), a[part], b[part], threads)
         first[copies[~same]] = copies[~same]
         founders = np.flatnonzero(first == np.arange(len(ranked)))
         number = np.full(len(order), -1, np.int64)
         number[ranked] = np.searchsorted(founders, first)
-        return cls(number, ranked[founders], starts[founders], sizes[founders], signed)
+        return cls(number, ranked[founders], signed)
 
     def __len__(self) -> int:
         return len(self.place)
@@ -247,9 +259,9 @@ class Sets:
     def take(self, some: Mask) -> None:
         """Take the hashes of some sets into memory, where they are in a file and there is room: no others will be compared."""
         if self.signed.spilled and not self.signed.large:
-            places, sizes = np.zeros_like(self.starts), np.where(some, self.sizes, np.uint32(0))
+            places, lengths = np.zeros_like(self.starts), np.where(some, self.lengths, np.uint32(0))
             words, places[some], _ = self.alone(np.flatnonzero(some))
-            self.arrays = words, places, sizes
+            self.arrays = words, places, lengths
 
     def leave(self) -> None:
         """Close the file of hashes, where those that are compared were taken from it."""
@@ -267,14 +279,14 @@ class Sets:
         words, _, sizes = self.alone(np.arange(min(many, len(self))))
         return words, sizes
 
-    def each(self) -> Iterator[_kernels.Sets]:
-        """The arrays of some sets after another; as many at a time as memory may take."""
-        for part in self.signed.slices(len(self), 1):
-            yield self.signed.evidence, self.starts[part], self.sizes[part]
+    def measured(self, measure: Callable[[_kernels.Sets], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """What is measured of each set, of as many at a time as memory may take."""
+        parts = [slice(0), *self.signed.slices(len(self), 1)]
+        return np.concatenate([measure((self.signed.evidence, self.starts[part], self.lengths[part])) for part in parts])
 
     def alone(self, numbers: PlaceArray) -> _kernels.Sets:
         """The arrays of some sets, in memory."""
-        return self.signed.gathered(self.starts[numbers], self.sizes[numbers])
+        return self.signed.gathered(self.starts[numbers], self.lengths[numbers])
 
 
 class Judge(Protocol):
@@ -290,12 +302,12 @@ class Judge(Protocol):
     ) -> npt.NDArray[np.float64]:
         """The similarities of pairs that share so many hashes."""
 
-    def required(self, numbers: PlaceArray) -> _kernels.Required:
-        """What a match between some sets requires, for joins by rare hashes."""
+    def required(self, numbers: PlaceArray) -> _kernels.Required | None:
+        """What a match between some sets requires, for joins by rare hashes; None where only pairs can be judged."""
 
 
 class Heavy(NamedTuple):
-    """A bucket that more sets fall into than are compared pair by pair: its band, how many sets, and the first of them."""
+    """A bucket that many sets fall into: its band, how many they are, and the first of them."""
 
     band: int
     members: int
@@ -337,8 +349,9 @@ class Join:
         self.sets = sets
         self.threshold = threshold
         self.limit = limit
-        self.bounds = CROWD, ALL if limit is None else limit * (limit - 1) // 2
+        self.most = ALL if limit is None else limit * (limit - 1) // 2
         self.judge = judge
+        self.passing = False
         self.threads = threads
         self.exact = exact
         self.sample = sample
@@ -362,9 +375,15 @@ class Join:
         return sorted(found, key=lambda bucket: (-bucket.members, bucket.band, bucket.example))
 
     @property
+    def bounds(self) -> _kernels.Bounds:
+        """How buckets are joined: beyond which members by rare hashes, and of how many comparisons at most."""
+        pairwise = self.passing or (self.judge is not None and self.judge.required(np.empty(0, np.int64)) is None)
+        return ALL if pairwise else CROWD, self.most
+
+    @property
     def crowd(self) -> int:
         """How many members a bucket has at most that is not heavy."""
-        return self.limit or CROWD
+        return self.limit or HEAVY
 
     def close(self) -> None:
         """Let the buckets go, and the file of hashes where those that are compared were taken from it: nothing is joined after that."""
@@ -377,7 +396,7 @@ class Join:
 
     def comparisons(self, among: Mask) -> int:
         """How many comparisons a join of some sets with each other would take pair by pair, counted once a bucket."""
-        return int(_kernels.partners(self.bands, among * (LEFT | RIGHT), (ALL, self.bounds[1])).sum())
+        return int(_kernels.partners(self.bands, among * (LEFT | RIGHT), (ALL, self.most)).sum())
 
     def edges(self, left: Mask, right: Mask, tell: Callable[[int, int, int], None]) -> Edges:
         """The matches between sets on the left and sets on the right, in order.
@@ -428,7 +447,7 @@ class Join:
         """The matches of some sets with each other from a similarity on; None where those are too many to compare in passing."""
         join, many = self._at(least), int(some.sum())
         join.bands = list(self._each_band())
-        join.bounds = ALL, self.bounds[1]  # so few are compared pair by pair, however many share a bucket
+        join.passing = True  # so few are compared pair by pair, however many share a bucket
         pairs = min(join.comparisons(some), many * (many - 1) // 2)
         hashes = 2 * pairs * int(self.sets.sizes[some].sum(dtype=np.int64)) // max(1, many)
         if pairs > 2 * self._at_once or hashes > PASSING:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import struct
 import sys
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from threading import Lock
 from typing import NamedTuple, Protocol
 
@@ -15,15 +14,15 @@ import xxhash
 
 from neardup.census import COUNTED, Census, ValueArray, Weights
 from neardup.errors import UnknownDocumentError
-from neardup.noise import ILLEGIBLE, LEAST, Legibility, corrected, least_jaccard
+from neardup.joins import Judge as JoinJudge
+from neardup.joins import Sets
+from neardup.noise import ILLEGIBLE, LEAST, Legibility, Readings, corrected, least_jaccard
 from neardup.profiles import Settings
-from neardup.rarity import SHARE, rarity
-from neardup.stores import Answer, Extent, Hit, PairBatch, Store, StoreBatch
+from neardup.rarity import SHARE, Weighed, rarity
+from neardup.stores import Answer, Extent, Hit, Store, StoreBatch
 from neardup.stores.forked import watch
 from neardup.verify import Match
 
-#: Says how similar the documents of a pair are.
-Scoring = Callable[[PairBatch], float]
 #: What stored knowledge begins with.
 HEAD = struct.Struct("<qqd")
 
@@ -93,8 +92,8 @@ class View(Protocol):
     def matches(self, store: Store, hits: Sequence[Hit], hashes: ValueArray, threshold: float, *, contained: bool) -> list[Match]:
         """The hits of a document that match, by similarity or containment."""
 
-    def scoring(self, store: Store) -> Scoring:
-        """What says of one pair after another how similar its documents are; what it knows of a document it asks once."""
+    def judge(self, sets: Sets, threshold: float, threads: int) -> JoinJudge:
+        """What judges pairs of sets."""
 
 
 class Judge:
@@ -207,17 +206,9 @@ class Noisy:
                 found.append(match)
         return found
 
-    def scoring(self, store: Store) -> Scoring:
+    def judge(self, sets: Sets, threshold: float, threads: int) -> Readings:
         """As :class:`View` says."""
-        legible = cache(lambda name: self.legibility.of_one(store.evidence(name)))
-
-        def score(pair: PairBatch) -> float:
-            try:
-                return float(corrected(pair.agreement, pair.n, pair.m, legible(pair.a[0]), legible(pair.b[0])))
-            except UnknownDocumentError:  # another thread has removed it
-                return 0.0
-
-        return score
+        return Readings(threshold, sets.arrays, sets.measured(lambda some: self.legibility.of_sets(some, threads)))
 
 
 class Rare:
@@ -260,15 +251,6 @@ class Rare:
                 found.append(match)
         return found
 
-    def scoring(self, store: Store) -> Scoring:
+    def judge(self, sets: Sets, threshold: float, threads: int) -> Weighed:
         """As :class:`View` says."""
-        total = cache(lambda name: self.weights.total(store.evidence(name)))
-
-        def score(pair: PairBatch) -> float:
-            try:
-                shared = self.weights.shared(store.evidence(pair.a[0]), store.evidence(pair.b[0]))
-                return float(shared / (total(pair.a[0]) + total(pair.b[0]) - shared))
-            except UnknownDocumentError:  # another thread has removed it
-                return 0.0
-
-        return score
+        return Weighed(threshold, sets.arrays, self.weights, sets.measured(lambda some: self.weights.totals(some, threads)))

@@ -372,7 +372,8 @@ def _candidates(join: Join) -> tuple[float, float]:
 
     def found(stop: int) -> tuple[npt.NDArray[np.uint64], float]:
         start = perf_counter()
-        return _kernels.candidates(join.bands, roles, sets.sizes, ANY, (0, stop), 2**63, join.threads), perf_counter() - start
+        pairs = _kernels.candidates(join.bands, roles, sets.sizes, ANY, (0, stop), (2**63, 2**63), join.threads)
+        return pairs, perf_counter() - start
 
     _, scanning = found(0)  # which grows with the documents alone
     pairs, seconds = found(len(sets))

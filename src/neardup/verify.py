@@ -161,6 +161,11 @@ class Verification:
         estimate, most = self._estimates[agreement], n / m if n < m else m / n
         return min(estimate, most)
 
+    def similarities(self, agreement: Any, n: Any, m: Any) -> npt.NDArray[np.float64]:
+        """The same of arrays of estimates."""
+        estimates: npt.NDArray[np.float64] = np.minimum(np.array(self._estimates)[agreement], np.minimum(n, m) / np.maximum(n, m))
+        return estimates
+
     def containment(self, agreement: int, n: int, m: int) -> float:
         """The share of the first document's ``n`` shingles that the second has too."""
         return self.match(None, agreement, n, m).containment
@@ -174,6 +179,49 @@ class Verification:
         jaccard = estimate if estimate < limit else limit  # noqa: FURB136  `min` takes three times as long
         contained = jaccard * (n + m) / ((1 + jaccard) * n)
         return _made(Match, (id, jaccard, contained if contained < most else most, False))  # noqa: FURB136
+
+
+class Estimated:
+    """What judges pairs of documents by their lean signatures.
+
+    Parameters
+    ----------
+    threshold
+        Least estimate of a match.
+    arrays
+        All lean signatures, where each begins, and how many words it has.
+    sizes
+        How many shingles each has, uint32[n].
+    verification
+        What agreement says.
+
+    Examples
+    --------
+    >>> arrays = np.array([0x01020304, 0x01020305], np.uint32), np.array([0, 1], np.uint64), np.ones(2, np.uint32)
+    >>> estimated = Estimated(0.7, arrays, np.array([20, 20], np.uint32), Verification(slots=4))
+    >>> pairs = estimated.compare(np.array([1], np.uint64), threads=1)
+    >>> pairs[2].tolist(), estimated.similarities(*pairs, threads=1).round(3).tolist()
+    ([3], [0.749])
+    """
+
+    __slots__ = ("arrays", "sizes", "threshold", "verification")
+
+    def __init__(self, threshold: float, arrays: _kernels.Sets, sizes: npt.NDArray[np.uint32], verification: Verification) -> None:
+        self.threshold = threshold
+        self.arrays = arrays
+        self.sizes = sizes
+        self.verification = verification
+
+    def compare(self, pairs: npt.NDArray[np.uint64], threads: int) -> _kernels.Edges:
+        """Those of some pairs that may match."""
+        return _kernels.compare(pairs, self.arrays, self.threshold, threads, slots=self.verification.slots)
+
+    def similarities(self, a: Any, b: Any, both: Any, threads: int) -> npt.NDArray[np.float64]:  # noqa: ARG002  little work
+        """The estimates of pairs, given by number, that agree in so many slots."""
+        return self.verification.similarities(both, self.sizes[a], self.sizes[b])
+
+    def required(self, numbers: npt.NDArray[np.int64]) -> None:
+        """Nothing: what has no hashes has no rare ones."""
 
 
 def shared_shingles(a: str, b: str, *, shingling: Shingling | None = None) -> Shared:

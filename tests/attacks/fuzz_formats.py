@@ -39,6 +39,7 @@ with atheris.instrument_imports(include=["neardup"]):
     import neardup.files
     import neardup.index
     import neardup.interop.datasketch
+    import neardup.joins
     import neardup.stores.catalog
     import neardup.stores.disk
     import neardup.stores.fetched
@@ -54,8 +55,11 @@ import xxhash
 from neardup import Banding, Index, MinHash, NearDupError, Shingling
 from neardup.files import ArrowFile, FileDocuments
 from neardup.interop.datasketch import from_datasketch, to_datasketch
+from neardup.joins import Join, Sets, Signed
 from neardup.profiles import Verify
 from neardup.stores import StoreBatch, catalog, disk, layout, places, segments
+from neardup.verify import Estimated, Verification
+from neardup.work import Work
 
 CORPUS = Path(__file__).parent / "corpus"
 #: The longest message of an error; columns and values are shown in it, and inputs are short.
@@ -298,10 +302,24 @@ def asked(store: disk.DiskStore) -> None:
         lambda: list(store.batches()),
         lambda: store.query(rows, 0.5, 1),
         lambda: store.nearest(rows, 0.5, 1),
-        lambda: list(store.pairs(0.5, 1)),
+        lambda: joined(store),
         lambda: store.heavy(1),
     ):
         kept(ask)
+
+
+def joined(store: disk.DiskStore) -> None:
+    """The documents as pairs() takes them."""
+    signed, n = Signed(2, Work(1 << 30), -(-store._home.slots // 4)), 0
+    for ids, batch in store.batches():
+        signed.append(batch)
+        n += len(ids)
+    signed.close()
+    sets = Sets.of(signed, np.arange(n), 1)
+    join, every = Join(sets, 0.5, 1), np.ones(len(sets), bool)
+    if store._home.slots:
+        join.judge = Estimated(0.5, sets.arrays, sets.sizes, Verification(store._home.slots))
+    join.edges(every, every, lambda *_: None)
 
 
 @cache

@@ -108,9 +108,10 @@ pub(super) fn sampled_buckets<'py>(py: Python<'py>, sets: SetArrays<'py>, sample
     Ok((members.into_pyarray(py), ends.into_pyarray(py)))
 }
 
-/// Those of some pairs that match: by their Jaccard similarity, or by how much of the smaller is in the larger.
+/// Those of some pairs that match: by their Jaccard similarity, by how much of the smaller is in the larger, or, as lean
+/// signatures of some slots, by an estimate.
 #[pyfunction]
-#[pyo3(signature = (pairs, sets, threshold, threads, overlap=false))]
+#[pyo3(signature = (pairs, sets, threshold, threads, overlap=false, slots=0))]
 pub(super) fn compare<'py>(
     py: Python<'py>,
     pairs: PyReadonlyArray1<'py, u64>,
@@ -118,9 +119,11 @@ pub(super) fn compare<'py>(
     threshold: f64,
     threads: usize,
     overlap: bool,
+    slots: usize,
 ) -> PyResult<Edges<'py>> {
-    let (pairs, sets, measure) = (pairs.as_slice()?, sets.some_sets()?, if overlap { Measure::Overlap } else { Measure::Jaccard });
-    let edges = py.detach(|| join::compare(pairs, sets, measure, threshold, threads));
+    let (pairs, sets) = (pairs.as_slice()?, sets.some_sets()?);
+    let bar = if overlap { Bar::by(Measure::Overlap, threshold) } else { Bar::new(threshold, slots) };
+    let edges = py.detach(|| join::compare(pairs, sets, bar, threads));
     Ok(columns(py, &edges.ok_or_else(no_such_set)?))
 }
 

@@ -400,44 +400,6 @@ impl SegmentTable {
         }
     }
 
-    /// All matching pairs of entries of a range at a place: copies, and entries with those before them. The ids of both sides,
-    /// their agreement and sizes.
-    #[allow(clippy::type_complexity, clippy::too_many_arguments)]
-    fn pairs<'py>(
-        &self,
-        py: Python<'py>,
-        place: u32,
-        start: u32,
-        stop: u32,
-        threshold: f64,
-        threads: usize,
-        limit: Option<usize>,
-    ) -> PyResult<Vec<(Bound<'py, PyList>, Bound<'py, PyList>, u32, u32, u32)>> {
-        let (mut ids, mut pairs) = (IdList::default(), Vec::new());
-        py.detach(|| {
-            let index = self.index.read().unwrap();
-            let stop = stop.min(if place as usize > index.segments.len() { 0 } else { index.entries(place as usize) });
-            let entries: Vec<u32> = (start.min(stop)..stop).collect();
-            let mut members = |entry| {
-                let from = ids.len();
-                index.members(entry, |id| ids.push(id))?;
-                Ok(from..ids.len())
-            };
-            for (entry, found) in index.pairs(place as usize, &entries, threshold, limit.unwrap_or(usize::MAX), threads)? {
-                let (all, size) = (members(entry)?, index.row(entry)?.1);
-                if all.len() > 1 {
-                    pairs.push((all.clone(), all.clone(), index.full_agreement(size), size, size));
-                }
-                for other in found {
-                    pairs.push((all.clone(), members(other.entry)?, other.agreement, size, other.size));
-                }
-            }
-            Ok(())
-        })
-        .map_err(raised)?;
-        super::tables::listed_pairs(py, &ids, pairs)
-    }
-
     /// The buckets that more than `limit` shingle sets share: band, how many, and the id of one.
     fn heavy<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Vec<(usize, usize, Bound<'py, PyAny>)>> {
         let (mut ids, mut heavy) = (IdList::default(), Vec::new());

@@ -191,20 +191,6 @@ pub(super) fn nearest_tuples<'py>(
     found.map(|one| one.map(&mut named).transpose()).collect()
 }
 
-/// Places in a list of ids of both sides of pairs, their agreement and sizes.
-pub(super) type Pair = (Range<usize>, Range<usize>, u32, u32, u32);
-type Listed<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, u32, u32, u32);
-
-pub(super) fn listed_pairs<'py>(py: Python<'py>, ids: &IdList, pairs: Vec<Pair>) -> PyResult<Vec<Listed<'py>>> {
-    let listed = |(a, b, agreement, n, m): Pair| {
-        let ours = ids.list(py, a.clone())?;
-        // Copies are one list, which is how they are told.
-        let theirs = if a == b { ours.clone() } else { ids.list(py, b)? };
-        Ok((ours, theirs, agreement, n, m))
-    };
-    pairs.into_iter().map(listed).collect()
-}
-
 /// A bucket table whose entries have documents, known by their ids. Safe to use from many threads; each call is atomic.
 #[pyclass(frozen, module = "neardup._kernels")]
 pub(super) struct DocumentTable {
@@ -380,55 +366,6 @@ impl DocumentTable {
             Some(store.ids.entry(document).map_or_else(Vec::new, |entry| store.table.evidence(entry).to_vec()))
         });
         Ok(evidence.map(|evidence| evidence.into_pyarray(py)))
-    }
-
-    /// One more than the highest entry ever made.
-    fn entries(&self, py: Python<'_>) -> u32 {
-        py.detach(|| self.store.read().unwrap().table.len() as u32)
-    }
-
-    /// The fingerprints of the entries from `start` to `stop`, a row each, for `pairs`.
-    fn fingerprints<'py>(&self, py: Python<'py>, start: u32, stop: u32, threads: usize) -> PyResult<Array2<'py, u32>> {
-        let rows = py.detach(|| self.store.read().unwrap().table.fingerprints(start..stop, threads));
-        rows.into_pyarray(py).reshape([(stop - start) as usize, self.bands])
-    }
-
-    /// All matching pairs of the entries from `start` on, whose fingerprints are given: copies, and entries with earlier ones.
-    /// The ids of both sides, their agreement and sizes.
-    #[allow(clippy::type_complexity)]
-    fn pairs<'py>(
-        &self,
-        py: Python<'py>,
-        start: u32,
-        fingerprints: PyReadonlyArray2<'py, u32>,
-        threshold: f64,
-        threads: usize,
-        limit: Option<usize>,
-    ) -> PyResult<Vec<(Bound<'py, PyList>, Bound<'py, PyList>, u32, u32, u32)>> {
-        let stop = start + fingerprints.shape()[0] as u32;
-        let fingerprints = fingerprints.as_slice()?;
-        let (mut ids, mut pairs) = (IdList::default(), Vec::new());
-        py.detach(|| {
-            let store = self.store.read().unwrap();
-            let mut members = |entry| {
-                let from = ids.ends.len();
-                store.ids.members(entry).for_each(|document| ids.push(store.ids.id(document)));
-                from..ids.ends.len()
-            };
-            for entry in start..stop {
-                if store.ids.members(entry).nth(1).is_some() {
-                    let (all, size) = (members(entry), store.table.size(entry));
-                    pairs.push((all.clone(), all, store.table.full_agreement(size), size, size));
-                }
-            }
-            for (entry, found) in store.table.pairs(start, fingerprints, threshold, limit.unwrap_or(usize::MAX), threads) {
-                let all = if found.is_empty() { 0..0 } else { members(entry) };
-                for other in found {
-                    pairs.push((all.clone(), members(other.entry), other.agreement, store.table.size(entry), other.size));
-                }
-            }
-        });
-        listed_pairs(py, &ids, pairs)
     }
 
     /// A document's row; None when it is not there.

@@ -144,16 +144,6 @@ class Extent(NamedTuple):
     learnt: bytes
 
 
-class PairBatch(NamedTuple):
-    """Matching pairs of documents: ids, their agreement as in a hit, and the distinct shingles of each."""
-
-    a: Sequence[Id]
-    b: Sequence[Id]
-    agreement: int
-    n: int
-    m: int
-
-
 class HeavyBucket(NamedTuple):
     """A bucket longer than one look-up reads: ``members`` distinct texts that agree in a band, of which ``example`` has one."""
 
@@ -239,12 +229,6 @@ class Store(Protocol):
         """Store that in the place of what ended with these bytes, and return it; or what another process has put there meanwhile.
 
         Where it cannot be stored, it is returned: it is no reason not to answer.
-        """
-
-    def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
-        """All matching pairs: copies of one shingle set together, and sets of copies that match each other.
-
-        Long buckets are read to their end, or ``limit`` of their members.
         """
 
 

@@ -29,7 +29,6 @@ from neardup.stores import (
     Extent,
     Hit,
     Id,
-    PairBatch,
     Prepared,
     Readings,
     StoreBatch,
@@ -49,7 +48,7 @@ BULK = 2048
 #: Segments that a look-up reads at most; they are merged when there are more than half as many.
 SEGMENTS = 8
 #: Entries paired at a time; documents taken out at a time, and about how many words of evidence.
-SLICE, BATCH, BATCH_WORDS = 1024, 1 << 16, 1 << 24
+BATCH, BATCH_WORDS = 1 << 16, 1 << 24
 
 
 class _Lock:
@@ -639,15 +638,6 @@ class DiskStore:
 
     def first(self, hashes: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         return first_sets((batch for _, batch in self.batches()), hashes)
-
-    def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
-        with self._writing:  # a merge would move the places
-            table = self._table
-            for place in range(table.places()):
-                for start in range(0, table.extent(place)[1], SLICE):
-                    with layout.damage(self.folder):
-                        found = table.pairs(place, start, start + SLICE, threshold, threads, limit)
-                    yield from (PairBatch(*row) for row in found)
 
     def close(self) -> None:
         with self._writing:

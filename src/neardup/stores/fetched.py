@@ -21,7 +21,7 @@ import xxhash
 
 from neardup import _kernels
 from neardup.errors import CorruptIndexError, ParameterError
-from neardup.stores import Answer, Hit, Id, PairBatch, Prepared, Readings, StoreBatch, first_sets
+from neardup.stores import Answer, Hit, Id, Prepared, Readings, StoreBatch, first_sets
 
 #: Of a stored entry: its checksum, and its distinct shingles. Fingerprints and evidence follow.
 HEAD = struct.Struct("<QI")
@@ -210,10 +210,6 @@ class FetchingStore(ABC):
         """The entries that share a bucket with some documents, and their own: of a longer bucket the first ``limit`` + 1."""
 
     @abstractmethod
-    def _slices(self) -> Iterator[Fetched]:
-        """All entries, some at a time, each once."""
-
-    @abstractmethod
     def stored(self, id: Id) -> StoreBatch: ...
 
     @abstractmethod
@@ -254,21 +250,6 @@ class FetchingStore(ABC):
             found = self._table(fetched, WHOLE, threads).nearest(part, threshold, threads)
             answers += [None if hit is None else (self._ids(fetched, hit[0])[0], *hit[1:]) for hit in found]
         return answers
-
-    def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
-        most = WHOLE if limit is None else limit
-        for these in self._slices():
-            others = self._candidates(these.batch, most)
-            answers = self._table(others, most, threads).query(these.batch, threshold, threads)
-            for i, (hits, _) in enumerate(answers):
-                size, names = int(these.batch.sizes[i]), self._ids(these, i)
-                for place, both, other in hits:
-                    if not isinstance(place, int) or others.keys[place] > these.keys[i]:
-                        continue
-                    if others.keys[place] < these.keys[i]:
-                        yield PairBatch(names, self._ids(others, place), both, size, other)
-                    elif len(names) > 1:
-                        yield PairBatch(names, names, both, size, size)
 
     def evidence(self, id: Id) -> npt.NDArray[np.uint32]:
         row = self.stored(id)

@@ -8,13 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.stores import Answer, Extent, Hit, Id, PairBatch, Prepared, Readings, StoreBatch, duplicate, unknown
+from neardup.stores import Answer, Extent, Hit, Id, Prepared, Readings, StoreBatch, duplicate, unknown
 from neardup.stores.forked import Lost, watch
-
-#: Entries paired before writers get a turn.
-SLICE = 1024
-#: Slices of entries whose fingerprints are collected from the table at once.
-SLICES = 256
 
 
 class MemoryStore:
@@ -137,11 +132,3 @@ class MemoryStore:
     def keep_learnt(self, new: bytes, old: bytes) -> bytes:  # noqa: ARG002  nobody else writes here
         self._learnt = new
         return new
-
-    def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
-        entries = self._table.entries()
-        for first in range(0, entries, SLICES * SLICE):
-            fingerprints = self._table.fingerprints(first, min(first + SLICES * SLICE, entries), threads)
-            for place in range(0, len(fingerprints), SLICE):
-                found = self._table.pairs(first + place, fingerprints[place : place + SLICE], threshold, threads, limit)
-                yield from (PairBatch(*row) for row in found)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.errors import NearDupError
-from neardup.stores import Answer, Extent, Hit, Id, PairBatch, Prepared, Readings, StoreBatch, duplicate
+from neardup.stores import Answer, Extent, Hit, Id, Prepared, Readings, StoreBatch, duplicate
 from neardup.stores.disk import Closed, DiskStore
 from neardup.stores.forked import Lost, watch
 from neardup.stores.memory import MemoryStore
@@ -172,9 +172,6 @@ class SampledStore:
 
     def heavy(self, limit: int) -> list[tuple[int, int, Id]]:
         return self._table.heavy(limit)
-
-    def pairs(self, threshold: float, threads: int, limit: int | None = None) -> Iterator[PairBatch]:
-        return self._table.pairs(threshold, threads, limit)
 
     def read_by(self, known: _kernels.WeightTable, clearest: float, least: float, number: int) -> None:
         self._table.read_by(known, clearest, least, number)
