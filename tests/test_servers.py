@@ -759,6 +759,14 @@ def whole(index, said, number):
     return len(added)
 
 
+def settled(index):
+    """Wait until the server is done with what a killed client sent last."""
+    seen = None
+    while (ids := index.ids()) != seen:
+        seen = ids
+        time.sleep(0.5)
+
+
 def sound(index):
     """That nothing is left half: entries, documents, postings."""
     assert index.check() == []
@@ -776,7 +784,7 @@ def test_a_killed_client_leaves_nothing_half(server, name):
                 time.sleep(0.3 + 0.17 * number)
                 writer.send_signal(signal.SIGKILL)
                 said = writer.communicate()[0].splitlines()
-            time.sleep(0.3)  # the server notices
+            settled(index)
             whole(index, said, number)
         sound(index)
 

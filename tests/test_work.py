@@ -236,17 +236,12 @@ def test_what_is_written_beyond_the_manifest_is_cut_off(unfinished):
 def test_a_second_process_is_refused(unfinished):
     """Two must not write one folder."""
     path, folder = unfinished
-    code = "import sys; from neardup.work import Work; from pathlib import Path; held = Work(1, Path(sys.argv[1]), {}); input()"
-    with subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, folder], stdin=subprocess.PIPE) as other:
-        while other.poll() is None:
-            try:
-                deduplicate(path, work=folder, progress=interrupting(0))
-            except ParameterError as error:  # noqa: PERF203  once it is at work
-                assert str(error) == f"another job is at work in {folder}; wait for it, or write elsewhere"  # noqa: PT017
-                break
-            except (KeyboardInterrupt, ResumeWarning):
-                time.sleep(0.01)
-        assert other.poll() is None
+    code = "import sys; from neardup.work import Work; from pathlib import Path; held = Work(1, Path(sys.argv[1]), {}); input('held\\n')"
+    with subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(ParameterError) as refused:
+            deduplicate(path, work=folder)
+        assert str(refused.value) == f"another job is at work in {folder}; wait for it, or write elsewhere"
         other.communicate(b"\n")
 
 
