@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pickle
+import random
 import re
 import signal
 import subprocess
@@ -867,6 +868,30 @@ def test_pairs_are_what_queries_find(texts):
     listed = {(a, b): score for a, b, score in rows(index.pairs())}
     for a, matches in enumerate(index.query_many(texts)):
         assert {m.id: m.similarity for m in matches if m.id != a} == {i + j - a: score for (i, j), score in listed.items() if a in (i, j)}
+
+
+@pytest.mark.parametrize("verify", ["exact", "estimate", "noisy", "rarity", "contained"])
+def test_pairs_of_a_crowd_are_what_queries_find(verify):
+    """Many texts of one template in many lengths, and of some a part: as each one's query says, by whatever measure."""
+    rng = random.Random(3)
+    words = [f"word{i}" for i in range(2000)]
+    template = rng.choices(words, k=60)
+    texts = [" ".join(template[: rng.randrange(40, 61)] + rng.choices(words, k=rng.choice([1, 4, 12]))) for _ in range(200)]
+    texts += [" ".join(texts[i].split()[:-1]) for i in range(0, 200, 9)] + texts[:5]
+    options = {"profile": "excerpt"} if verify == "contained" else {"verify": verify, "bucket_limit": 10_000}
+    index = filled(texts, threshold=0.75, **options)
+    measure = "containment" if verify == "contained" else "similarity"
+    found = {}
+    for a, matches in enumerate(index.query_many(texts)):
+        assert not matches.truncated
+        for match in matches:
+            if match.id != a:
+                pair = min(a, match.id), max(a, match.id)
+                found[pair] = max(found.get(pair, 0), getattr(match, measure))
+    listed = {(a, b): score for a, b, score in rows(index.pairs(threads=2))}
+    assert listed == found
+    assert len(listed) > 50
+    assert any(score < 1 for score in listed.values())
 
 
 def test_pairs_are_a_sorted_table():

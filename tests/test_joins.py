@@ -198,6 +198,22 @@ def test_nothing_that_matches_is_lost_by_what_is_required():
             assert set(listed(tuple(column[matching] for column in plain))) <= set(listed(found))
 
 
+def test_what_is_just_enough_is_found():
+    """Two sets that have the rarest of what they share where it is just as much as a match requires."""
+    roles, rng = np.full(2, 3, np.uint8), np.random.default_rng(7)
+    for n in range(1, 30):
+        for both in range(1, n + 1):
+            hashes = rng.choice(2**32, 3 * n, replace=False)
+            evidence = arrays([frozenset(hashes[:n].tolist()), frozenset([*hashes[:both], *hashes[n : 2 * n - both]])])
+            weights = Weights(np.sort(hashes).astype(np.uint32), rng.integers(1, 99, 3 * n), 1)
+            totals = weights.totals(evidence, 1)
+            for judge in (Weighed(0.0, evidence, weights, totals), Readings(0.0, evidence, rng.uniform(0.2, 1.0, 2))):
+                pair = [np.array([value], np.uint32) for value in (0, 1, both)]
+                judge.threshold = float(judge.similarities(*pair, 1)[0])
+                found = _kernels.prefix_join(roles, evidence, 0.0, 1, judge.required(np.arange(2)))
+                assert listed(found) == [(0, 1, both)], (n, both, judge)
+
+
 def test_what_is_required_is_used():
     """Of sets that share little that weighs, none is compared; the plain join finds them all."""
     hashes = np.random.default_rng(1).choice(2**32, 600, replace=False).tolist()
@@ -311,6 +327,26 @@ def signed(batch, limit=2**40):
         columns.work.publish("signing")
     columns.close()
     return columns
+
+
+@pytest.mark.parametrize("spilled", [False, True])
+def test_lean_signatures_of_one_name_are_compared(spilled):
+    """Documents that estimates verify are one set when their set hashes, sizes and all words are the same."""
+    words = np.array([[1, 2, 3], [1, 2, 4], [1, 2, 3], [1, 2, 3]], np.uint32)
+    columns = Signed(1, Work(1 << 40), 3)
+    columns.append(
+        StoreBatch(
+            np.zeros((4, 1), np.uint32),
+            np.zeros(4, np.uint64),
+            np.array([5, 5, 5, 6], np.uint32),
+            words.ravel(),
+            np.arange(0, 15, 3).astype(np.uint64),
+        )
+    )
+    if spilled:
+        columns._evidence.spill()
+    columns.close()
+    assert Sets.of(columns, np.arange(4), 1).number.tolist() == [0, 1, 0, 3 - 1]
 
 
 @given(truth.corpora(), st.randoms(use_true_random=False))

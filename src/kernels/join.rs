@@ -4,6 +4,7 @@
 
 use crate::path::prefetch;
 use crate::prefix::{join_where, prefix_join, Required};
+use crate::room::{self, Roomy};
 use crate::sign::on_threads;
 use crate::table::{spread, Bar};
 use crate::verify::{intersection, least_read, may_share};
@@ -103,34 +104,36 @@ impl<'a> Buckets<'a> {
 }
 
 /// The buckets of one band from the fingerprint of each set: their members and ends.
-pub fn buckets(fingerprints: impl Iterator<Item = u32>) -> (Vec<u32>, Vec<u32>) {
-    collected(fingerprints.zip(0u64..).map(|(f, set)| u64::from(f) << 32 | set).collect())
+pub fn buckets(fingerprints: impl ExactSizeIterator<Item = u32>) -> Roomy<(Vec<u32>, Vec<u32>)> {
+    grouped(room::collected(fingerprints.enumerate().map(|(set, f)| u64::from(f) << 32 | set as u64))?)
 }
 
 /// The buckets of postings, each a fingerprint and a set.
-fn collected(mut postings: Vec<u64>) -> (Vec<u32>, Vec<u32>) {
-    sort_by_high_half(&mut postings);
+fn grouped(mut postings: Vec<u64>) -> Roomy<(Vec<u32>, Vec<u32>)> {
+    sort_by_high_half(&mut postings)?;
     let (mut members, mut ends) = (Vec::new(), Vec::new());
     for bucket in postings.chunk_by(|a, b| a >> 32 == b >> 32).filter(|bucket| bucket.len() > 1) {
+        room::double(&mut members, bucket.len())?;
+        room::double(&mut ends, 1)?;
         members.extend(bucket.iter().map(|&posting| posting as u32));
         ends.push(members.len() as u32);
     }
-    (members, ends)
+    Ok((members, ends))
 }
 
 /// The buckets of the hashes below `sample`: of each the sets that have it.
-pub fn sampled_buckets(sets: Sets, sample: u32) -> (Vec<u32>, Vec<u32>) {
+pub fn sampled_buckets(sets: Sets, sample: u32) -> Roomy<(Vec<u32>, Vec<u32>)> {
     let sampled = |set: u32| sets.get(set).iter().take_while(move |&&h| h < sample).map(move |&h| (spread(h), set));
-    collected((0..sets.len() as u32).flat_map(sampled).map(|(f, set)| u64::from(f) << 32 | u64::from(set)).collect())
+    grouped(room::gathered((0..sets.len() as u32).flat_map(sampled).map(|(f, set)| u64::from(f) << 32 | u64::from(set)))?)
 }
 
 /// Sort by the high 32 bits, which are spread evenly; what is equal there stays in order.
-fn sort_by_high_half(values: &mut Vec<u64>) {
+fn sort_by_high_half(values: &mut Vec<u64>) -> Roomy<()> {
     if values.len() < 1 << 10 {
         values.sort_by_key(|v| v >> 32);
-        return;
+        return Ok(());
     }
-    let mut sorted = vec![0; values.len()];
+    let mut sorted = room::filled(0, values.len())?;
     for shift in [32, 43, 54] {
         let mut ends = [0usize; 1 << 11];
         let digit = |v: u64| (v >> shift) as usize & ((1 << 11) - 1);
@@ -146,13 +149,15 @@ fn sort_by_high_half(values: &mut Vec<u64>) {
         }
         std::mem::swap(values, &mut sorted);
     }
+    Ok(())
 }
 
 /// Members of a bucket that have a role.
-fn active<'b>(bucket: &[u32], roles: &[u8], out: &'b mut Vec<u32>) -> &'b [u32] {
+fn active<'b>(bucket: &[u32], roles: &[u8], out: &'b mut Vec<u32>) -> Roomy<&'b [u32]> {
     out.clear();
+    room::double(out, bucket.len())?;
     out.extend(bucket.iter().copied().filter(|&set| roles[set as usize] != 0));
-    out
+    Ok(out)
 }
 
 /// How many pairs of some sets are joined.
@@ -186,11 +191,11 @@ impl Bounds {
 }
 
 /// With how many sets of a later number each shares a bucket that is joined pair by pair, counted once a bucket.
-pub fn partners(bands: &[Buckets], roles: &[u8], bounds: Bounds) -> Vec<u64> {
-    let mut counts = vec![0; roles.len()];
+pub fn partners(bands: &[Buckets], roles: &[u8], bounds: Bounds) -> Roomy<Vec<u64>> {
+    let mut counts = room::filled(0, roles.len())?;
     let mut scratch = Vec::new();
     for bucket in bands.iter().flat_map(|band| band.each()) {
-        let members = active(bucket, roles, &mut scratch);
+        let members = active(bucket, roles, &mut scratch)?;
         if !bounds.pairwise(members, roles) {
             continue;
         }
@@ -207,7 +212,7 @@ pub fn partners(bands: &[Buckets], roles: &[u8], bounds: Bounds) -> Vec<u64> {
             any += 1;
         }
     }
-    counts
+    Ok(counts)
 }
 
 /// The pairs of sets that share a bucket that is joined pair by pair and may match by their sizes, the earlier in `range`.
@@ -221,28 +226,29 @@ pub fn candidates(
     range: Range<u32>,
     bounds: Bounds,
     threads: usize,
-) -> Vec<u64> {
+) -> Roomy<Vec<u64>> {
     let bar = Bar::new(threshold, 0);
     let range = range.start..range.end.min(roles.len() as u32);
-    let later = Later::of(bands, roles, &range, bounds);
+    let later = Later::of(bands, roles, &range, bounds)?;
     let share = range.len().div_ceil(4 * threads.max(1)).max(1 << 10) as u32;
     let shares: Vec<Range<u32>> =
         range.clone().step_by(share as usize).map(|first| first..range.end.min(first.saturating_add(share))).collect();
     let found = on_threads(shares, threads, |share| {
-        let (mut seen, mut pairs) = (vec![0u32; roles.len()], Vec::new()); // the last set that met each, plus one
+        let (mut seen, mut pairs) = (room::filled(0u32, roles.len())?, Vec::new()); // the last set that met each, plus one
         for a in share {
             let first = pairs.len();
             for &b in later.after((a - range.start) as usize).flatten() {
                 let again = std::mem::replace(&mut seen[b as usize], a + 1) == a + 1;
                 if !again && bar.least(sizes[a as usize], sizes[b as usize]).is_some() {
+                    room::double(&mut pairs, 1)?;
                     pairs.push(u64::from(a) << 32 | u64::from(b));
                 }
             }
             pairs[first..].sort_unstable();
         }
-        pairs
+        Ok(pairs)
     });
-    found.concat()
+    room::all(found)
 }
 
 /// Whom each set of a range is joined with: the later members of its buckets that are joined pair by pair.
@@ -254,18 +260,19 @@ struct Later {
 }
 
 impl Later {
-    fn of(bands: &[Buckets], roles: &[u8], range: &Range<u32>, bounds: Bounds) -> Self {
-        let each = |with: &mut dyn FnMut(&[u32])| {
+    fn of(bands: &[Buckets], roles: &[u8], range: &Range<u32>, bounds: Bounds) -> Roomy<Self> {
+        let each = |with: &mut dyn FnMut(&[u32]) -> Roomy<()>| {
             let mut scratch = Vec::new();
             for bucket in bands.iter().flat_map(|band| band.each()) {
-                let bucket = active(bucket, roles, &mut scratch);
+                let bucket = active(bucket, roles, &mut scratch)?;
                 let first = bucket.iter().position(|set| range.contains(set));
                 if let Some(first) = first.filter(|_| bounds.pairwise(bucket, roles)) {
-                    with(&bucket[first..]);
+                    with(&bucket[first..])?;
                 }
             }
+            Ok(())
         };
-        let mut ends = vec![0; range.len()];
+        let mut ends = room::filled(0, range.len())?;
         each(&mut |bucket| {
             let mut after = 0;
             for &set in bucket.iter().rev() {
@@ -275,16 +282,18 @@ impl Later {
                 }
                 after |= role;
             }
-        });
+            Ok(())
+        })?;
         let mut sum = 0;
         ends.iter_mut().for_each(|many| sum += std::mem::replace(many, sum));
-        let (mut members, mut runs) = (Vec::new(), vec![(0, 0); sum]);
+        let (mut members, mut runs) = (Vec::new(), room::filled((0, 0), sum)?);
         each(&mut |bucket| {
             for role in [LEFT, RIGHT, LEFT | RIGHT] {
                 let own = |set: &u32| range.contains(set) && roles[*set as usize] == role;
                 let others = |set: &u32| joined(role, roles[*set as usize]);
                 let bucket = &bucket[bucket.iter().position(own).unwrap_or(bucket.len())..];
                 let mut next = members.len();
+                room::double(&mut members, bucket.len())?;
                 members.extend(bucket.iter().copied().filter(others));
                 for set in bucket {
                     next += others(set) as usize;
@@ -295,8 +304,9 @@ impl Later {
                     }
                 }
             }
-        });
-        Later { members, runs, ends }
+            Ok(())
+        })?;
+        Ok(Later { members, runs, ends })
     }
 
     fn after(&self, set: usize) -> impl Iterator<Item = &[u32]> {
@@ -306,7 +316,7 @@ impl Later {
 }
 
 /// Those of some pairs that match, in their order. None when a pair names a set that there is not.
-pub fn compare(pairs: &[u64], sets: Sets, bar: Bar, threads: usize) -> Option<Vec<Edge>> {
+pub fn compare(pairs: &[u64], sets: Sets, bar: Bar, threads: usize) -> Roomy<Option<Vec<Edge>>> {
     compared(pairs, sets, threads, |a, b| {
         let both = bar.agreement((sets.sizes[a as usize], sets.get(a)), (sets.sizes[b as usize], sets.get(b)))?;
         Some(Edge { earlier: a.min(b), later: a.max(b), both })
@@ -315,10 +325,17 @@ pub fn compare(pairs: &[u64], sets: Sets, bar: Bar, threads: usize) -> Option<Ve
 
 /// Those of some pairs that may be readings of one text, of whose sets so much was read rightly: all that reach a least Jaccard
 /// similarity, and, but for one in 30,000, a corrected one. None when a pair names a set that there is not.
-pub fn compare_readings(pairs: &[u64], sets: Sets, legible: &[f64], least: f64, corrected: f64, threads: usize) -> Option<Vec<Edge>> {
+pub fn compare_readings(
+    pairs: &[u64],
+    sets: Sets,
+    legible: &[f64],
+    least: f64,
+    corrected: f64,
+    threads: usize,
+) -> Roomy<Option<Vec<Edge>>> {
     let bar = Bar::new(least, 0);
     if legible.len() != sets.len() {
-        return None;
+        return Ok(None);
     }
     compared(pairs, sets, threads, |a, b| {
         let (x, y) = (sets.get(a), sets.get(b));
@@ -329,19 +346,22 @@ pub fn compare_readings(pairs: &[u64], sets: Sets, legible: &[f64], least: f64, 
     })
 }
 
-fn compared(pairs: &[u64], sets: Sets, threads: usize, compare: impl Fn(u32, u32) -> Option<Edge> + Sync) -> Option<Vec<Edge>> {
+fn compared(pairs: &[u64], sets: Sets, threads: usize, compare: impl Fn(u32, u32) -> Option<Edge> + Sync) -> Roomy<Option<Vec<Edge>>> {
     if !pairs.iter().all(|&pair| sets.has((pair >> 32) as u32) && sets.has(pair as u32)) {
-        return None;
+        return Ok(None);
     }
     let compare = |run: &[u64]| {
         let mut found = Vec::new();
         for (i, &pair) in run.iter().enumerate() {
             run.get(i + AHEAD).into_iter().for_each(|&ahead| sets.prefetch(ahead as u32));
-            found.extend(compare((pair >> 32) as u32, pair as u32));
+            if let Some(edge) = compare((pair >> 32) as u32, pair as u32) {
+                room::double(&mut found, 1)?;
+                found.push(edge);
+            }
         }
-        found
+        Ok(found)
     };
-    Some(on_threads(pairs.chunks(4096).collect(), threads, compare).concat())
+    Ok(Some(room::all(on_threads(room::collected(pairs.chunks(4096))?, threads, compare))?))
 }
 
 /// The matches of sets that share a crowded bucket; in order.
@@ -358,28 +378,31 @@ pub fn heavy_join(
     bounds: Bounds,
     threads: usize,
     required: Option<Required>,
-) -> Vec<Edge> {
+) -> Roomy<Vec<Edge>> {
     let mut scratch = Vec::new();
     let mut heavy: Vec<Vec<u32>> = Vec::new();
     for bucket in bands.iter().flat_map(|band| band.each()) {
-        let members = active(bucket, roles, &mut scratch);
+        let members = active(bucket, roles, &mut scratch)?;
         if bounds.heavy(members, roles) {
-            heavy.push(members.to_vec());
+            room::double(&mut heavy, 1)?;
+            heavy.push(room::collected(members.iter().copied())?);
         }
     }
     heavy.sort_unstable();
     heavy.dedup(); // boilerplate fills the same bucket in many bands
-    let crowds = Crowds::of(&heavy, roles.len());
+    let crowds = Crowds::of(&heavy, roles.len())?;
     let share = |a, b| crowds.share(a, b);
     let mut edges: Vec<Edge> = Vec::new();
     for (members, alone) in &crowds.groups {
-        edges.append(&mut match alone {
+        let found = match alone {
             true => prefix_join(members, roles, sets, bar, threads, required),
             false => join_where(members, roles, sets, bar, threads, required, share),
-        });
+        }?;
+        room::double(&mut edges, found.len())?;
+        edges.extend_from_slice(&found);
     }
     edges.sort_unstable();
-    edges
+    Ok(edges)
 }
 
 /// Buckets in groups, of which no two have a set in common.
@@ -392,18 +415,18 @@ struct Crowds {
 }
 
 impl Crowds {
-    fn of(heavy: &[Vec<u32>], sets: usize) -> Self {
-        let mut starts = vec![0; sets + 1];
+    fn of(heavy: &[Vec<u32>], sets: usize) -> Roomy<Self> {
+        let mut starts = room::filled(0, sets + 1)?;
         heavy.iter().flatten().for_each(|&set| starts[set as usize + 1] += 1);
         (0..sets).for_each(|set| starts[set + 1] += starts[set]);
-        let (mut buckets, mut next) = (vec![0; starts[sets]], starts.clone());
+        let (mut buckets, mut next) = (room::filled(0, starts[sets])?, room::collected(starts.iter().copied())?);
         for (bucket, members) in (0..).zip(heavy) {
             for &set in members {
                 buckets[next[set as usize]] = bucket;
                 next[set as usize] += 1;
             }
         }
-        let mut parents: Vec<usize> = (0..heavy.len()).collect();
+        let mut parents = room::collected(0..heavy.len())?;
         let root = |parents: &mut [usize], mut bucket: usize| {
             while parents[bucket] != bucket {
                 parents[bucket] = parents[parents[bucket]];
@@ -416,15 +439,17 @@ impl Crowds {
             let (a, b) = (root(&mut parents, pair[0] as usize), root(&mut parents, pair[1] as usize));
             parents[a.max(b)] = a.min(b);
         }
-        let mut groups = vec![(Vec::new(), true); heavy.len()];
+        let mut groups = room::filled((Vec::new(), true), heavy.len())?;
         for set in 0..sets {
             if let Some(&bucket) = own(set).first() {
-                groups[root(&mut parents, bucket as usize)].0.push(set as u32);
+                let group: &mut Vec<u32> = &mut groups[root(&mut parents, bucket as usize)].0;
+                room::double(group, 1)?;
+                group.push(set as u32);
             }
         }
         (0..heavy.len()).for_each(|bucket| groups[root(&mut parents, bucket)].1 &= parents[bucket] == bucket);
         groups.retain(|(members, _)| !members.is_empty());
-        Crowds { starts, buckets, groups }
+        Ok(Crowds { starts, buckets, groups })
     }
 
     /// Whether two sets share a bucket.
@@ -442,32 +467,32 @@ impl Crowds {
 }
 
 /// Which of some sets share a bucket with one of a lower number among them.
-pub fn preceded(bands: &[Buckets], among: &[bool]) -> Vec<bool> {
-    let mut preceded = vec![false; among.len()];
+pub fn preceded(bands: &[Buckets], among: &[bool]) -> Roomy<Vec<bool>> {
+    let mut preceded = room::filled(false, among.len())?;
     for bucket in bands.iter().flat_map(|band| band.each()) {
         let members = bucket.iter().filter(|&&set| among[set as usize]);
         members.skip(1).for_each(|&set| preceded[set as usize] = true);
     }
-    preceded
+    Ok(preceded)
 }
 
 /// In order of number, whether each set matches none before it that does not itself match one such: what is kept.
 ///
 /// The lexicographically first maximal independent set of a graph. None when an edge names a set that there is not.
-pub fn first_independent_set(sets: usize, earlier: &[u32], later: &[u32]) -> Option<Vec<bool>> {
-    let mut edges: Vec<u64> = earlier.iter().zip(later).map(|(&a, &b)| u64::from(b) << 32 | u64::from(a)).collect();
+pub fn first_independent_set(sets: usize, earlier: &[u32], later: &[u32]) -> Roomy<Option<Vec<bool>>> {
+    let mut edges = room::collected(earlier.iter().zip(later).map(|(&a, &b)| u64::from(b) << 32 | u64::from(a)))?;
     edges.sort_unstable();
-    let mut kept = vec![true; sets];
+    let mut kept = room::filled(true, sets)?;
     for edge in edges {
         let (a, b) = (edge as u32 as usize, (edge >> 32) as usize);
         if a >= b || b >= sets {
-            return None;
+            return Ok(None);
         }
         if kept[a] {
             kept[b] = false;
         }
     }
-    Some(kept)
+    Ok(Some(kept))
 }
 
 /// Go on with the same over edges in order of their later ends, of which some come at a time: bit i of `kept` is set i.
@@ -487,8 +512,8 @@ pub fn keep_first(kept: &mut [u8], earlier: &[u64], later: &[u64]) -> Option<()>
 }
 
 /// The lowest number in the component of each set. None when an edge names a set that there is not.
-pub fn components(sets: usize, a: &[u32], b: &[u32]) -> Option<Vec<u32>> {
-    let mut parents: Vec<u32> = (0..sets as u32).collect();
+pub fn components(sets: usize, a: &[u32], b: &[u32]) -> Roomy<Option<Vec<u32>>> {
+    let mut parents = room::collected(0..sets as u32)?;
     let mut root = |mut set: u32, joins: Option<u32>| {
         while parents[set as usize] != set {
             parents[set as usize] = parents[parents[set as usize] as usize];
@@ -501,19 +526,19 @@ pub fn components(sets: usize, a: &[u32], b: &[u32]) -> Option<Vec<u32>> {
     };
     for (&a, &b) in a.iter().zip(b) {
         if a.max(b) as usize >= sets {
-            return None;
+            return Ok(None);
         }
         let (a, b) = (root(a, None), root(b, None));
         root(a.max(b), Some(a.min(b)));
     }
-    Some((0..sets as u32).map(|set| root(set, None)).collect())
+    Ok(Some(room::collected((0..sets as u32).map(|set| root(set, None)))?))
 }
 
 /// How many hashes the sets of each pair share.
-pub fn intersections(sets: Sets, a: &[u32], b: &[u32], threads: usize) -> Vec<u32> {
-    let pairs: Vec<(&[u32], &[u32])> = a.chunks(4096).zip(b.chunks(4096)).collect();
+pub fn intersections(sets: Sets, a: &[u32], b: &[u32], threads: usize) -> Roomy<Vec<u32>> {
+    let pairs = room::collected(a.chunks(4096).zip(b.chunks(4096)))?;
     let count = |(&a, &b): (&u32, &u32)| intersection(sets.get(a), sets.get(b), 0).unwrap_or(0) as u32;
-    on_threads(pairs, threads, |(a, b)| a.iter().zip(b).map(count).collect::<Vec<_>>()).concat()
+    room::all(on_threads(pairs, threads, |(a, b)| room::collected(a.iter().zip(b).map(count))))
 }
 
 #[cfg(test)]
@@ -525,7 +550,7 @@ mod tests {
         let mut values: Vec<u64> = (0..5000u64).map(|i| crate::hash::mix64(i % 700) & !0xFFFF_FFFF | i).collect();
         let mut expected = values.clone();
         expected.sort_unstable();
-        sort_by_high_half(&mut values);
+        sort_by_high_half(&mut values).unwrap();
         assert!(values == expected);
     }
 }

@@ -1,6 +1,7 @@
 //! Joins of sets by their rarest hashes, one of which any two share that match: whatever number of them there is, few pairs are compared.
 
 use crate::join::{joined, Edge, Sets, LEFT, RIGHT};
+use crate::room::{self, Roomy};
 use crate::sign::on_threads;
 use crate::table::Bar;
 use crate::verify::least_read;
@@ -99,7 +100,7 @@ impl Long {
 /// order of hashes finds all; that of rarity here is by counts that may be too high.
 ///
 /// Of pairs that do not share what is `required` some are left out.
-pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, bar: Bar, threads: usize, required: Option<Required>) -> Vec<Edge> {
+pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, bar: Bar, threads: usize, required: Option<Required>) -> Roomy<Vec<Edge>> {
     join_where(members, roles, sets, bar, threads, required, |_, _| true)
 }
 
@@ -112,24 +113,25 @@ pub(crate) fn join_where(
     threads: usize,
     required: Option<Required>,
     may: impl Fn(u32, u32) -> bool + Sync + Copy,
-) -> Vec<Edge> {
-    let mut members = members.to_vec();
+) -> Roomy<Vec<Edge>> {
+    let mut members = room::collected(members.iter().copied())?;
     members.sort_unstable_by_key(|&set| (sets.sizes[set as usize], set));
-    let (index, probes) = prefixes(&members, sets, bar, required);
+    let (index, probes) = prefixes(&members, sets, bar, required)?;
     if members.iter().all(|&set| roles[set as usize] == LEFT | RIGHT) {
-        let mut edges = probed(&members, roles, sets, (bar, required), (&index, &probes), threads, may);
+        let mut edges = probed(&members, roles, sets, (bar, required), (&index, &probes), threads, may)?;
         edges.sort_unstable();
-        return edges;
+        return Ok(edges);
     }
     // What is on one side alone is looked up among the other: a crowd on the right does not meet itself.
-    let of = |postings: &[Posting], side: u8| -> Vec<Posting> {
-        postings.iter().copied().filter(|posting| roles[members[posting.member as usize] as usize] & side != 0).collect()
+    let of = |postings: &[Posting], side: u8| {
+        room::gathered(postings.iter().copied().filter(|posting| roles[members[posting.member as usize] as usize] & side != 0))
     };
-    let mut edges = probed(&members, roles, sets, (bar, required), (&of(&index, LEFT), &of(&probes, RIGHT)), threads, may);
-    edges.append(&mut probed(&members, roles, sets, (bar, required), (&of(&index, RIGHT), &of(&probes, LEFT)), threads, may));
+    let found =
+        |left: u8, right: u8| probed(&members, roles, sets, (bar, required), (&of(&index, left)?, &of(&probes, right)?), threads, may);
+    let mut edges = room::all(vec![found(LEFT, RIGHT), found(RIGHT, LEFT)])?;
     edges.sort_unstable();
     edges.dedup();
-    edges
+    Ok(edges)
 }
 
 /// The matches of probes with what is indexed.
@@ -141,12 +143,12 @@ fn probed(
     (index, probes): (&[Posting], &[Posting]),
     threads: usize,
     may: impl Fn(u32, u32) -> bool + Sync,
-) -> Vec<Edge> {
-    let long = long_lists(index, members.len());
-    let (meetings, ends) = meetings(index, probes, members.len(), &long);
-    let shares: Vec<Range<usize>> = (0..members.len()).step_by(1024).map(|first| first..(first + 1024).min(members.len())).collect();
+) -> Roomy<Vec<Edge>> {
+    let long = long_lists(index, members.len())?;
+    let (meetings, ends) = meetings(index, probes, members.len(), &long)?;
+    let shares = room::collected((0..members.len()).step_by(1024).map(|first| first..(first + 1024).min(members.len())))?;
     let found = on_threads(shares, threads, |share| {
-        let (mut seen, mut done, mut edges) = (vec![u32::MAX; share.end], vec![u32::MAX; long.len()], Vec::new());
+        let (mut seen, mut done, mut edges) = (room::filled(u32::MAX, share.end)?, room::filled(u32::MAX, long.len())?, Vec::new());
         for i in share {
             let own = members[i];
             let begin = if i > 0 { ends[i - 1] } else { 0 };
@@ -167,24 +169,27 @@ fn probed(
                     let (least, weight) = required.map_or((least, least as u64), between);
                     let room = (*left).min(posting.left);
                     if (room == u32::MAX || weight <= room.into()) && may(own, other) {
-                        edges.extend(sets.compare(other, own, least));
+                        if let Some(edge) = sets.compare(other, own, least) {
+                            room::double(&mut edges, 1)?;
+                            edges.push(edge);
+                        }
                     }
                 }
             }
         }
-        edges
+        Ok(edges)
     });
-    found.concat()
+    room::all(found)
 }
 
 /// What of the sets, in order of size, is looked up by and what it is looked up in: their rarest hashes that others may have.
 ///
 /// A set is looked up among those that are no longer, so that fewer of its hashes need to be found by the longer ones. Where more
 /// is required, what comes after the last that is looked up by weighs less than that.
-fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -> (Vec<Posting>, Vec<Posting>) {
+fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -> Roomy<(Vec<Posting>, Vec<Posting>)> {
     let hashes: usize = members.iter().map(|&set| sets.get(set).len()).sum();
     let bits = hashes.next_power_of_two().trailing_zeros().clamp(10, 27);
-    let mut counts = vec![0u16; 1 << bits];
+    let mut counts = room::filled(0u16, 1 << bits)?;
     let cell = |hash: u32| (hash >> (32 - bits)) as usize;
     for &hash in members.iter().flat_map(|&set| sets.get(set)) {
         counts[cell(hash)] = counts[cell(hash)].saturating_add(1);
@@ -193,6 +198,9 @@ fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -
     for (member, &set) in (0..).zip(members) {
         let own = sets.get(set);
         ordered.clear();
+        room::double(&mut ordered, own.len())?;
+        room::double(&mut probes, own.len())?;
+        room::double(&mut index, own.len())?;
         ordered.extend(own.iter().map(|&hash| u64::from(counts[cell(hash)]) << 32 | u64::from(hash)));
         let prefix = own.len() + 1 - bar.least_of_any(sets.sizes[set as usize]);
         let indexed = own.len() + 1 - bar.least(sets.sizes[set as usize], sets.sizes[set as usize]).unwrap_or(own.len());
@@ -219,29 +227,31 @@ fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -
             left = left.saturating_sub(weight(hash));
         }
     }
-    let mut indexed = vec![false; counts.len()];
+    let mut indexed = room::filled(false, counts.len())?;
     index.iter().for_each(|posting| indexed[cell(posting.hash)] = true);
     probes.retain(|posting| indexed[cell(posting.hash)]);
     index.sort_unstable_by_key(Posting::place);
     probes.sort_unstable_by_key(Posting::place);
-    (index, probes)
+    Ok((index, probes))
 }
 
 /// The long lists of postings of one hash, each by its start.
 ///
 /// Of a passage that many have every hash has the same members: whoever has met them need not meet them again.
-fn long_lists(index: &[Posting], members: usize) -> Vec<(usize, Long)> {
+fn long_lists(index: &[Posting], members: usize) -> Roomy<Vec<(usize, Long)>> {
     let mut lists: Vec<Range<usize>> = Vec::new();
     let mut start = 0;
     for list in index.chunk_by(|a, b| a.hash == b.hash) {
         if list.len() >= Long::LEAST {
+            room::double(&mut lists, 1)?;
             lists.push(start..start + list.len());
         }
         start += list.len();
     }
     lists.sort_unstable_by_key(|list| (Reverse(list.len()), list.start));
-    let mut last = vec![usize::MAX; members]; // the last list that each is in and that is within no other
-    let mut found: Vec<(usize, Long)> = Vec::with_capacity(lists.len());
+    let mut last = room::filled(usize::MAX, members)?; // the last list that each is in and that is within no other
+    let mut found = Vec::new();
+    room::reserve(&mut found, lists.len())?;
     for (number, list) in lists.iter().enumerate() {
         let own = &index[list.clone()];
         let longer = last[own[0].member as usize];
@@ -252,7 +262,7 @@ fn long_lists(index: &[Posting], members: usize) -> Vec<(usize, Long)> {
         found.push((list.start, Long { list: number, within: if within { longer } else { number } }));
     }
     found.sort_unstable_by_key(|&(start, _)| start);
-    found
+    Ok(found)
 }
 
 /// Whether a list of postings has all members of another; both ascend.
@@ -262,9 +272,9 @@ fn has_all(list: &[Posting], other: &[Posting]) -> bool {
 }
 
 /// For each member, by the ends of its part, what its hashes meet of earlier members, from its rarest hash on.
-fn meetings(index: &[Posting], probes: &[Posting], members: usize, long: &[(usize, Long)]) -> (Vec<Meeting>, Vec<usize>) {
+fn meetings(index: &[Posting], probes: &[Posting], members: usize, long: &[(usize, Long)]) -> Roomy<(Vec<Meeting>, Vec<usize>)> {
     let mut long = long.iter().peekable();
-    let (mut met, mut many) = (Vec::new(), vec![0; members]);
+    let (mut met, mut many) = (Vec::new(), room::filled(0, members)?);
     let (mut start, mut stop) = (0, 0);
     for probe in probes {
         while index.get(start).is_some_and(|posting| posting.hash < probe.hash) {
@@ -277,14 +287,16 @@ fn meetings(index: &[Posting], probes: &[Posting], members: usize, long: &[(usiz
         while long.next_if(|(first, _)| *first < start).is_some() {}
         if start < stop {
             let long = long.peek().filter(|(first, _)| *first == start).map_or(Long::NOT, |(_, long)| *long);
+            room::double(&mut met, 1)?;
             met.push((probe.member, Meeting { left: probe.left, long, postings: start..stop }));
             many[probe.member as usize] += 1;
         }
     }
     met.sort_unstable_by_key(|(member, meeting)| (*member, Reverse(meeting.left)));
-    let ends = many.iter().scan(0, |sum, n| {
-        *sum += n;
-        Some(*sum)
+    let mut sum = 0;
+    many.iter_mut().for_each(|n| {
+        sum += *n;
+        *n = sum;
     });
-    (met.into_iter().map(|(_, meeting)| meeting).collect(), ends.collect())
+    Ok((room::collected(met.into_iter().map(|(_, meeting)| meeting))?, many))
 }

@@ -50,6 +50,21 @@ pub fn tried<T, E: From<NoRoom>>(items: impl ExactSizeIterator<Item = Result<T, 
     Ok(array)
 }
 
+/// Of items of which there may be many or few those that there are.
+pub fn gathered<T>(items: impl Iterator<Item = T>) -> Roomy<Vec<T>> {
+    let mut array = Vec::new();
+    for item in items {
+        double(&mut array, 1)?;
+        array.push(item);
+    }
+    Ok(array)
+}
+
+/// What threads did, one after another, or that there was no room for some of it.
+pub fn all<T: Copy>(parts: Vec<Roomy<Vec<T>>>) -> Roomy<Vec<T>> {
+    joined(parts.into_iter().collect::<Roomy<_>>()?)
+}
+
 /// Arrays one after another.
 pub fn joined<T: Copy>(mut parts: Vec<Vec<T>>) -> Roomy<Vec<T>> {
     if let [_] = parts[..] {

@@ -259,7 +259,7 @@ impl Segments {
     pub fn fingerprints(&self, place: usize, entries: &[u32]) -> Checked<Vec<u32>> {
         let mut rows = Vec::with_capacity(entries.len() * self.bands);
         if place == self.segments.len() {
-            let all = self.tail.table.fingerprints(0..self.tail.table.len() as u32, 1);
+            let all = self.tail.table.fingerprints(0..self.tail.table.len() as u32, 1).expect("a tail is small");
             for &entry in entries {
                 rows.extend_from_slice(&all[entry as usize * self.bands..][..self.bands]);
             }

@@ -646,22 +646,24 @@ impl Table {
     }
 
     /// The fingerprints of entries in a range, a row each: collected from all postings.
-    pub fn fingerprints(&self, range: Range<u32>, threads: usize) -> Vec<u32> {
+    pub fn fingerprints(&self, range: Range<u32>, threads: usize) -> Roomy<Vec<u32>> {
         let n = range.len();
-        let mut columns: Vec<Vec<u32>> = on_threads(self.bands.iter().collect(), threads, |band: &Band| {
-            let mut column = vec![0; n];
+        let columns = on_threads(self.bands.iter().collect(), threads, |band: &Band| {
+            let mut column = room::filled(0, n)?;
             band.each(|e, fingerprint| {
                 if range.contains(&e) {
                     column[(e - range.start) as usize] = fingerprint;
                 }
             });
-            column
+            Ok(column)
         });
-        let mut rows = Vec::with_capacity(n * columns.len());
+        let columns = columns.into_iter().collect::<Roomy<Vec<Vec<u32>>>>()?;
+        let mut rows = Vec::new();
+        room::reserve(&mut rows, n * columns.len())?;
         for i in 0..n {
-            rows.extend(columns.iter_mut().map(|column| column[i]));
+            rows.extend(columns.iter().map(|column| column[i]));
         }
-        rows
+        Ok(rows)
     }
 
     /// One more than the highest entry ever made.

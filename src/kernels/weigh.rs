@@ -62,15 +62,14 @@ impl Weights {
 }
 
 /// What each set weighs.
-pub fn totals(sets: Sets, weights: &Weights, threads: usize) -> Vec<u64> {
-    let numbers: Vec<u32> = (0..sets.len() as u32).collect();
-    on_threads(numbers.chunks(1024).collect(), threads, |run| run.iter().map(|&set| weights.total(sets.get(set))).collect::<Vec<_>>())
-        .concat()
+pub fn totals(sets: Sets, weights: &Weights, threads: usize) -> Roomy<Vec<u64>> {
+    let runs = room::collected((0..sets.len()).step_by(1024).map(|start| start as u32..(start + 1024).min(sets.len()) as u32))?;
+    room::all(on_threads(runs, threads, |run| room::collected(run.map(|set| weights.total(sets.get(set))))))
 }
 
 /// What the hashes weigh that the sets of each pair share.
-pub fn shared(sets: Sets, a: &[u32], b: &[u32], weights: &Weights, threads: usize) -> Vec<u64> {
-    let pairs: Vec<(&[u32], &[u32])> = a.chunks(1024).zip(b.chunks(1024)).collect();
+pub fn shared(sets: Sets, a: &[u32], b: &[u32], weights: &Weights, threads: usize) -> Roomy<Vec<u64>> {
+    let pairs = room::collected(a.chunks(1024).zip(b.chunks(1024)))?;
     let sum = |(&a, &b): (&u32, &u32)| weights.shared(sets.get(a), sets.get(b));
-    on_threads(pairs, threads, |(a, b)| a.iter().zip(b).map(sum).collect::<Vec<_>>()).concat()
+    room::all(on_threads(pairs, threads, |(a, b)| room::collected(a.iter().zip(b).map(sum))))
 }

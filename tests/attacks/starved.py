@@ -76,6 +76,7 @@ def in_memory(folder, said):
         try:
             index.add_many(range(first, first + 6000), texts(first, 6000))
             index.query_many(texts(first, 1000))
+            assert len(index.pairs()) >= 1000
         except (MemoryError, OSError) as error:
             failed = error
         there = index.ids()
@@ -146,6 +147,8 @@ def work(name, folder, limits, acknowledged, errors):
         code = 0
         if "AS" in limits and name in ("whole_corpus", "command"):
             once(folder)
+        if "AS" in limits and name == "in_memory":
+            Index().pairs()  # imports
         with contextlib.ExitStack() as stack:
             stack.callback(lambda: os._exit(code))
             try:

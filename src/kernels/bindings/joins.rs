@@ -3,6 +3,7 @@
 use super::Array1;
 use crate::join::{self, Bounds, Buckets, Edge, Sets};
 use crate::prefix::{self, Required};
+use crate::room::{self, NoRoom};
 use crate::table::{Bar, Measure};
 use crate::weigh::{self, Weights};
 use numpy::{IntoPyArray, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArrayMethods};
@@ -14,9 +15,9 @@ type Edges<'py> = (Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>);
 /// The members and ends of the buckets of a band.
 type BucketArrays<'py> = (PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, u32>);
 
-fn columns<'py>(py: Python<'py>, edges: &[Edge]) -> Edges<'py> {
-    let column = |of: fn(&Edge) -> u32| edges.iter().map(of).collect::<Vec<_>>().into_pyarray(py);
-    (column(|e| e.earlier), column(|e| e.later), column(|e| e.both))
+fn columns<'py>(py: Python<'py>, edges: &[Edge]) -> PyResult<Edges<'py>> {
+    let column = |of: fn(&Edge) -> u32| Ok::<_, NoRoom>(room::collected(edges.iter().map(of))?.into_pyarray(py));
+    Ok((column(|e| e.earlier)?, column(|e| e.later)?, column(|e| e.both)?))
 }
 
 /// The verification hashes of sets: all of them, where those of each begin, and how many they are.
@@ -55,7 +56,7 @@ pub(super) fn buckets<'py>(
     if places.iter().any(|&place| place < 0 || place as usize >= column.len()) {
         return Err(PyIndexError::new_err(format!("places beyond {} documents", column.len())));
     }
-    let (members, ends) = py.detach(|| join::buckets(places.iter().map(|&place| column[place as usize])));
+    let (members, ends) = py.detach(|| join::buckets(places.iter().map(|&place| column[place as usize])))?;
     Ok((members.into_pyarray(py), ends.into_pyarray(py)))
 }
 
@@ -79,7 +80,7 @@ pub(super) fn partners<'py>(
     bounds: (u64, u64),
 ) -> PyResult<Array1<'py, u64>> {
     let (bands, roles) = (all(&bands, roles.len())?, roles.as_slice()?);
-    Ok(py.detach(|| join::partners(&bands, roles, within(bounds))).into_pyarray(py))
+    Ok(py.detach(|| join::partners(&bands, roles, within(bounds)))?.into_pyarray(py))
 }
 
 /// The pairs of sets that share a bucket that is joined pair by pair and may match, the earlier of them within `range`.
@@ -97,14 +98,14 @@ pub(super) fn candidates<'py>(
 ) -> PyResult<Array1<'py, u64>> {
     let (bands, sizes, roles) = (all(&bands, roles.len())?, sizes.as_slice()?, roles.as_slice()?);
     check_roles(roles.len(), sizes.len())?;
-    Ok(py.detach(|| join::candidates(&bands, roles, sizes, threshold, range.0..range.1, within(bounds), threads)).into_pyarray(py))
+    Ok(py.detach(|| join::candidates(&bands, roles, sizes, threshold, range.0..range.1, within(bounds), threads))?.into_pyarray(py))
 }
 
 /// The buckets of the verification hashes below `sample`, of each the sets that have it.
 #[pyfunction]
 pub(super) fn sampled_buckets<'py>(py: Python<'py>, sets: SetArrays<'py>, sample: u32) -> PyResult<(Array1<'py, u32>, Array1<'py, u32>)> {
     let sets = sets.sets()?;
-    let (members, ends) = py.detach(|| join::sampled_buckets(sets, sample));
+    let (members, ends) = py.detach(|| join::sampled_buckets(sets, sample))?;
     Ok((members.into_pyarray(py), ends.into_pyarray(py)))
 }
 
@@ -123,8 +124,8 @@ pub(super) fn compare<'py>(
 ) -> PyResult<Edges<'py>> {
     let (pairs, sets) = (pairs.as_slice()?, sets.some_sets()?);
     let bar = if overlap { Bar::by(Measure::Overlap, threshold) } else { Bar::new(threshold, slots) };
-    let edges = py.detach(|| join::compare(pairs, sets, bar, threads));
-    Ok(columns(py, &edges.ok_or_else(no_such_set)?))
+    let edges = py.detach(|| join::compare(pairs, sets, bar, threads))?;
+    columns(py, &edges.ok_or_else(no_such_set)?)
 }
 
 /// Those of some pairs that may be readings of one text.
@@ -139,8 +140,8 @@ pub(super) fn compare_readings<'py>(
     threads: usize,
 ) -> PyResult<Edges<'py>> {
     let (pairs, sets, legible) = (pairs.as_slice()?, sets.some_sets()?, legible.as_slice()?);
-    let edges = py.detach(|| join::compare_readings(pairs, sets, legible, least, corrected, threads));
-    Ok(columns(py, &edges.ok_or_else(no_such_set)?))
+    let edges = py.detach(|| join::compare_readings(pairs, sets, legible, least, corrected, threads))?;
+    columns(py, &edges.ok_or_else(no_such_set)?)
 }
 
 /// What matches require but a Jaccard similarity.
@@ -195,8 +196,8 @@ pub(super) fn heavy_join<'py>(
     check_roles(roles.len(), sets.len())?;
     let edges = with_required(required, sets.len(), threshold, |bar, required| {
         py.detach(|| join::heavy_join(&bands, roles, sets, bar, within(bounds), threads, required))
-    })?;
-    Ok(columns(py, &edges))
+    })??;
+    columns(py, &edges)
 }
 
 /// All matches.
@@ -212,11 +213,11 @@ pub(super) fn prefix_join<'py>(
 ) -> PyResult<Edges<'py>> {
     let (sets, roles) = (sets.sets()?, roles.as_slice()?);
     check_roles(roles.len(), sets.len())?;
-    let members: Vec<u32> = (0u32..).zip(roles).filter(|(_, &role)| role != 0).map(|(set, _)| set).collect();
+    let members = room::gathered((0u32..).zip(roles).filter(|(_, &role)| role != 0).map(|(set, _)| set))?;
     let edges = with_required(required, sets.len(), threshold, |bar, required| {
         py.detach(|| prefix::prefix_join(&members, roles, sets, bar, threads, required))
-    })?;
-    Ok(columns(py, &edges))
+    })??;
+    columns(py, &edges)
 }
 
 /// Which of some sets share a bucket with an earlier one of them.
@@ -227,7 +228,7 @@ pub(super) fn preceded<'py>(
     among: PyReadonlyArray1<'py, bool>,
 ) -> PyResult<Array1<'py, bool>> {
     let (bands, among) = (all(&bands, among.len())?, among.as_slice()?);
-    Ok(py.detach(|| join::preceded(&bands, among)).into_pyarray(py))
+    Ok(py.detach(|| join::preceded(&bands, among))?.into_pyarray(py))
 }
 
 fn no_such_set() -> PyErr {
@@ -243,7 +244,7 @@ pub(super) fn first_independent_set<'py>(
     later: PyReadonlyArray1<'py, u32>,
 ) -> PyResult<Array1<'py, bool>> {
     let (earlier, later) = (earlier.as_slice()?, later.as_slice()?);
-    let kept = py.detach(|| join::first_independent_set(sets, earlier, later));
+    let kept = py.detach(|| join::first_independent_set(sets, earlier, later))?;
     Ok(kept.ok_or_else(no_such_set)?.into_pyarray(py))
 }
 
@@ -268,7 +269,7 @@ pub(super) fn components<'py>(
     b: PyReadonlyArray1<'py, u32>,
 ) -> PyResult<Array1<'py, u32>> {
     let (a, b) = (a.as_slice()?, b.as_slice()?);
-    let labels = py.detach(|| join::components(sets, a, b));
+    let labels = py.detach(|| join::components(sets, a, b))?;
     Ok(labels.ok_or_else(no_such_set)?.into_pyarray(py))
 }
 
@@ -285,7 +286,7 @@ pub(super) fn intersections<'py>(
     if a.len() != b.len() || !a.iter().chain(b).all(|&set| sets.has(set)) {
         return Err(no_such_set());
     }
-    Ok(py.detach(|| join::intersections(sets, a, b, threads)).into_pyarray(py))
+    Ok(py.detach(|| join::intersections(sets, a, b, threads))?.into_pyarray(py))
 }
 
 /// The weights of some hashes, and of all others.
@@ -326,7 +327,7 @@ pub(super) fn total_weights<'py>(
     threads: usize,
 ) -> PyResult<Array1<'py, u64>> {
     let (sets, weights) = (sets.sets()?, &weights.0);
-    Ok(py.detach(|| weigh::totals(sets, weights, threads)).into_pyarray(py))
+    Ok(py.detach(|| weigh::totals(sets, weights, threads))?.into_pyarray(py))
 }
 
 /// What the hashes weigh that the sets of each pair share.
@@ -343,5 +344,5 @@ pub(super) fn shared_weights<'py>(
     if a.len() != b.len() || !a.iter().chain(b).all(|&set| sets.has(set)) {
         return Err(no_such_set());
     }
-    Ok(py.detach(|| weigh::shared(sets, a, b, weights, threads)).into_pyarray(py))
+    Ok(py.detach(|| weigh::shared(sets, a, b, weights, threads))?.into_pyarray(py))
 }

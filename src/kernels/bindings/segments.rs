@@ -154,7 +154,8 @@ fn rows_of(index: &Segments, documents: &[Place], bands: usize, slots: usize) ->
         };
         let row = index.row(entry)?;
         if index.is_tail(entry) {
-            let all = tail.get_or_insert_with(|| index.tail.table.fingerprints(0..index.tail.table.len() as u32, 1));
+            let all =
+                tail.get_or_insert_with(|| index.tail.table.fingerprints(0..index.tail.table.len() as u32, 1).expect("a tail is small"));
             rows.push(row, &all[entry.1 as usize * bands..][..bands]);
         } else {
             rows.push(row, &index.fingerprints(entry.0 as usize, &[entry.1])?);

@@ -112,12 +112,19 @@ const INTEGER: u8 = 0xFF;
 pub(super) struct IdList {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    /// What there was no room for: that is told when they are asked for.
+    missing: Option<NoRoom>,
 }
 
 impl IdList {
     pub(super) fn push(&mut self, id: &[u8]) {
-        self.bytes.extend_from_slice(id);
-        self.ends.push(self.bytes.len());
+        match room::double(&mut self.bytes, id.len()).and_then(|()| room::double(&mut self.ends, 1)) {
+            Ok(()) => {
+                self.bytes.extend_from_slice(id);
+                self.ends.push(self.bytes.len());
+            }
+            Err(no_room) => self.missing = Some(no_room),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -125,6 +132,7 @@ impl IdList {
     }
 
     pub(super) fn object<'py>(&self, py: Python<'py>, place: usize) -> PyResult<Bound<'py, PyAny>> {
+        self.whole()?;
         let start = if place == 0 { 0 } else { self.ends[place - 1] };
         let bytes = &self.bytes[start..self.ends[place]];
         if let Some((&INTEGER, bytes)) = bytes.split_first() {
@@ -149,7 +157,16 @@ impl IdList {
     }
 
     pub(super) fn list<'py>(&self, py: Python<'py>, range: Range<usize>) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(py, range.map(|place| self.object(py, place)).collect::<PyResult<Vec<_>>>()?)
+        self.whole()?;
+        let list = PyList::empty(py);
+        for place in range {
+            list.append(self.object(py, place)?)?;
+        }
+        Ok(list)
+    }
+
+    fn whole(&self) -> Roomy<()> {
+        self.missing.map_or(Ok(()), Err)
     }
 }
 
@@ -186,6 +203,7 @@ pub(super) fn nearest_tuples<'py>(
     ids: &IdList,
     found: impl Iterator<Item = Option<(u32, u32)>>,
 ) -> PyResult<Vec<Nearest<'py>>> {
+    ids.whole()?;
     let mut places = 0..ids.len();
     let mut named = |(agreement, size)| Ok((ids.object(py, places.next().expect("an id each"))?, agreement, size));
     found.map(|one| one.map(&mut named).transpose()).collect()
@@ -374,12 +392,14 @@ impl DocumentTable {
         let taken = py.detach(|| {
             let store = self.store.read().unwrap();
             let entry = store.ids.entry(store.ids.find(&id)?);
-            let fingerprints = entry.map_or_else(Vec::new, |e| store.table.fingerprints(e..e + 1, 1));
+            let fingerprints = entry.map_or(Ok(Vec::new()), |e| store.table.fingerprints(e..e + 1, 1));
             let mut taken = Rows::default();
-            taken.push_entry(&store, entry, &fingerprints, self.bands, self.slots);
-            Some(taken)
+            Some(fingerprints.map(|fingerprints| {
+                taken.push_entry(&store, entry, &fingerprints, self.bands, self.slots);
+                taken
+            }))
         });
-        taken.map(|taken| taken.arrays(py, self.bands)).transpose()
+        taken.map(|taken| taken?.arrays(py, self.bands)).transpose()
     }
 
     /// All documents in order of insertion: their ids, and their rows.
@@ -387,14 +407,15 @@ impl DocumentTable {
         let (mut ids, mut taken) = (IdList::default(), Rows::default());
         py.detach(|| {
             let store = self.store.read().unwrap();
-            let fingerprints = store.table.fingerprints(0..store.table.len() as u32, 1);
+            let fingerprints = store.table.fingerprints(0..store.table.len() as u32, 1)?;
             for document in store.ids.iter() {
                 let entry = store.ids.entry(document);
                 ids.push(store.ids.id(document));
                 let row = entry.map_or(0, |entry| entry as usize * self.bands);
                 taken.push_entry(&store, entry, fingerprints.get(row..row + self.bands).unwrap_or(&[]), self.bands, self.slots);
             }
-        });
+            Ok::<_, NoRoom>(())
+        })?;
         Ok((ids.list(py, 0..ids.len())?, taken.arrays(py, self.bands)?))
     }
 
@@ -455,11 +476,22 @@ pub(super) struct Rows {
     sizes: Vec<u32>,
     evidence: Vec<u32>,
     ends: Vec<u64>,
+    /// What there was no room for: that is told when they are asked for.
+    missing: Option<NoRoom>,
 }
 
 impl Rows {
     /// A document by its set hash, its size and its evidence.
     pub(super) fn push(&mut self, (set_hash, size, evidence): (u64, u32, &[u32]), fingerprints: &[u32]) {
+        let room = room::double(&mut self.set_hashes, 1)
+            .and_then(|()| room::double(&mut self.sizes, 1))
+            .and_then(|()| room::double(&mut self.fingerprints, fingerprints.len()))
+            .and_then(|()| room::double(&mut self.evidence, evidence.len()))
+            .and_then(|()| room::double(&mut self.ends, 1));
+        if let Err(no_room) = room {
+            self.missing = Some(no_room);
+            return;
+        }
         self.set_hashes.push(set_hash);
         self.sizes.push(size);
         self.fingerprints.extend_from_slice(fingerprints);
@@ -480,7 +512,10 @@ impl Rows {
     }
 
     pub(super) fn arrays<'py>(self, py: Python<'py>, bands: usize) -> PyResult<RowArrays<'py>> {
-        let (n, offsets) = (self.sizes.len(), std::iter::once(0).chain(self.ends).collect::<Vec<_>>());
+        self.missing.map_or(Ok(()), Err)?;
+        let (n, mut offsets) = (self.sizes.len(), Vec::new());
+        room::reserve(&mut offsets, n + 1)?;
+        offsets.extend(std::iter::once(0).chain(self.ends));
         Ok((
             self.fingerprints.into_pyarray(py).reshape([n, bands])?,
             self.set_hashes.into_pyarray(py),

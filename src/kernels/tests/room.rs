@@ -1,12 +1,15 @@
 //! Allocations that fail, each in its turn: what was asked for is refused, and nothing of it is there.
 
 use neardup_kernels::hash::mix64;
+use neardup_kernels::join::{self, Bounds, Buckets, Edge, Sets};
 use neardup_kernels::minhash::Lattice;
 use neardup_kernels::path::Path;
-use neardup_kernels::room::NoRoom;
+use neardup_kernels::prefix::Required;
+use neardup_kernels::room::{self, NoRoom, Roomy};
 use neardup_kernels::sign::{sign_many, Document, Product, Recipe};
 use neardup_kernels::store::{Refused, Store};
-use neardup_kernels::table::{Row, Table};
+use neardup_kernels::table::{Bar, Row, Table};
+use neardup_kernels::weigh::{self, Weights};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -312,4 +315,86 @@ fn signatures_without_room() {
     assert!(signed_values == values);
     assert!(refused > 3);
     assert!(signed.counts == whole.counts && signed.offsets == whole.offsets && signed.hashes == whole.hashes);
+}
+
+/// Sets of which many have a passage, what each has beside it, and their buckets in three bands.
+struct Corpus {
+    evidence: Vec<u32>,
+    starts: Vec<u64>,
+    sizes: Vec<u32>,
+    bands: Vec<(Vec<u32>, Vec<u32>)>,
+    among: Vec<bool>,
+}
+
+impl Corpus {
+    fn new(many: u32) -> Self {
+        let mut corpus =
+            Corpus { evidence: Vec::new(), starts: Vec::new(), sizes: Vec::new(), bands: Vec::new(), among: vec![true; many as usize] };
+        for i in 0..many {
+            let own = |j: u32| mix64(u64::from(if i % 5 == 4 { i - 1 } else { i }) << 32 | u64::from(j)) as u32;
+            let mut hashes: Vec<u32> =
+                (0..30 - i % 4).map(|j| mix64(u64::from(j + i / 5 % 2 * 100)) as u32).chain((0..12).map(own)).collect();
+            hashes.sort_unstable();
+            hashes.dedup();
+            corpus.starts.push(corpus.evidence.len() as u64);
+            corpus.sizes.push(hashes.len() as u32);
+            corpus.evidence.extend(hashes);
+        }
+        let bucket = |band: u32, i: u32| if i % 3 < 2 { band } else { mix64(u64::from(band) << 32 | u64::from(i / 30)) as u32 };
+        corpus.bands = (0..3).map(|band| join::buckets((0..many).map(|i| bucket(band, i))).unwrap()).collect();
+        corpus
+    }
+
+    fn sets(&self) -> Sets<'_> {
+        Sets::new(&self.evidence, &self.starts, &self.sizes).unwrap()
+    }
+
+    fn buckets(&self) -> Vec<Buckets<'_>> {
+        self.bands.iter().map(|(members, ends)| Buckets::new(members, ends, self.sizes.len()).unwrap()).collect()
+    }
+}
+
+/// Checksums of all that a join of a corpus does, and how many matches there are.
+fn joined(corpus: &Corpus, roles: &[u8]) -> Roomy<([u64; 11], usize)> {
+    let (sets, buckets, bar, bounds) = (corpus.sets(), corpus.buckets(), Bar::new(0.45, 0), Bounds { crowd: 30, most: u64::MAX });
+    let n = corpus.sizes.len();
+    let weights = Weights::new(&corpus.evidence[..1], &[3], 2)?.unwrap();
+    let totals = weigh::totals(sets, &weights, 1)?;
+    let required = Required::Weighed { weights: &weights, totals: &totals, threshold: 0.6 };
+    let pairs = join::candidates(&buckets, roles, &corpus.sizes, 0.45, 0..n as u32, bounds, 1)?;
+    let light = join::compare(&pairs, sets, bar, 1)?.unwrap();
+    let edges = join::heavy_join(&buckets, roles, sets, bar, bounds, 1, None)?;
+    let weighed = join::heavy_join(&buckets, roles, sets, bar, bounds, 1, Some(required))?;
+    let [a, b] = [|edge: &Edge| edge.earlier, |edge: &Edge| edge.later].map(|end| room::collected(edges.iter().map(end)));
+    let (a, b) = (a?, b?);
+    let (sampled, whole) = (join::sampled_buckets(sets, 1 << 30)?, join::buckets(corpus.evidence.iter().copied())?);
+    let sum = |values: &mut dyn Iterator<Item = u64>| values.fold(1, |sum, value| mix64(sum ^ value));
+    let of_edges =
+        |edges: &[Edge]| sum(&mut edges.iter().map(|e| mix64(u64::from(e.earlier) << 32 | u64::from(e.later)) ^ u64::from(e.both)));
+    let sums = [
+        sum(&mut join::partners(&buckets, roles, bounds)?.into_iter()),
+        sum(&mut pairs.into_iter()),
+        of_edges(&light),
+        of_edges(&edges),
+        of_edges(&weighed),
+        sum(&mut weigh::shared(sets, &a, &b, &weights, 1)?.into_iter()),
+        sum(&mut join::intersections(sets, &a, &b, 1)?.into_iter().map(u64::from)),
+        sum(&mut join::components(n, &a, &b)?.unwrap().into_iter().map(u64::from)),
+        sum(&mut [sampled.0, sampled.1, whole.0, whole.1].iter().flatten().map(|&value| value.into())),
+        sum(&mut join::first_independent_set(n, &a, &b)?.unwrap().into_iter().map(u64::from)),
+        sum(&mut join::preceded(&buckets, &corpus.among)?.into_iter().map(u64::from)),
+    ];
+    Ok((sums, edges.len().min(weighed.len()).min(light.len())))
+}
+
+#[test]
+fn joins_that_have_no_room_say_so() {
+    let corpus = Corpus::new(240);
+    for roles in [vec![3; 240], (0..240).map(|i| (i % 4) as u8).collect()] {
+        let expected = joined(&corpus, &roles).unwrap();
+        assert!(expected.1 > 5, "{} matches", expected.1);
+        let (_, done, turns) = until_done(|| &corpus, |corpus| joined(corpus, &roles), |_, NoRoom(bytes)| assert!(bytes > 0));
+        assert_eq!(done, expected);
+        assert!(turns > 60, "{turns} allocations");
+    }
 }

@@ -207,8 +207,8 @@ fn sets(mut of: Values) {
         let roles: Vec<u8> = of.bytes(n);
         if let Some(buckets) = Buckets::new(&members, &ends, n) {
             let bounds = Bounds { crowd: of.below(5) as u64, most };
-            join::partners(&[buckets], &roles, bounds);
-            join::candidates(&[buckets, buckets], &roles, &sizes, threshold, 0..n as u32, bounds, 1);
+            let _ = join::partners(&[buckets], &roles, bounds);
+            let _ = join::candidates(&[buckets, buckets], &roles, &sizes, threshold, 0..n as u32, bounds, 1);
             if let Some(sets) = sets.whole() {
                 let legible: Vec<f64> = roles.iter().map(|&role| f64::from(role) / 255.0).collect();
                 let weights = Weights::new(&[], &[], values.len() as u16).unwrap().unwrap();
@@ -218,14 +218,14 @@ fn sets(mut of: Values) {
                     1 => Some(Required::Weighed { weights: &weights, totals: &starts, threshold }),
                     _ => None,
                 };
-                join::heavy_join(&[buckets], &roles, sets, bar, bounds, 1, required);
+                let _ = join::heavy_join(&[buckets], &roles, sets, bar, bounds, 1, required);
             }
-            join::preceded(&[buckets], &vec![true; n]);
+            let _ = join::preceded(&[buckets], &vec![true; n]);
         }
-        join::compare(&of.longs(3), sets, Bar::new(threshold, 4 * (n % 3)), 1);
+        let _ = join::compare(&of.longs(3), sets, Bar::new(threshold, 4 * (n % 3)), 1);
     }
-    join::components(n, &pairs.0, &pairs.1);
-    join::first_independent_set(n, &pairs.0, &pairs.1);
+    let _ = join::components(n, &pairs.0, &pairs.1);
+    let _ = join::first_independent_set(n, &pairs.0, &pairs.1);
     let wide = [&pairs.0, &pairs.1].map(|side| side.iter().map(|&set| set as u64).collect::<Vec<_>>());
     join::keep_first(&mut vec![0xFF; n], &wide[0], &wide[1]);
     let weights: Vec<u16> = distinct.iter().map(|&hash| hash as u16).collect();
