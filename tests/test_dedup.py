@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import mmap
 import os
 import random
 import subprocess
@@ -318,6 +319,20 @@ def test_without_a_place_for_temporary_files_hashes_stay_in_memory(tmp_path, mon
             patch.setattr(dedup, "memory_bytes", lambda _limit: 4)
             with pytest.raises(OSError, match=r"for temporary files in .*; set TMPDIR to a folder with room, or allow more memory"):
                 deduplicate(texts)
+
+
+def test_a_column_that_has_no_room_ends_the_job(monkeypatch):
+    """Of hashes that were not taken nothing is missing later: memory is no disk, whose place other memory may take."""
+
+    class Full(mmap.mmap):
+        def resize(self, _size):
+            raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(dedup, "SIGNED", 20_000)
+    monkeypatch.setattr(mmap, "mmap", Full)
+    texts = [" ".join(f"w{i}x{j}" for j in range(100)) for i in range(400)]
+    with pytest.raises(MemoryError, match=r"^no memory for a column of [\d,]{6,} bytes; allow more memory, or lower memory_limit$"):
+        deduplicate(texts)
 
 
 class Filling:

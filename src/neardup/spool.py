@@ -112,7 +112,15 @@ class Spool:
         return self.nbytes // self._dtype.itemsize
 
     def append(self, values: npt.NDArray[Any]) -> None:
-        """Add values, which are copied."""
+        """Add values, which are copied.
+
+        Raises
+        ------
+        MemoryError
+            If there is no memory for them.
+        OSError
+            If the file in which they are is not there or full; nothing is added then.
+        """
         values = np.ascontiguousarray(values, self._dtype)
         if not values.nbytes:
             return
@@ -125,10 +133,13 @@ class Spool:
 
     def _memory(self, size: int) -> mmap.mmap:
         """Memory for so many bytes. What is not written to takes none."""
-        if self._map is None:
-            self._map = mmap.mmap(-1, max(size, 1 << 16), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        elif size > len(self._map):
-            self._map.resize(2 * size)
+        try:
+            if self._map is None:
+                self._map = mmap.mmap(-1, max(size, 1 << 16), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            elif size > len(self._map):
+                self._map.resize(2 * size)
+        except OSError as error:
+            raise MemoryError(f"no memory for a column of {size:,} bytes; allow more memory, or lower memory_limit") from error
         return self._map
 
     def _write(self, values: npt.NDArray[Any]) -> None:
