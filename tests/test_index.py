@@ -938,6 +938,30 @@ def test_more_pairs_than_wanted_are_refused(copies):
         index.pairs(max_pairs=9)
 
 
+@pytest.mark.parametrize("verify", ["exact", "estimate", "noisy"])
+def test_refusing_too_many_pairs_of_a_crowd_takes_little_memory(verify):
+    """Three million pairs of look-alikes are not collected to be refused."""
+    code = f"""
+import resource, warnings
+from neardup import Index, ParameterError
+warnings.simplefilter("ignore")
+words = [f"w{{i}}" for i in range(120)]
+index = Index(0.7, verify={verify!r})
+index.add_many(range(2500), [" ".join([*words, f"x{{i}}", f"y{{i}}"]) for i in range(2500)])
+Index().pairs()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    index.pairs(max_pairs=1000)
+except ParameterError as error:
+    print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    said, grown = done.stdout.splitlines()
+    assert said.startswith("more than max_pairs=1000 pairs")
+    assert int(grown) < (200 if verify == "estimate" else 60) << 10
+
+
 def test_refusing_too_many_pairs_is_quick():
     """100,000 copies are 5 * 10**9 pairs; they are not counted one by one."""
     index = Index()

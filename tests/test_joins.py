@@ -101,7 +101,7 @@ def test_passages_that_many_have_are_met_once(threshold):
         crowd = [band([0] * len(sets))]
         pairs = _kernels.candidates(crowd, roles, evidence[2], 0.0, (0, len(sets)), (2**40, 2**63), 1)
         contained = _kernels.compare(pairs, evidence, threshold, 1, overlap=True)
-        assert listed(_kernels.heavy_join(crowd, roles, evidence, 0.0, (1, 2**63), 1, threshold)) == listed(contained)
+        assert listed(_kernels.heavy_join(crowd, roles, evidence, 0.0, 1, threshold)) == listed(contained)
         every = _kernels.compare(pairs, evidence, 0.0, 1)
         matching = judge.similarities(*every, 1) >= threshold
         found = listed(_kernels.prefix_join(roles, evidence, 0.0, 1, judge.required(np.arange(len(sets)))))
@@ -131,7 +131,7 @@ def test_the_bucket_joins_find_every_match_that_shares_a_bucket(sets, threshold,
 
     assert light((0, cut), 2**40, 2) + light((cut, n), 2**40, 1) == shared
     some = light((0, n), crowd, 2)
-    heavy = listed(_kernels.heavy_join(bands, marks, evidence, threshold, (crowd, most), 2))
+    heavy = listed(_kernels.heavy_join(_kernels.crowds(bands, marks, (crowd, most)), marks, evidence, threshold, 2))
     assert sorted({*some, *heavy}) == shared
     assert len(set(some)) == len(some)
     assert len(set(heavy)) == len(heavy)
@@ -142,7 +142,7 @@ def test_the_join_of_a_crowd_by_what_is_contained(sets, threshold, data):
     """Of all pairs that meet those of which so much of the smaller is in the larger."""
     roles = data.draw(st.lists(st.integers(0, 3), min_size=len(sets), max_size=len(sets)))
     crowd, marks = [band([0] * len(sets))], np.array(roles, np.uint8)
-    found = _kernels.heavy_join(crowd, marks, arrays(sets), 0.0, (1, 2**63), 2, threshold)
+    found = _kernels.heavy_join(crowd, marks, arrays(sets), 0.0, 2, threshold)
     pairs = _kernels.candidates(crowd, marks, arrays(sets)[2], 0.0, (0, len(sets)), (2**40, 2**63), 1)
     assert listed(found) == listed(_kernels.compare(pairs, arrays(sets), threshold, 1, overlap=True))
     assert [pair for pair in expected(sets, 0.0, roles) if pair[2] / min(len(sets[pair[0]]), len(sets[pair[1]])) >= threshold] == listed(
@@ -168,8 +168,8 @@ def test_joins_by_what_is_required_find_all_that_matches(sets, least, threshold,
         for plain, found in (
             (_kernels.prefix_join(roles, evidence, least, 1), _kernels.prefix_join(roles, evidence, least, 2, required)),
             (
-                _kernels.heavy_join([band(keys)], roles, evidence, least, (0, 2**63), 1),
-                _kernels.heavy_join([band(keys)], roles, evidence, least, (0, 2**63), 2, required),
+                _kernels.heavy_join([band(keys)], roles, evidence, least, 1),
+                _kernels.heavy_join([band(keys)], roles, evidence, least, 2, required),
             ),
         ):
             matching = judge.similarities(*plain, 1) >= threshold
@@ -212,6 +212,35 @@ def test_what_is_just_enough_is_found():
                 judge.threshold = float(judge.similarities(*pair, 1)[0])
                 found = _kernels.prefix_join(roles, evidence, 0.0, 1, judge.required(np.arange(2)))
                 assert listed(found) == [(0, 1, both)], (n, both, judge)
+
+
+def test_no_pair_is_lost_where_sets_weigh_more_than_is_counted():
+    """Of a set that weighs more than 32 bits hold it is not known which of its hashes is the rarest, nor what is left of the others."""
+    rng = np.random.default_rng(3)
+    hashes = np.sort(rng.choice(2**32, 67_000, replace=False))
+    weights = Weights(np.empty(0, np.uint32), np.empty(0), 65_535)
+    for _ in range(4):
+        sets = [frozenset(hashes[rng.permutation(67_000)[:n]].tolist()) for n in (66_800, 65_400, 300)]
+        evidence = arrays(sets)
+        judge = Weighed(0.0, evidence, weights, weights.totals(evidence, 1))
+        pair = [np.array([value], np.uint32) for value in (0, 1, len(sets[0] & sets[1]))]
+        judge.threshold = float(judge.similarities(*pair, 1)[0]) * (1 - 1e-7)
+        found = _kernels.prefix_join(np.full(3, 3, np.uint8), evidence, 0.0, 1, judge.required(np.arange(3)))
+        assert (0, 1) in [(a, b) for a, b, _ in listed(found)]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_join_ends_where_there_is_too_much(threads):
+    """More matches than may be are not all collected; as many as may be are."""
+    evidence, roles = arrays([frozenset([*range(50), 1000 + i]) for i in range(3000)]), np.full(3000, 3, np.uint8)
+    whole = 3000 * 2999 // 2
+    crowd = [band([0] * 3000)]
+    for found in (
+        lambda most: _kernels.prefix_join(roles, evidence, 0.5, threads, None, most),
+        lambda most: _kernels.heavy_join(crowd, roles, evidence, 0.5, threads, None, most),
+    ):
+        assert 1000 < len(found(1000)[0]) < whole // 3
+        assert len(found(whole)[0]) == whole
 
 
 def test_what_is_required_is_used():

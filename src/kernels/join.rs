@@ -3,7 +3,7 @@
 //! Sets are numbered by rank. Which of them are joined with which, `roles` says: a set on the left with one on the right.
 
 use crate::path::prefetch;
-use crate::prefix::{join_where, prefix_join, Required};
+use crate::prefix::{join_where, prefix_join, Enough, Required};
 use crate::room::{self, Roomy};
 use crate::sign::on_threads;
 use crate::table::{spread, Bar};
@@ -364,7 +364,26 @@ fn compared(pairs: &[u64], sets: Sets, threads: usize, compare: impl Fn(u32, u32
     Ok(Some(room::all(on_threads(room::collected(pairs.chunks(4096))?, threads, compare))?))
 }
 
-/// The matches of sets that share a crowded bucket; in order.
+/// The crowded buckets of each band: of their members those that have a role, and where each ends.
+pub fn crowds(bands: &[Buckets], roles: &[u8], bounds: Bounds) -> Roomy<Vec<(Vec<u32>, Vec<u32>)>> {
+    let mut scratch = Vec::new();
+    let mut of_band = |band: &Buckets| {
+        let (mut members, mut ends) = (Vec::new(), Vec::new());
+        for bucket in band.each() {
+            let bucket = active(bucket, roles, &mut scratch)?;
+            if bounds.heavy(bucket, roles) {
+                room::double(&mut members, bucket.len())?;
+                room::double(&mut ends, 1)?;
+                members.extend_from_slice(bucket);
+                ends.push(members.len() as u32);
+            }
+        }
+        Ok((members, ends))
+    };
+    room::tried(bands.iter().map(&mut of_band))
+}
+
+/// The matches of sets that share a bucket; in order. Where there are more than `enough`, some of them.
 ///
 /// Of pairs that do not share what is `required` some are left out.
 ///
@@ -375,19 +394,11 @@ pub fn heavy_join(
     roles: &[u8],
     sets: Sets,
     bar: Bar,
-    bounds: Bounds,
     threads: usize,
     required: Option<Required>,
+    enough: &Enough,
 ) -> Roomy<Vec<Edge>> {
-    let mut scratch = Vec::new();
-    let mut heavy: Vec<Vec<u32>> = Vec::new();
-    for bucket in bands.iter().flat_map(|band| band.each()) {
-        let members = active(bucket, roles, &mut scratch)?;
-        if bounds.heavy(members, roles) {
-            room::double(&mut heavy, 1)?;
-            heavy.push(room::collected(members.iter().copied())?);
-        }
-    }
+    let mut heavy = room::gathered(bands.iter().flat_map(|band| band.each()))?;
     heavy.sort_unstable();
     heavy.dedup(); // boilerplate fills the same bucket in many bands
     let crowds = Crowds::of(&heavy, roles.len())?;
@@ -395,8 +406,8 @@ pub fn heavy_join(
     let mut edges: Vec<Edge> = Vec::new();
     for (members, alone) in &crowds.groups {
         let found = match alone {
-            true => prefix_join(members, roles, sets, bar, threads, required),
-            false => join_where(members, roles, sets, bar, threads, required, share),
+            true => prefix_join(members, roles, sets, bar, threads, required, enough),
+            false => join_where(members, roles, sets, bar, threads, required, enough, share),
         }?;
         room::double(&mut edges, found.len())?;
         edges.extend_from_slice(&found);
@@ -415,13 +426,13 @@ struct Crowds {
 }
 
 impl Crowds {
-    fn of(heavy: &[Vec<u32>], sets: usize) -> Roomy<Self> {
+    fn of(heavy: &[&[u32]], sets: usize) -> Roomy<Self> {
         let mut starts = room::filled(0, sets + 1)?;
-        heavy.iter().flatten().for_each(|&set| starts[set as usize + 1] += 1);
+        heavy.iter().copied().flatten().for_each(|&set| starts[set as usize + 1] += 1);
         (0..sets).for_each(|set| starts[set + 1] += starts[set]);
         let (mut buckets, mut next) = (room::filled(0, starts[sets])?, room::collected(starts.iter().copied())?);
         for (bucket, members) in (0..).zip(heavy) {
-            for &set in members {
+            for &set in *members {
                 buckets[next[set as usize]] = bucket;
                 next[set as usize] += 1;
             }

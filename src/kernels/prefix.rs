@@ -8,6 +8,7 @@ use crate::verify::least_read;
 use crate::weigh::Weights;
 use std::cmp::Reverse;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What sets that match must share beside what a similarity demands.
 #[derive(Clone, Copy)]
@@ -41,6 +42,19 @@ impl<'a> Required<'a> {
         (least * (1.0 - 1e-9)) as u64
     }
 
+    /// Whether two sets match, but for rounding, that share as many hashes as they must.
+    #[inline]
+    fn reached(&self, a: u32, b: u32, sets: Sets) -> bool {
+        match *self {
+            Required::Readings { .. } => true,
+            Required::Weighed { weights, totals, threshold } => {
+                let shared = weights.shared(sets.get(a), sets.get(b));
+                let either = totals[a as usize].saturating_add(totals[b as usize]).saturating_sub(shared);
+                shared as f64 >= threshold * either as f64 * (1.0 - 1e-9)
+            }
+        }
+    }
+
     /// What two sets share at least that match: of hashes, of which it is `least` by their sizes, and by weight.
     #[inline]
     fn between(&self, least: usize, (a, size): (u32, u32), (b, other): (u32, u32)) -> (usize, u64) {
@@ -72,22 +86,30 @@ impl Posting {
     }
 }
 
-/// Postings that one hash of a set meets, what is left of its own from there on, and which long list they are of.
+/// Postings that one hash of a member meets, what is left of its own from there on, and which long list they are of.
 struct Meeting {
+    member: u32,
     left: u32,
     long: Long,
-    postings: Range<usize>,
+    many: u32,
+    first: usize,
+}
+
+impl Meeting {
+    fn postings(&self) -> Range<usize> {
+        self.first..self.first + self.many as usize
+    }
 }
 
 /// A long list of postings: its number, and that of one that has all its members, or its own.
 #[derive(Clone, Copy)]
 struct Long {
-    list: usize,
-    within: usize,
+    list: u32,
+    within: u32,
 }
 
 impl Long {
-    const NOT: Long = Long { list: usize::MAX, within: usize::MAX };
+    const NOT: Long = Long { list: u32::MAX, within: u32::MAX };
     /// Shorter ones are soon read again.
     const LEAST: usize = 32;
 }
@@ -100,11 +122,37 @@ impl Long {
 /// order of hashes finds all; that of rarity here is by counts that may be too high.
 ///
 /// Of pairs that do not share what is `required` some are left out.
-pub fn prefix_join(members: &[u32], roles: &[u8], sets: Sets, bar: Bar, threads: usize, required: Option<Required>) -> Roomy<Vec<Edge>> {
-    join_where(members, roles, sets, bar, threads, required, |_, _| true)
+pub fn prefix_join(
+    members: &[u32],
+    roles: &[u8],
+    sets: Sets,
+    bar: Bar,
+    threads: usize,
+    required: Option<Required>,
+    enough: &Enough,
+) -> Roomy<Vec<Edge>> {
+    join_where(members, roles, sets, bar, threads, required, enough, |_, _| true)
+}
+
+/// How many matches are too many: a join that has found more ends.
+pub struct Enough {
+    most: u64,
+    found: AtomicU64,
+}
+
+impl Enough {
+    pub fn new(most: u64) -> Self {
+        Enough { most, found: AtomicU64::new(0) }
+    }
+
+    /// Whether it is enough, with so many more.
+    fn with(&self, more: usize) -> bool {
+        self.found.fetch_add(more as u64, Ordering::Relaxed) + more as u64 > self.most
+    }
 }
 
 /// The same of those pairs that `may` match.
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn join_where(
     members: &[u32],
     roles: &[u8],
@@ -112,13 +160,14 @@ pub(crate) fn join_where(
     bar: Bar,
     threads: usize,
     required: Option<Required>,
+    enough: &Enough,
     may: impl Fn(u32, u32) -> bool + Sync + Copy,
 ) -> Roomy<Vec<Edge>> {
     let mut members = room::collected(members.iter().copied())?;
     members.sort_unstable_by_key(|&set| (sets.sizes[set as usize], set));
     let (index, probes) = prefixes(&members, sets, bar, required)?;
     if members.iter().all(|&set| roles[set as usize] == LEFT | RIGHT) {
-        let mut edges = probed(&members, roles, sets, (bar, required), (&index, &probes), threads, may)?;
+        let mut edges = probed(&members, roles, sets, (bar, required), (&index, &probes), threads, (enough, may))?;
         edges.sort_unstable();
         return Ok(edges);
     }
@@ -126,8 +175,9 @@ pub(crate) fn join_where(
     let of = |postings: &[Posting], side: u8| {
         room::gathered(postings.iter().copied().filter(|posting| roles[members[posting.member as usize] as usize] & side != 0))
     };
-    let found =
-        |left: u8, right: u8| probed(&members, roles, sets, (bar, required), (&of(&index, left)?, &of(&probes, right)?), threads, may);
+    let found = |left: u8, right: u8| {
+        probed(&members, roles, sets, (bar, required), (&of(&index, left)?, &of(&probes, right)?), threads, (enough, may))
+    };
     let mut edges = room::all(vec![found(LEFT, RIGHT), found(RIGHT, LEFT)])?;
     edges.sort_unstable();
     edges.dedup();
@@ -142,7 +192,7 @@ fn probed(
     (bar, required): (Bar, Option<Required>),
     (index, probes): (&[Posting], &[Posting]),
     threads: usize,
-    may: impl Fn(u32, u32) -> bool + Sync,
+    (enough, may): (&Enough, impl Fn(u32, u32) -> bool + Sync),
 ) -> Roomy<Vec<Edge>> {
     let long = long_lists(index, members.len())?;
     let (meetings, ends) = meetings(index, probes, members.len(), &long)?;
@@ -150,14 +200,14 @@ fn probed(
     let found = on_threads(shares, threads, |share| {
         let (mut seen, mut done, mut edges) = (room::filled(u32::MAX, share.end)?, room::filled(u32::MAX, long.len())?, Vec::new());
         for i in share {
-            let own = members[i];
+            let (own, before) = (members[i], edges.len());
             let begin = if i > 0 { ends[i - 1] } else { 0 };
-            for Meeting { left, long, postings } in &meetings[begin..ends[i]] {
-                if done.get(long.within).is_some_and(|&last| last == i as u32) {
+            for meeting in &meetings[begin..ends[i]] {
+                if done.get(meeting.long.within as usize).is_some_and(|&last| last == i as u32) {
                     continue; // there is nobody new
                 }
-                done.get_mut(long.list).into_iter().for_each(|last| *last = i as u32);
-                for posting in &index[postings.clone()] {
+                done.get_mut(meeting.long.list as usize).into_iter().for_each(|last| *last = i as u32);
+                for posting in &index[meeting.postings()] {
                     let other = members[posting.member as usize];
                     let again = std::mem::replace(&mut seen[posting.member as usize], i as u32) == i as u32;
                     if again || !joined(roles[own as usize], roles[other as usize]) {
@@ -167,20 +217,27 @@ fn probed(
                     let Some(least) = bar.least(size, other_size) else { continue };
                     let between = |required: Required| required.between(least, (own, size), (other, other_size));
                     let (least, weight) = required.map_or((least, least as u64), between);
-                    let room = (*left).min(posting.left);
-                    if (room == u32::MAX || weight <= room.into()) && may(own, other) {
-                        if let Some(edge) = sets.compare(other, own, least) {
+                    // Where more is left than is known, its order is not known either.
+                    let unknown = meeting.left.max(posting.left) == u32::MAX;
+                    if (unknown || weight <= meeting.left.min(posting.left).into()) && may(own, other) {
+                        let edge = sets.compare(other, own, least);
+                        if let Some(edge) = edge.filter(|_| required.is_none_or(|required| required.reached(own, other, sets))) {
                             room::double(&mut edges, 1)?;
                             edges.push(edge);
                         }
                     }
                 }
             }
+            if enough.with(edges.len() - before) {
+                break;
+            }
         }
         Ok(edges)
     });
     room::all(found)
 }
+
+const INDEXED: u16 = 1 << 15;
 
 /// What of the sets, in order of size, is looked up by and what it is looked up in: their rarest hashes that others may have.
 ///
@@ -189,10 +246,10 @@ fn probed(
 fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -> Roomy<(Vec<Posting>, Vec<Posting>)> {
     let hashes: usize = members.iter().map(|&set| sets.get(set).len()).sum();
     let bits = hashes.next_power_of_two().trailing_zeros().clamp(10, 27);
-    let mut counts = room::filled(0u16, 1 << bits)?;
+    let mut counts = room::filled(0u16, 1 << bits)?; // and the highest bit, whether any is indexed
     let cell = |hash: u32| (hash >> (32 - bits)) as usize;
     for &hash in members.iter().flat_map(|&set| sets.get(set)) {
-        counts[cell(hash)] = counts[cell(hash)].saturating_add(1);
+        counts[cell(hash)] = (counts[cell(hash)] + 1).min(INDEXED - 1);
     }
     let (mut index, mut probes, mut ordered) = (Vec::new(), Vec::new(), Vec::new());
     for (member, &set) in (0..).zip(members) {
@@ -227,9 +284,8 @@ fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -
             left = left.saturating_sub(weight(hash));
         }
     }
-    let mut indexed = room::filled(false, counts.len())?;
-    index.iter().for_each(|posting| indexed[cell(posting.hash)] = true);
-    probes.retain(|posting| indexed[cell(posting.hash)]);
+    index.iter().for_each(|posting| counts[cell(posting.hash)] |= INDEXED);
+    probes.retain(|posting| counts[cell(posting.hash)] & INDEXED != 0);
     index.sort_unstable_by_key(Posting::place);
     probes.sort_unstable_by_key(Posting::place);
     Ok((index, probes))
@@ -259,7 +315,7 @@ fn long_lists(index: &[Posting], members: usize) -> Roomy<Vec<(usize, Long)>> {
         if !within {
             own.iter().for_each(|posting| last[posting.member as usize] = number);
         }
-        found.push((list.start, Long { list: number, within: if within { longer } else { number } }));
+        found.push((list.start, Long { list: number as u32, within: if within { longer } else { number } as u32 }));
     }
     found.sort_unstable_by_key(|&(start, _)| start);
     Ok(found)
@@ -288,15 +344,15 @@ fn meetings(index: &[Posting], probes: &[Posting], members: usize, long: &[(usiz
         if start < stop {
             let long = long.peek().filter(|(first, _)| *first == start).map_or(Long::NOT, |(_, long)| *long);
             room::double(&mut met, 1)?;
-            met.push((probe.member, Meeting { left: probe.left, long, postings: start..stop }));
+            met.push(Meeting { member: probe.member, left: probe.left, long, many: (stop - start) as u32, first: start });
             many[probe.member as usize] += 1;
         }
     }
-    met.sort_unstable_by_key(|(member, meeting)| (*member, Reverse(meeting.left)));
+    met.sort_unstable_by_key(|meeting| (meeting.member, Reverse(meeting.left)));
     let mut sum = 0;
     many.iter_mut().for_each(|n| {
         sum += *n;
         *n = sum;
     });
-    Ok((room::collected(met.into_iter().map(|(_, meeting)| meeting))?, many))
+    Ok((met, many))
 }

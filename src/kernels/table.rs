@@ -636,15 +636,6 @@ impl Table {
         }
     }
 
-    /// The agreement of a document of this size with itself.
-    pub fn full_agreement(&self, size: u32) -> u32 {
-        if self.slots == 0 {
-            size
-        } else {
-            self.slots as u32
-        }
-    }
-
     /// The fingerprints of entries in a range, a row each: collected from all postings.
     pub fn fingerprints(&self, range: Range<u32>, threads: usize) -> Roomy<Vec<u32>> {
         let n = range.len();

@@ -455,7 +455,7 @@ def _all_edges(join: Join, tell: Progress, most: int | None = None, copies: int 
 
     every = np.ones(len(join.sets), bool)
     told(0, len(join.sets), 0)
-    return join.edges(every, every, told)
+    return join.edges(every, every, told, most)
 
 
 def _deciding_edges(join: Join, barred: Mask, tell: Progress) -> tuple[Edges, bool]:

@@ -999,7 +999,10 @@ class Index:
         return shared_passages(text, hashes, self.minhash.shingling, stored)
 
     def pairs(self, *, max_pairs: int = 10_000_000, threads: int | None = None) -> pa.Table:
-        """All matching pairs of documents in the index.
+        """All matching pairs of documents in the index, however long their buckets.
+
+        The verification hashes of an index in memory are there twice for a moment, and what is beyond a megabyte of them goes to a
+        temporary file, below TMPDIR.
 
         Parameters
         ----------
@@ -1037,7 +1040,7 @@ class Index:
 
         ids, join = self._joined(workers)
         every = np.ones(len(join.sets), bool)
-        edges = join.edges(every, every, lambda _done, _total, found: check(found if join.judge is None else 0))
+        edges = join.edges(every, every, lambda _done, _total, found: check(found), max_pairs)
         check(many_pairs(join.sets.number, edges))
         return pairs_table(ids, join.sets.number, edges)
 
@@ -1056,11 +1059,11 @@ class Index:
             ends.append(stops + np.uint64(data.nbytes))
             data.append(packed)
             work.publish("reading")
+            del names, batch, packed  # they are in columns now
         signed.close()
         ids = PackedIds(data.array(), ends.array())
         sets = Sets.of(signed, np.arange(len(ids)), threads)
-        limit = None if self._settings.whole_buckets else self.bucket_limit
-        join = Join(sets, self._settings.least, threads, limit=limit, sample=self._sample or None)
+        join = Join(sets, self._settings.least, threads, sample=self._sample or None)
         if self._contained:
             from neardup.excerpts import Contained
 

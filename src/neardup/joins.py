@@ -21,7 +21,8 @@ from neardup.work import Work
 PlaceArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-#: The most members of a bucket that are compared pair by pair. Of a longer one all matches are found by rare shingles.
+#: A bucket is crowded whose members have more comparisons, on average, than so many that are all compared with each other: its matches
+#: are found by rare shingles.
 CROWD = 64
 #: Members beyond which a bucket is reported as heavy.
 HEAVY = 128
@@ -112,17 +113,17 @@ class Signed:
 
     def _put_apart(self, evidence: npt.NDArray[np.uint32]) -> None:
         """Add to the evidence, in a file where there is a place for it."""
+        together = self._evidence.nbytes + evidence.nbytes
         try:
-            self._evidence.append(evidence)
-            if self._apart and self._evidence.nbytes > AT_HAND:
+            if self._apart and together > AT_HAND:
                 self._evidence.spill()
+            self._evidence.append(evidence)
         except OSError:  # no folder for temporary files, or no room there
-            if not self._apart or self._evidence.nbytes > self.work.limit // 4:
+            if not self._apart or together > self.work.limit // 4:
                 raise
             self._apart = False
-            if self._evidence.spilled:
-                self._evidence.recall()
-                self._evidence.append(evidence)
+            self._evidence.recall()
+            self._evidence.append(evidence)
 
     @property
     def spilled(self) -> bool:
@@ -398,26 +399,37 @@ class Join:
         """How many comparisons a join of some sets with each other would take pair by pair, counted once a bucket."""
         return int(_kernels.partners(self.bands, among * (LEFT | RIGHT), (ALL, self.most)).sum())
 
-    def edges(self, left: Mask, right: Mask, tell: Callable[[int, int, int], None]) -> Edges:
+    def edges(self, left: Mask, right: Mask, tell: Callable[[int, int, int], None], most: int | None = None) -> Edges:
         """The matches between sets on the left and sets on the right, in order.
 
-        ``tell`` hears how many sets are done, of how many, and how many matches there are. What is found is kept with the
-        work; a join that was interrupted goes on, as long as the same joins are asked for in the same order.
+        ``tell`` hears how many sets are done, of how many, and how many matches there are; it does not return where they are
+        more than ``most``, and hears so before they are all found. What is found is kept with the work; a join that was
+        interrupted goes on, as long as the same joins are asked for in the same order.
         """
         self._joins += 1
         name, work = f"join {self._joins}", self.sets.signed.work
         columns = [work.column(f"join-{self._joins}-{column}", np.uint32) for column in ("earlier", "later", "both")]
         done = work.done(name)
         if not done.get("whole"):
-            for stop, found in self._found(left * LEFT | right * RIGHT, done.get("sets", 0)):
-                for spool, column in zip(columns, found, strict=True):
+            for stop, found in self._found(left * LEFT | right * RIGHT, done.get("sets", 0), most):
+                matching = self._matching(found)
+                if most is not None and len(columns[0]) + len(matching[0]) > most:
+                    tell(stop, len(self.sets), len(columns[0]) + len(matching[0]))
+                for spool, column in zip(columns, matching, strict=True):
                     spool.append(column)
                 tell(stop, len(self.sets), len(columns[0]))
                 work.publish(name, sets=stop)
             work.publish(name, sets=len(self.sets), whole=True)
         earlier, later, both = (spool.array() for spool in columns)
-        edges = Edges(earlier, later, self._scores(earlier, later, both, self.judge))
-        return edges if self.judge is None else edges.where(edges.similarity >= self.judge.threshold)
+        return Edges(earlier, later, self._scores(earlier, later, both, self.judge))
+
+    def _matching(self, found: _kernels.Edges) -> _kernels.Edges:
+        """Those of some edges that the judge takes for matches."""
+        if self.judge is None:
+            return found
+        earlier, later, both = found
+        matching = self._scores(earlier, later, both, self.judge) >= self.judge.threshold
+        return earlier[matching], later[matching], both[matching]
 
     def near_misses(self, least: float, below: float, most: int) -> Edges:
         """Some pairs of a similarity from ``least`` on and below another: those of one band, then of others, up to so many.
@@ -494,13 +506,19 @@ class Join:
         scores: npt.NDArray[np.float64] = similarity(both.astype(np.int64), sizes[a].astype(np.int64), sizes[b].astype(np.int64))
         return scores
 
-    def _found(self, roles: npt.NDArray[np.uint8], start: int) -> Iterator[tuple[int, _kernels.Edges]]:
-        """Matches, and up to which set they were looked for; each pair once."""
+    def _found(self, roles: npt.NDArray[np.uint8], start: int, most: int | None = None) -> Iterator[tuple[int, _kernels.Edges]]:
+        """What may match, and up to which set that was looked for; each pair once. Of more than ``most`` at a time some are enough."""
+        most = ALL if most is None else most
         if self.exact:
-            yield len(self.sets), _kernels.prefix_join(roles, self.sets.alone(np.arange(len(self.sets))), self.threshold, self.threads)
+            every = self.sets.alone(np.arange(len(self.sets)))
+            yield len(self.sets), _kernels.prefix_join(roles, every, self.threshold, self.threads, None, most)
             return
         ends = np.cumsum(_kernels.partners(self.bands, roles, self.bounds))
-        heavy = self._heavy_edges(roles)
+        heavy = self._heavy_edges(roles, most)
+        if len(heavy[0]) > most:
+            if len(self._matching(heavy)[0]) > most:
+                yield start, heavy  # some of them, which are too many
+            heavy = self._heavy_edges(roles, ALL)
         while start < len(self.sets):
             before = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + self._at_once, "right")))
@@ -517,19 +535,18 @@ class Join:
             return [judge.compare(part, self.threads) for part in parts]
         return [_kernels.compare(part, self.sets.arrays, threshold, self.threads) for part in parts]
 
-    def _heavy_edges(self, roles: npt.NDArray[np.uint8]) -> _kernels.Edges:
-        """The matches in crowded buckets; their sets are taken into memory."""
-        buckets = []
-        for members, ends in self.bands:
-            sizes, heavy = _heavy(ends, self.bounds[0])
-            buckets.append((members[np.repeat(heavy, sizes)], np.cumsum(sizes[heavy], dtype=np.uint32)))
-        if not any(len(ends) for _, ends in buckets):
+    def _heavy_edges(self, roles: npt.NDArray[np.uint8], most: int) -> _kernels.Edges:
+        """The matches in crowded buckets, or more than ``most`` of them; their sets are taken into memory."""
+        if len(self.sets) <= self.bounds[0]:
             return NONE
+        buckets = _kernels.crowds(self.bands, roles, self.bounds)
         numbers = np.unique(np.concatenate([np.empty(0, np.uint32), *(members for members, _ in buckets)])).astype(np.int64)
+        if not len(numbers):
+            return NONE
         bands = [(np.searchsorted(numbers, members).astype(np.uint32), ends) for members, ends in buckets]
         some = self.sets.alone(numbers)
         required = None if self.judge is None else self.judge.required(numbers)
-        earlier, later, both = _kernels.heavy_join(bands, roles[numbers], some, self.threshold, self.bounds, self.threads, required)
+        earlier, later, both = _kernels.heavy_join(bands, roles[numbers], some, self.threshold, self.threads, required, most)
         return numbers[earlier].astype(np.uint32), numbers[later].astype(np.uint32), both
 
 

@@ -2,7 +2,7 @@
 
 use super::Array1;
 use crate::join::{self, Bounds, Buckets, Edge, Sets};
-use crate::prefix::{self, Required};
+use crate::prefix::{self, Enough, Required};
 use crate::room::{self, NoRoom};
 use crate::table::{Bar, Measure};
 use crate::weigh::{self, Weights};
@@ -178,31 +178,44 @@ fn with_required<R>(
     Ok(work(bar, Some(required)))
 }
 
-/// The matches of sets that share a crowded bucket.
+/// The crowded buckets of each band: of their members those that have a role, and where each ends.
+#[pyfunction]
+pub(super) fn crowds<'py>(
+    py: Python<'py>,
+    bands: Vec<BucketArrays<'py>>,
+    roles: PyReadonlyArray1<'py, u8>,
+    bounds: (u64, u64),
+) -> PyResult<Vec<(Array1<'py, u32>, Array1<'py, u32>)>> {
+    let (bands, roles) = (all(&bands, roles.len())?, roles.as_slice()?);
+    let found = py.detach(|| join::crowds(&bands, roles, within(bounds)))?;
+    Ok(found.into_iter().map(|(members, ends)| (members.into_pyarray(py), ends.into_pyarray(py))).collect())
+}
+
+/// The matches of sets that share a bucket; some of them, where there are more than `most`.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)]
-#[pyo3(signature = (bands, roles, sets, threshold, bounds, threads, required=None))]
+#[pyo3(signature = (bands, roles, sets, threshold, threads, required=None, most=u64::MAX))]
 pub(super) fn heavy_join<'py>(
     py: Python<'py>,
     bands: Vec<BucketArrays<'py>>,
     roles: PyReadonlyArray1<'py, u8>,
     sets: SetArrays<'py>,
     threshold: f64,
-    bounds: (u64, u64),
     threads: usize,
     required: Option<RequiredArrays<'py>>,
+    most: u64,
 ) -> PyResult<Edges<'py>> {
     let (bands, sets, roles) = (all(&bands, roles.len())?, sets.sets()?, roles.as_slice()?);
     check_roles(roles.len(), sets.len())?;
     let edges = with_required(required, sets.len(), threshold, |bar, required| {
-        py.detach(|| join::heavy_join(&bands, roles, sets, bar, within(bounds), threads, required))
+        py.detach(|| join::heavy_join(&bands, roles, sets, bar, threads, required, &Enough::new(most)))
     })??;
     columns(py, &edges)
 }
 
-/// All matches.
+/// All matches; some of them, where there are more than `most`.
 #[pyfunction]
-#[pyo3(signature = (roles, sets, threshold, threads, required=None))]
+#[pyo3(signature = (roles, sets, threshold, threads, required=None, most=u64::MAX))]
 pub(super) fn prefix_join<'py>(
     py: Python<'py>,
     roles: PyReadonlyArray1<'py, u8>,
@@ -210,12 +223,13 @@ pub(super) fn prefix_join<'py>(
     threshold: f64,
     threads: usize,
     required: Option<RequiredArrays<'py>>,
+    most: u64,
 ) -> PyResult<Edges<'py>> {
     let (sets, roles) = (sets.sets()?, roles.as_slice()?);
     check_roles(roles.len(), sets.len())?;
     let members = room::gathered((0u32..).zip(roles).filter(|(_, &role)| role != 0).map(|(set, _)| set))?;
     let edges = with_required(required, sets.len(), threshold, |bar, required| {
-        py.detach(|| prefix::prefix_join(&members, roles, sets, bar, threads, required))
+        py.detach(|| prefix::prefix_join(&members, roles, sets, bar, threads, required, &Enough::new(most)))
     })??;
     columns(py, &edges)
 }

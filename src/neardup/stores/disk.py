@@ -47,7 +47,7 @@ TAIL, TAIL_WORDS = 4096, 1 << 22
 BULK = 2048
 #: Segments that a look-up reads at most; they are merged when there are more than half as many.
 SEGMENTS = 8
-#: Entries paired at a time; documents taken out at a time, and about how many words of evidence.
+#: Documents taken out at a time, and about how many words of evidence.
 BATCH, BATCH_WORDS = 1 << 16, 1 << 24
 
 

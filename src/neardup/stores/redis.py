@@ -363,12 +363,6 @@ class RedisStore(FetchingStore):
             raise damaged(self._where, f"the number of {name}")
         return int(value)
 
-    def _slices(self) -> Iterator[Fetched]:
-        for chunk in self._chunks():
-            fetched = self._fetched(self._call("slice", chunk))
-            if fetched.keys:
-                yield fetched
-
     def stored(self, id: Id) -> StoreBatch:
         row = self._call("stored", *packed([id]))
         if not row:

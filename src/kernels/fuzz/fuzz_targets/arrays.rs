@@ -8,7 +8,7 @@
 use libfuzzer_sys::fuzz_target;
 use neardup_kernels::join::{self, Bounds, Buckets, Sets};
 use neardup_kernels::mapped::{checksums, Checked, Mapped};
-use neardup_kernels::prefix::Required;
+use neardup_kernels::prefix::{Enough, Required};
 use neardup_kernels::segment::{directory_bits, Removed, Segment};
 use neardup_kernels::segments::Segments;
 use neardup_kernels::table::{Bar, Measure, Row};
@@ -208,6 +208,7 @@ fn sets(mut of: Values) {
         if let Some(buckets) = Buckets::new(&members, &ends, n) {
             let bounds = Bounds { crowd: of.below(5) as u64, most };
             let _ = join::partners(&[buckets], &roles, bounds);
+            let _ = join::crowds(&[buckets], &roles, bounds);
             let _ = join::candidates(&[buckets, buckets], &roles, &sizes, threshold, 0..n as u32, bounds, 1);
             if let Some(sets) = sets.whole() {
                 let legible: Vec<f64> = roles.iter().map(|&role| f64::from(role) / 255.0).collect();
@@ -218,7 +219,7 @@ fn sets(mut of: Values) {
                     1 => Some(Required::Weighed { weights: &weights, totals: &starts, threshold }),
                     _ => None,
                 };
-                let _ = join::heavy_join(&[buckets], &roles, sets, bar, bounds, 1, required);
+                let _ = join::heavy_join(&[buckets], &roles, sets, bar, 1, required, &Enough::new(most));
             }
             let _ = join::preceded(&[buckets], &vec![true; n]);
         }
