@@ -220,7 +220,7 @@ def test_no_pair_is_lost_where_sets_weigh_more_than_is_counted():
     hashes = np.sort(rng.choice(2**32, 67_000, replace=False))
     weights = Weights(np.empty(0, np.uint32), np.empty(0), 65_535)
     for _ in range(4):
-        sets = [frozenset(hashes[rng.permutation(67_000)[:n]].tolist()) for n in (66_800, 65_400, 300)]
+        sets = [frozenset(hashes[rng.permutation(67_000)[:n]].tolist()) for n in (66_800, 65_400, 33_000)]
         evidence = arrays(sets)
         judge = Weighed(0.0, evidence, weights, weights.totals(evidence, 1))
         pair = [np.array([value], np.uint32) for value in (0, 1, len(sets[0] & sets[1]))]
@@ -229,18 +229,21 @@ def test_no_pair_is_lost_where_sets_weigh_more_than_is_counted():
         assert (0, 1) in [(a, b) for a, b, _ in listed(found)]
 
 
+@pytest.mark.parametrize("roles", [[3], [1, 2], [1, 2, 3]])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_join_ends_where_there_is_too_much(threads):
-    """More matches than may be are not all collected; as many as may be are."""
-    evidence, roles = arrays([frozenset([*range(50), 1000 + i]) for i in range(3000)]), np.full(3000, 3, np.uint8)
-    whole = 3000 * 2999 // 2
+def test_a_join_ends_where_there_is_too_much(threads, roles):
+    """More matches than may be are not all collected, as many as may be are, whichever sides sets are on."""
+    evidence, roles = arrays([frozenset([*range(50), 1000 + i]) for i in range(3000)]), np.resize(np.array(roles, np.uint8), 3000)
     crowd = [band([0] * 3000)]
     for found in (
         lambda most: _kernels.prefix_join(roles, evidence, 0.5, threads, None, most),
         lambda most: _kernels.heavy_join(crowd, roles, evidence, 0.5, threads, None, most),
     ):
-        assert 1000 < len(found(1000)[0]) < whole // 3
-        assert len(found(whole)[0]) == whole
+        whole = listed(found(2**63))
+        assert len(whole) > 2_000_000
+        assert 1000 < len(found(1000)[0]) < 1000 + threads * 1100
+        assert listed(found(len(whole))) == whole
+        assert len(found(len(whole) - 1)[0]) >= len(whole) - 1
 
 
 def test_what_is_required_is_used():

@@ -405,6 +405,9 @@ pub fn heavy_join(
     let share = |a, b| crowds.share(a, b);
     let mut edges: Vec<Edge> = Vec::new();
     for (members, alone) in &crowds.groups {
+        if enough.with(0) {
+            break;
+        }
         let found = match alone {
             true => prefix_join(members, roles, sets, bar, threads, required, enough),
             false => join_where(members, roles, sets, bar, threads, required, enough, share),

@@ -146,10 +146,13 @@ impl Enough {
     }
 
     /// Whether it is enough, with so many more.
-    fn with(&self, more: usize) -> bool {
+    pub(crate) fn with(&self, more: usize) -> bool {
         self.found.fetch_add(more as u64, Ordering::Relaxed) + more as u64 > self.most
     }
 }
+
+/// Matches after which a member that has many asks whether they are enough.
+const OFTEN: usize = 1 << 10;
 
 /// The same of those pairs that `may` match.
 #[allow(clippy::too_many_arguments)]
@@ -175,12 +178,14 @@ pub(crate) fn join_where(
     let of = |postings: &[Posting], side: u8| {
         room::gathered(postings.iter().copied().filter(|posting| roles[members[posting.member as usize] as usize] & side != 0))
     };
-    let found = |left: u8, right: u8| {
+    // Two that are on both sides meet in the first pass.
+    let on_both = |set: u32| roles[set as usize] == LEFT | RIGHT;
+    let found = |left: u8, right: u8, again: bool| {
+        let may = move |a, b| !(again && on_both(a) && on_both(b)) && may(a, b);
         probed(&members, roles, sets, (bar, required), (&of(&index, left)?, &of(&probes, right)?), threads, (enough, may))
     };
-    let mut edges = room::all(vec![found(LEFT, RIGHT), found(RIGHT, LEFT)])?;
+    let mut edges = room::all(vec![found(LEFT, RIGHT, false), found(RIGHT, LEFT, true)])?;
     edges.sort_unstable();
-    edges.dedup();
     Ok(edges)
 }
 
@@ -198,9 +203,12 @@ fn probed(
     let (meetings, ends) = meetings(index, probes, members.len(), &long)?;
     let shares = room::collected((0..members.len()).step_by(1024).map(|first| first..(first + 1024).min(members.len())))?;
     let found = on_threads(shares, threads, |share| {
+        if enough.with(0) {
+            return Ok(Vec::new());
+        }
         let (mut seen, mut done, mut edges) = (room::filled(u32::MAX, share.end)?, room::filled(u32::MAX, long.len())?, Vec::new());
         for i in share {
-            let (own, before) = (members[i], edges.len());
+            let (own, mut before) = (members[i], edges.len());
             let begin = if i > 0 { ends[i - 1] } else { 0 };
             for meeting in &meetings[begin..ends[i]] {
                 if done.get(meeting.long.within as usize).is_some_and(|&last| last == i as u32) {
@@ -221,9 +229,17 @@ fn probed(
                     let unknown = meeting.left.max(posting.left) == u32::MAX;
                     if (unknown || weight <= meeting.left.min(posting.left).into()) && may(own, other) {
                         let edge = sets.compare(other, own, least);
-                        if let Some(edge) = edge.filter(|_| required.is_none_or(|required| required.reached(own, other, sets))) {
+                        let reached =
+                            |_: &Edge| enough.most == u64::MAX || required.is_none_or(|required| required.reached(own, other, sets));
+                        if let Some(edge) = edge.filter(reached) {
                             room::double(&mut edges, 1)?;
                             edges.push(edge);
+                            if edges.len() - before == OFTEN {
+                                before += OFTEN;
+                                if enough.with(OFTEN) {
+                                    return Ok(edges);
+                                }
+                            }
                         }
                     }
                 }

@@ -450,7 +450,7 @@ def _all_edges(join: Join, tell: Progress, most: int | None = None, copies: int 
     def told(done: int, total: int, found: int) -> None:
         found += copies
         if most is not None and found > most:
-            raise ParameterError(f"{found:,} pairs, more than max_pairs={most:,}; raise the threshold or max_pairs")
+            raise ParameterError(f"more than max_pairs={most:,} pairs; raise the threshold or max_pairs")
         tell("pairing", done, total)
 
     every = np.ones(len(join.sets), bool)

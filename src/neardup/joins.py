@@ -409,27 +409,34 @@ class Join:
         self._joins += 1
         name, work = f"join {self._joins}", self.sets.signed.work
         columns = [work.column(f"join-{self._joins}-{column}", np.uint32) for column in ("earlier", "later", "both")]
-        done = work.done(name)
+        done, scores = work.done(name), [np.empty(0)]
         if not done.get("whole"):
             for stop, found in self._found(left * LEFT | right * RIGHT, done.get("sets", 0), most):
-                matching = self._matching(found)
-                if most is not None and len(columns[0]) + len(matching[0]) > most:
-                    tell(stop, len(self.sets), len(columns[0]) + len(matching[0]))
+                matching, scored = self._matching(found)
+                scores.append(scored)
+                if most is not None and len(columns[0]) + len(scored) > most:
+                    tell(stop, len(self.sets), len(columns[0]) + len(scored))
                 for spool, column in zip(columns, matching, strict=True):
                     spool.append(column)
                 tell(stop, len(self.sets), len(columns[0]))
                 work.publish(name, sets=stop)
             work.publish(name, sets=len(self.sets), whole=True)
+        elif most is not None and len(columns[0]) > most:
+            tell(len(self.sets), len(self.sets), len(columns[0]))
         earlier, later, both = (spool.array() for spool in columns)
-        return Edges(earlier, later, self._scores(earlier, later, both, self.judge))
+        similarities = np.concatenate(scores)
+        if len(similarities) < len(earlier):  # some were found before an interruption
+            (earlier, later, both), similarities = self._matching((earlier, later, both))
+        return Edges(earlier, later, similarities)
 
-    def _matching(self, found: _kernels.Edges) -> _kernels.Edges:
-        """Those of some edges that the judge takes for matches."""
-        if self.judge is None:
-            return found
+    def _matching(self, found: _kernels.Edges) -> tuple[_kernels.Edges, npt.NDArray[np.float64]]:
+        """Those of some edges that the judge takes for matches, and their similarities."""
         earlier, later, both = found
-        matching = self._scores(earlier, later, both, self.judge) >= self.judge.threshold
-        return earlier[matching], later[matching], both[matching]
+        scores = self._scores(earlier, later, both, self.judge)
+        if self.judge is None:
+            return found, scores
+        matching = scores >= self.judge.threshold
+        return (earlier[matching], later[matching], both[matching]), scores[matching]
 
     def near_misses(self, least: float, below: float, most: int) -> Edges:
         """Some pairs of a similarity from ``least`` on and below another: those of one band, then of others, up to so many.
@@ -516,7 +523,7 @@ class Join:
         ends = np.cumsum(_kernels.partners(self.bands, roles, self.bounds))
         heavy = self._heavy_edges(roles, most)
         if len(heavy[0]) > most:
-            if len(self._matching(heavy)[0]) > most:
+            if len(self._matching(heavy)[1]) > most:
                 yield start, heavy  # some of them, which are too many
             heavy = self._heavy_edges(roles, ALL)
         while start < len(self.sets):

@@ -78,6 +78,10 @@ def _close(file: IO[bytes]) -> None:
         file.close()
 
 
+def _no_memory(size: int) -> MemoryError:
+    return MemoryError(f"no memory for a column of {size:,} bytes; allow more memory, or give less at a time")
+
+
 class Spool:
     """One flat array that grows at its end.
 
@@ -139,7 +143,7 @@ class Spool:
             elif size > len(self._map):
                 self._map.resize(2 * size)
         except OSError as error:
-            raise MemoryError(f"no memory for a column of {size:,} bytes; allow more memory, or lower memory_limit") from error
+            raise _no_memory(size) from error
         return self._map
 
     def _write(self, values: npt.NDArray[Any]) -> None:
@@ -236,7 +240,10 @@ class Spool:
             return np.empty(0, self._dtype)
         if self._map is None:
             assert self._file is not None  # noqa: S101  something is in it
-            self._map = mmap.mmap(self._file.fileno(), self.nbytes, access=mmap.ACCESS_READ)
+            try:
+                self._map = mmap.mmap(self._file.fileno(), self.nbytes, access=mmap.ACCESS_READ)
+            except OSError as error:
+                raise _no_memory(self.nbytes) from error
         return np.frombuffer(self._map, self._dtype, len(self))
 
     def ranges(self, starts: npt.NDArray[np.uint64], sizes: npt.NDArray[Any]) -> npt.NDArray[Any]:

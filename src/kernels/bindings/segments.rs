@@ -370,7 +370,7 @@ impl SegmentTable {
         let taken = py
             .detach(|| {
                 let index = self.index.read().unwrap();
-                let documents = there(&index, place, start, stop);
+                let documents: Vec<Place> = there(&index, place, start, stop).collect();
                 for &document in &documents {
                     ids.push(index.id(document)?);
                 }
@@ -419,9 +419,7 @@ impl SegmentTable {
     }
 }
 
-fn there(index: &Segments, place: u32, start: u32, stop: u32) -> Vec<Place> {
-    if place as usize > index.segments.len() {
-        return Vec::new();
-    }
-    (start..stop.min(index.documents(place as usize))).map(|document| (place, document)).filter(|&d| index.is_there(d)).collect()
+fn there(index: &Segments, place: u32, start: u32, stop: u32) -> impl Iterator<Item = Place> + '_ {
+    let stop = if place as usize > index.segments.len() { start } else { stop.min(index.documents(place as usize)) };
+    (start..stop).map(move |document| (place, document)).filter(|&d| index.is_there(d))
 }

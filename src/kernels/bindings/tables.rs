@@ -118,6 +118,9 @@ pub(super) struct IdList {
 
 impl IdList {
     pub(super) fn push(&mut self, id: &[u8]) {
+        if self.missing.is_some() {
+            return;
+        }
         match room::double(&mut self.bytes, id.len()).and_then(|()| room::double(&mut self.ends, 1)) {
             Ok(()) => {
                 self.bytes.extend_from_slice(id);
@@ -483,6 +486,9 @@ pub(super) struct Rows {
 impl Rows {
     /// A document by its set hash, its size and its evidence.
     pub(super) fn push(&mut self, (set_hash, size, evidence): (u64, u32, &[u32]), fingerprints: &[u32]) {
+        if self.missing.is_some() {
+            return;
+        }
         let room = room::double(&mut self.set_hashes, 1)
             .and_then(|()| room::double(&mut self.sizes, 1))
             .and_then(|()| room::double(&mut self.fingerprints, fingerprints.len()))
