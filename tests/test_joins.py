@@ -137,6 +137,15 @@ def test_the_bucket_joins_find_every_match_that_shares_a_bucket(sets, threshold,
     assert len(set(heavy)) == len(heavy)
 
 
+@pytest.mark.parametrize(("bounds", "members"), [((4, 10), 5), ((5, 10), 0), ((4, 9), 0), ((0, 2**63), 5), ((2**63, 2**63), 0)])
+def test_what_a_crowd_is(bounds, members):
+    """Five that are all compared are ten comparisons: a crowd of more than four, unless that is more than may be."""
+    ((found, ends),) = _kernels.crowds([band([7, *[0] * 5, 8])], np.full(7, 3, np.uint8), bounds)
+    assert (found.tolist(), ends.tolist()) == (list(range(1, 6))[:members], [5][:members])
+    pairs = _kernels.partners([band([7, *[0] * 5, 8])], np.full(7, 3, np.uint8), bounds).sum()
+    assert pairs == (10 if bounds in ((5, 10), (2**63, 2**63)) else 0)
+
+
 @given(SETS, THRESHOLDS, st.data())
 def test_the_join_of_a_crowd_by_what_is_contained(sets, threshold, data):
     """Of all pairs that meet those of which so much of the smaller is in the larger."""
