@@ -101,7 +101,7 @@ def test_passages_that_many_have_are_met_once(threshold):
         crowd = [band([0] * len(sets))]
         pairs = _kernels.candidates(crowd, roles, evidence[2], 0.0, (0, len(sets)), (2**40, 2**63), 1)
         contained = _kernels.compare(pairs, evidence, threshold, 1, overlap=True)
-        assert listed(_kernels.heavy_join(crowd, roles, evidence, 0.0, 1, threshold)) == listed(contained)
+        assert listed(_kernels.crowd_join(crowd, roles, evidence, 0.0, 1, threshold)) == listed(contained)
         every = _kernels.compare(pairs, evidence, 0.0, 1)
         matching = judge.similarities(*every, 1) >= threshold
         found = listed(_kernels.prefix_join(roles, evidence, 0.0, 1, judge.required(np.arange(len(sets)))))
@@ -131,7 +131,7 @@ def test_the_bucket_joins_find_every_match_that_shares_a_bucket(sets, threshold,
 
     assert light((0, cut), 2**40, 2) + light((cut, n), 2**40, 1) == shared
     some = light((0, n), crowd, 2)
-    heavy = listed(_kernels.heavy_join(_kernels.crowds(bands, marks, (crowd, most)), marks, evidence, threshold, 2))
+    heavy = listed(_kernels.crowd_join(_kernels.crowds(bands, marks, (crowd, most)), marks, evidence, threshold, 2))
     assert sorted({*some, *heavy}) == shared
     assert len(set(some)) == len(some)
     assert len(set(heavy)) == len(heavy)
@@ -151,7 +151,7 @@ def test_the_join_of_a_crowd_by_what_is_contained(sets, threshold, data):
     """Of all pairs that meet those of which so much of the smaller is in the larger."""
     roles = data.draw(st.lists(st.integers(0, 3), min_size=len(sets), max_size=len(sets)))
     crowd, marks = [band([0] * len(sets))], np.array(roles, np.uint8)
-    found = _kernels.heavy_join(crowd, marks, arrays(sets), 0.0, 2, threshold)
+    found = _kernels.crowd_join(crowd, marks, arrays(sets), 0.0, 2, threshold)
     pairs = _kernels.candidates(crowd, marks, arrays(sets)[2], 0.0, (0, len(sets)), (2**40, 2**63), 1)
     assert listed(found) == listed(_kernels.compare(pairs, arrays(sets), threshold, 1, overlap=True))
     assert [pair for pair in expected(sets, 0.0, roles) if pair[2] / min(len(sets[pair[0]]), len(sets[pair[1]])) >= threshold] == listed(
@@ -177,8 +177,8 @@ def test_joins_by_what_is_required_find_all_that_matches(sets, least, threshold,
         for plain, found in (
             (_kernels.prefix_join(roles, evidence, least, 1), _kernels.prefix_join(roles, evidence, least, 2, required)),
             (
-                _kernels.heavy_join([band(keys)], roles, evidence, least, 1),
-                _kernels.heavy_join([band(keys)], roles, evidence, least, 2, required),
+                _kernels.crowd_join([band(keys)], roles, evidence, least, 1),
+                _kernels.crowd_join([band(keys)], roles, evidence, least, 2, required),
             ),
         ):
             matching = judge.similarities(*plain, 1) >= threshold
@@ -246,7 +246,7 @@ def test_a_join_ends_where_there_is_too_much(threads, roles):
     crowd = [band([0] * 3000)]
     for found in (
         lambda most: _kernels.prefix_join(roles, evidence, 0.5, threads, None, most),
-        lambda most: _kernels.heavy_join(crowd, roles, evidence, 0.5, threads, None, most),
+        lambda most: _kernels.crowd_join(crowd, roles, evidence, 0.5, threads, None, most),
     ):
         whole = listed(found(2**63))
         assert len(whole) > 2_000_000

@@ -34,7 +34,7 @@ class OftenFolded(DiskStore):
     """A store on disk whose documents are in segments as soon as there are two."""
 
     def _fold_if_long(self, to, threads=1):
-        if self._table.extent(len(self._files))[0] > 1:
+        if self._table.many(len(self._files)) > 1:
             self._fold(to, [], None, threads)
 
 

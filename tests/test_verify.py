@@ -382,18 +382,20 @@ def test_estimates_are_those_of_the_specification(slots, n, m, data):
     """Equal slots become a similarity, and that a containment: between 0 and 1, and never more than the sizes allow."""
     equal = data.draw(st.integers(0, slots))
     lean = Verification(slots)
-    estimate = lean.similarity(equal, n, m)
+    _, estimate, containment, exact = lean.match("a", equal, n, m)
     assert estimate == reference.estimated_similarity(equal, slots, n, m)
+    assert lean.similarities(np.array([equal, slots]), np.array([n, n]), np.array([m, n])).tolist() == [estimate, 1.0]
     assert 0 <= estimate <= min(n, m) / max(n, m)
-    assert 0 <= lean.containment(equal, n, m) <= min(m / n, 1)
-    assert lean.similarity(slots, n, n) == lean.containment(slots, n, n) == 1
+    assert 0 <= containment <= min(m / n, 1)
+    assert lean.match("a", slots, n, n) == ("a", 1.0, 1.0, False)
+    assert not exact
 
 
 def test_a_containment_follows_from_a_similarity():
     """60 shingles of 100 in a document of 80 are a similarity of 0.5; estimated so, the containment is 0.6."""
     lean = Verification(1024)
     equal = round((0.5 * 255 / 256 + 1 / 256) * 1024)
-    assert lean.similarity(equal, 100, 80) == pytest.approx(0.5, abs=1e-3)
-    assert lean.containment(equal, 100, 80) == pytest.approx(0.6, abs=1e-3)
+    assert lean.match("a", equal, 100, 80).similarity == pytest.approx(0.5, abs=1e-3)
+    assert lean.match("a", equal, 100, 80).containment == pytest.approx(0.6, abs=1e-3)
     assert not lean.exact
     assert Verification(0).exact

@@ -304,7 +304,7 @@ fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(joins::sampled_buckets, m)?)?;
     m.add_function(wrap_pyfunction!(joins::compare, m)?)?;
     m.add_function(wrap_pyfunction!(joins::crowds, m)?)?;
-    m.add_function(wrap_pyfunction!(joins::heavy_join, m)?)?;
+    m.add_function(wrap_pyfunction!(joins::crowd_join, m)?)?;
     m.add_function(wrap_pyfunction!(joins::prefix_join, m)?)?;
     m.add_function(wrap_pyfunction!(joins::preceded, m)?)?;
     m.add_function(wrap_pyfunction!(joins::first_independent_set, m)?)?;

@@ -185,7 +185,7 @@ impl Bounds {
         comparisons(members, roles) <= self.most && !self.crowded(members, roles)
     }
 
-    fn heavy(&self, members: &[u32], roles: &[u8]) -> bool {
+    fn by_rare_hashes(&self, members: &[u32], roles: &[u8]) -> bool {
         comparisons(members, roles) <= self.most && self.crowded(members, roles)
     }
 }
@@ -371,7 +371,7 @@ pub fn crowds(bands: &[Buckets], roles: &[u8], bounds: Bounds) -> Roomy<Vec<(Vec
         let (mut members, mut ends) = (Vec::new(), Vec::new());
         for bucket in band.each() {
             let bucket = active(bucket, roles, &mut scratch)?;
-            if bounds.heavy(bucket, roles) {
+            if bounds.by_rare_hashes(bucket, roles) {
                 room::double(&mut members, bucket.len())?;
                 room::double(&mut ends, 1)?;
                 members.extend_from_slice(bucket);
@@ -389,7 +389,7 @@ pub fn crowds(bands: &[Buckets], roles: &[u8], bounds: Bounds) -> Roomy<Vec<(Vec
 ///
 /// Look-alikes share such buckets in many bands, with other members in each: buckets that overlap are joined as one, so that a
 /// pair is compared once, however many it shares.
-pub fn heavy_join(
+pub fn crowd_join(
     bands: &[Buckets],
     roles: &[u8],
     sets: Sets,
@@ -398,10 +398,10 @@ pub fn heavy_join(
     required: Option<Required>,
     enough: &Enough,
 ) -> Roomy<Vec<Edge>> {
-    let mut heavy = room::gathered(bands.iter().flat_map(|band| band.each()))?;
-    heavy.sort_unstable();
-    heavy.dedup(); // boilerplate fills the same bucket in many bands
-    let crowds = Crowds::of(&heavy, roles.len())?;
+    let mut joined = room::gathered(bands.iter().flat_map(|band| band.each()))?;
+    joined.sort_unstable();
+    joined.dedup(); // boilerplate fills the same bucket in many bands
+    let crowds = Crowds::of(&joined, roles.len())?;
     let share = |a, b| crowds.share(a, b);
     let mut edges: Vec<Edge> = Vec::new();
     for (members, alone) in &crowds.groups {
@@ -429,18 +429,18 @@ struct Crowds {
 }
 
 impl Crowds {
-    fn of(heavy: &[&[u32]], sets: usize) -> Roomy<Self> {
+    fn of(crowded: &[&[u32]], sets: usize) -> Roomy<Self> {
         let mut starts = room::filled(0, sets + 1)?;
-        heavy.iter().copied().flatten().for_each(|&set| starts[set as usize + 1] += 1);
+        crowded.iter().copied().flatten().for_each(|&set| starts[set as usize + 1] += 1);
         (0..sets).for_each(|set| starts[set + 1] += starts[set]);
         let (mut buckets, mut next) = (room::filled(0, starts[sets])?, room::collected(starts.iter().copied())?);
-        for (bucket, members) in (0..).zip(heavy) {
+        for (bucket, members) in (0..).zip(crowded) {
             for &set in *members {
                 buckets[next[set as usize]] = bucket;
                 next[set as usize] += 1;
             }
         }
-        let mut parents = room::collected(0..heavy.len())?;
+        let mut parents = room::collected(0..crowded.len())?;
         let root = |parents: &mut [usize], mut bucket: usize| {
             while parents[bucket] != bucket {
                 parents[bucket] = parents[parents[bucket]];
@@ -453,7 +453,7 @@ impl Crowds {
             let (a, b) = (root(&mut parents, pair[0] as usize), root(&mut parents, pair[1] as usize));
             parents[a.max(b)] = a.min(b);
         }
-        let mut groups = room::filled((Vec::new(), true), heavy.len())?;
+        let mut groups = room::filled((Vec::new(), true), crowded.len())?;
         for set in 0..sets {
             if let Some(&bucket) = own(set).first() {
                 let group: &mut Vec<u32> = &mut groups[root(&mut parents, bucket as usize)].0;
@@ -461,7 +461,7 @@ impl Crowds {
                 group.push(set as u32);
             }
         }
-        (0..heavy.len()).for_each(|bucket| groups[root(&mut parents, bucket)].1 &= parents[bucket] == bucket);
+        (0..crowded.len()).for_each(|bucket| groups[root(&mut parents, bucket)].1 &= parents[bucket] == bucket);
         groups.retain(|(members, _)| !members.is_empty());
         Ok(Crowds { starts, buckets, groups })
     }

@@ -27,7 +27,7 @@ CROWD = 64
 #: Members beyond which a bucket is reported as heavy.
 HEAVY = 128
 #: As many of anything.
-ALL = 2**63
+ALL = 2**64 - 1
 #: About the most pairs that are collected at a time; they take 32 bytes each.
 PAIRS = 1 << 23
 #: Hashes that may be compared in passing, for a page that says what another threshold would do: seconds.
@@ -521,18 +521,18 @@ class Join:
             yield len(self.sets), _kernels.prefix_join(roles, every, self.threshold, self.threads, None, most)
             return
         ends = np.cumsum(_kernels.partners(self.bands, roles, self.bounds))
-        heavy = self._heavy_edges(roles, most)
-        if len(heavy[0]) > most:
-            if len(self._matching(heavy)[1]) > most:
-                yield start, heavy  # some of them, which are too many
-            heavy = self._heavy_edges(roles, ALL)
+        crowds = self._crowd_edges(roles, most)
+        if len(crowds[0]) > most:
+            if len(self._matching(crowds)[1]) > most:
+                yield start, crowds  # some of them, which are too many
+            crowds = self._crowd_edges(roles, ALL)
         while start < len(self.sets):
             before = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + self._at_once, "right")))
             sizes = self.sets.sizes
             pairs = _kernels.candidates(self.bands, roles, sizes, self.threshold, (start, stop), self.bounds, self.threads)
             found = self._compared(pairs, self.judge, self.threshold)
-            yield stop, _merged([*found, tuple(column[_between(heavy[0], start, stop)] for column in heavy)])  # type: ignore[list-item]
+            yield stop, _merged([*found, tuple(column[_between(crowds[0], start, stop)] for column in crowds)])  # type: ignore[list-item]
             start = stop
 
     def _compared(self, pairs: npt.NDArray[np.uint64], judge: Judge | None, threshold: float) -> list[_kernels.Edges]:
@@ -542,7 +542,7 @@ class Join:
             return [judge.compare(part, self.threads) for part in parts]
         return [_kernels.compare(part, self.sets.arrays, threshold, self.threads) for part in parts]
 
-    def _heavy_edges(self, roles: npt.NDArray[np.uint8], most: int) -> _kernels.Edges:
+    def _crowd_edges(self, roles: npt.NDArray[np.uint8], most: int) -> _kernels.Edges:
         """The matches in crowded buckets, or more than ``most`` of them; their sets are taken into memory."""
         if len(self.sets) <= self.bounds[0]:
             return NONE
@@ -553,7 +553,7 @@ class Join:
         bands = [(np.searchsorted(numbers, members).astype(np.uint32), ends) for members, ends in buckets]
         some = self.sets.alone(numbers)
         required = None if self.judge is None else self.judge.required(numbers)
-        earlier, later, both = _kernels.heavy_join(bands, roles[numbers], some, self.threshold, self.threads, required, most)
+        earlier, later, both = _kernels.crowd_join(bands, roles[numbers], some, self.threshold, self.threads, required, most)
         return numbers[earlier].astype(np.uint32), numbers[later].astype(np.uint32), both
 
 

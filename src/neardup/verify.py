@@ -138,7 +138,7 @@ class Verification:
 
     Examples
     --------
-    >>> Verification(slots=0).similarity(28, 30, 33), Verification(slots=128).similarity(103, 30, 33)
+    >>> Verification(slots=0).match("a", 28, 30, 33).similarity, Verification(slots=128).match("a", 103, 30, 33).similarity
     (0.8, 0.803...)
     """
 
@@ -154,21 +154,10 @@ class Verification:
         """Whether the numbers are exact."""
         return not self.slots
 
-    def similarity(self, agreement: int, n: int, m: int) -> float:
-        """The Jaccard similarity of documents of ``n`` and ``m`` shingles from what a hit says."""
-        if not self.slots:
-            return agreement / (n + m - agreement)
-        estimate, most = self._estimates[agreement], n / m if n < m else m / n
-        return min(estimate, most)
-
     def similarities(self, agreement: Any, n: Any, m: Any) -> npt.NDArray[np.float64]:
-        """The same of arrays of estimates."""
+        """The estimated Jaccard similarities of documents of ``n`` and ``m`` shingles that agree in so many slots, arrays each."""
         estimates: npt.NDArray[np.float64] = np.minimum(np.array(self._estimates)[agreement], np.minimum(n, m) / np.maximum(n, m))
         return estimates
-
-    def containment(self, agreement: int, n: int, m: int) -> float:
-        """The share of the first document's ``n`` shingles that the second has too."""
-        return self.match(None, agreement, n, m).containment
 
     def match(self, id: Any, agreement: int, n: int, m: int) -> Match:
         """A stored document of ``m`` shingles as the match of one of ``n``."""

@@ -195,7 +195,7 @@ pub(super) fn crowds<'py>(
 #[pyfunction]
 #[allow(clippy::too_many_arguments)]
 #[pyo3(signature = (bands, roles, sets, threshold, threads, required=None, most=u64::MAX))]
-pub(super) fn heavy_join<'py>(
+pub(super) fn crowd_join<'py>(
     py: Python<'py>,
     bands: Vec<BucketArrays<'py>>,
     roles: PyReadonlyArray1<'py, u8>,
@@ -208,7 +208,7 @@ pub(super) fn heavy_join<'py>(
     let (bands, sets, roles) = (all(&bands, roles.len())?, sets.sets()?, roles.as_slice()?);
     check_roles(roles.len(), sets.len())?;
     let edges = with_required(required, sets.len(), threshold, |bar, required| {
-        py.detach(|| join::heavy_join(&bands, roles, sets, bar, threads, required, &Enough::new(most)))
+        py.detach(|| join::crowd_join(&bands, roles, sets, bar, threads, required, &Enough::new(most)))
     })??;
     columns(py, &edges)
 }

@@ -331,14 +331,14 @@ impl SegmentTable {
         py.detach(|| self.index.read().unwrap().segments.len() + 1)
     }
 
-    /// How many documents and entries there are at a place, removed ones too; none where there is no such place.
-    fn extent(&self, py: Python<'_>, place: usize) -> (u32, u32) {
+    /// How many documents there are at a place, removed ones too; none where there is no such place.
+    fn many(&self, py: Python<'_>, place: usize) -> u32 {
         py.detach(|| {
             let index = self.index.read().unwrap();
             if place > index.segments.len() {
-                (0, 0)
+                0
             } else {
-                (index.documents(place), index.entries(place))
+                index.documents(place)
             }
         })
     }

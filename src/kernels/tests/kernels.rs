@@ -4,7 +4,7 @@ use neardup_kernels::hash::mix64;
 use neardup_kernels::minhash::{lean_masks, lean_signatures, DistinctCounter, Lattice, Value};
 use neardup_kernels::path::Path;
 use neardup_kernels::sign::{on_threads, sign_many, tokens, Document, Product, Recipe};
-use neardup_kernels::table::{Row, Table};
+use neardup_kernels::table::{Bar, Measure, Row, Table};
 use neardup_kernels::verify::{intersection, least_intersection, least_share, set_hash, similarity, sort_distinct, SortScratch};
 use std::collections::{BTreeSet, HashSet};
 
@@ -58,6 +58,18 @@ fn texts() -> Vec<Vec<u8>> {
         texts.push((0..length).map(|i| if i % 7 == 6 { b' ' } else { b'a' + (i % 23) as u8 }).collect());
     }
     texts
+}
+
+#[test]
+fn a_prefix_is_as_short_as_the_predicate_allows() {
+    for threshold in [0.1, 0.5, 0.8, 28.0 / 35.0, 0.9, 1.0] {
+        for n in 1..=200 {
+            let least = (1..=n).filter(|&m| least_intersection(n, m, threshold) <= m).min();
+            assert_eq!(Some(Bar::new(threshold, 0).least_of_any(n as u32)), least, "{n} at {threshold}");
+            let least = (1..=n).map(|m| Bar::by(Measure::Overlap, threshold).least(n as u32, m as u32).unwrap()).min();
+            assert_eq!(Some(Bar::by(Measure::Overlap, threshold).least_of_any(n as u32)), least, "{n} at {threshold}");
+        }
+    }
 }
 
 #[test]

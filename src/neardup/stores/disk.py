@@ -407,7 +407,7 @@ class DiskStore:
 
     def _fold_if_long(self, to: catalog.Catalog, threads: int = 1) -> None:
         """Fold before a change, not after: what fails then has changed nothing."""
-        documents, _ = self._table.extent(len(self._files))
+        documents = self._table.many(len(self._files))
         if documents >= TAIL or self._table.tail_words() >= TAIL_WORDS:
             self._fold(to, [], None, threads)
 
@@ -517,7 +517,7 @@ class DiskStore:
     def compact(self, threads: int = 1) -> None:
         """Fold the tail into files and merge all of them into one, without what was removed."""
         with self._change() as to:
-            if self._table.extent(len(self._files))[0]:
+            if self._table.many(len(self._files)):
                 self._fold(to, [], None, threads)
             if len(self._files) > 1 or any(to.removals(file.number) for file in self._files):
                 self._merge_now(to, range(len(self._files)), threads)
@@ -614,7 +614,7 @@ class DiskStore:
             table = self._table
             for place in range(table.places()):
                 step = self._step(place)
-                for start in range(0, table.extent(place)[0], step):
+                for start in range(0, table.many(place), step):
                     with layout.damage(self.folder):
                         ids, rows = table.documents(place, start, start + step)
                     yield ids, StoreBatch(*rows)
