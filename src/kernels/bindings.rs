@@ -1,6 +1,7 @@
 //! What Python sees: flat arrays in, flat arrays out, the GIL released in between.
 
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
+use crate::keeping::Keeping;
 use crate::minhash::{band_keys as keys_of, lean_masks, lean_signatures as lean_signatures_of, row_order, Value};
 use crate::path::Path;
 use crate::room::{self, NoRoom};
@@ -11,6 +12,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, P
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
+use std::alloc::System;
 use std::sync::OnceLock;
 
 mod joins;
@@ -18,6 +20,9 @@ mod prepared;
 mod segments;
 mod signing;
 mod tables;
+
+#[global_allocator]
+static ALLOCATOR: Keeping<System> = Keeping::new(System);
 
 type Array1<'py, T> = Bound<'py, PyArray1<T>>;
 type Array2<'py, T> = Bound<'py, PyArray2<T>>;

@@ -8,6 +8,7 @@ pub mod datasketch;
 pub mod hash;
 pub mod ids;
 pub mod join;
+pub mod keeping;
 pub mod mapped;
 pub mod minhash;
 pub mod normalize;

@@ -8,6 +8,7 @@ use crate::path::{Avx2, Avx512};
 use crate::room::{self, NoRoom, Roomy};
 use crate::text::{Block, Reader, BLOCK};
 use crate::verify::{sort_distinct, SortScratch};
+use memmap2::MmapMut;
 use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -474,6 +475,9 @@ pub fn shares(weights: impl ExactSizeIterator<Item = usize>) -> Vec<Range<usize>
     runs
 }
 
+/// Bytes that must be free for a thread to be begun: its stack, and what the C library ends the process for if it is wanting.
+const BEGINNING: usize = 4 << 20;
+
 /// Do `work` on every item, on up to `threads` threads: this one, and as many more as the system lets it have; results in the items'
 /// order.
 pub fn on_threads<T: Send, R: Send>(items: Vec<T>, threads: usize, work: impl Fn(T) -> R + Sync) -> Vec<R> {
@@ -489,7 +493,8 @@ pub fn on_threads<T: Send, R: Send>(items: Vec<T>, threads: usize, work: impl Fn
     };
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            if std::thread::Builder::new().spawn_scoped(scope, take_part).is_err() {
+            let begins = MmapMut::map_anon(BEGINNING).is_ok();
+            if !begins || std::thread::Builder::new().spawn_scoped(scope, take_part).is_err() {
                 break;
             }
         }

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+#: Bytes of address space that a thread wants to begin with, its stack above all.
+BEGINNING = 16 << 20
+
+
+def may_begin(threads: int = 1) -> bool:
+    """Whether there is memory for so many more threads: for one that has none Python waits for ever, and C ends the process.
+
+    Examples
+    --------
+    >>> may_begin()
+    True
+    """
+    try:
+        mmap.mmap(-1, threads * BEGINNING).close()
+    except OSError:
+        return False
+    return True
 
 
 def on_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> list[Result]:
@@ -17,7 +36,7 @@ def on_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: i
     >>> on_threads(abs, [-1, 2], 2)
     [1, 2]
     """
-    if threads > 1 and len(items) > 1:
+    if threads > 1 and len(items) > 1 and may_begin(threads):
         from concurrent.futures import ThreadPoolExecutor
 
         try:

@@ -1,4 +1,5 @@
 //! Allocations that fail, each in its turn: what was asked for is refused, and nothing of it is there.
+#![cfg(not(feature = "python"))] // with which the library has an allocator of its own
 
 use neardup_kernels::hash::mix64;
 use neardup_kernels::join::{self, Bounds, Buckets, Edge, Sets};

@@ -40,6 +40,7 @@ from neardup.stores import (
     unknown,
 )
 from neardup.stores.forked import Lost, watch
+from neardup.threads import may_begin
 
 #: Documents of the tail, and their words of evidence, at which it is folded into files.
 TAIL, TAIL_WORDS = 4096, 1 << 22
@@ -437,8 +438,9 @@ class DiskStore:
         """Begin to merge in a thread. What fails is no error of the change, which is made: who must have room tries again."""
         with suppress(Exception):
             merge = self._merge(to, self._latest(), threads)
-            merge.start()
-            self._merging = merge
+            if may_begin():
+                merge.start()
+                self._merging = merge
 
     def _put(
         self, first: int, last: int, new: Sequence[tuple[catalog.File, segments.Source]], removed: Sequence[int] = (), *, tail: bool
