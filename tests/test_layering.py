@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "stores.layout": set(),  # flat arrays in files
     "stores.catalog": set(),  # rows of a database
     "stores.segments": {"stores", "stores.layout", "threads"},
-    "stores.disk": {"stores", "stores.forked", "stores.layout", "stores.catalog", "stores.segments"},
+    "stores.disk": {"stores", "stores.forked", "stores.layout", "stores.catalog", "stores.segments", "threads"},
     "stores.fetched": {"stores"},  # what comes from a server, as a batch
     "stores.postgres_schema": set(),  # statements
     "stores.postgres": {"stores", "stores.fetched", "stores.postgres_schema"},
