@@ -8,7 +8,7 @@ import truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neardup import Banding, DuplicateIdError, IncompatibleError, Index, MinHash, ParameterError, Shingling, deduplicate
+from neardup import Banding, DuplicateIdError, IncompatibleError, Index, InputError, MinHash, ParameterError, Shingling, deduplicate
 
 SHARP = {"minhash": MinHash(num_perm=128, shingling=Shingling(size=1)), "banding": Banding(128, 1)}
 THRESHOLDS = st.sampled_from([0.5, 0.6, 0.75, 0.8, 1.0])
@@ -63,6 +63,7 @@ def test_a_higher_threshold_against_older_corpora(older, texts):
     again = deduplicate(texts, 0.5, against=index, pairs="all", **SHARP).rethreshold(0.75)
     anew = deduplicate(texts, 0.75, against=index, pairs="all", **SHARP)
     assert (again.kept, again.removed, again.pairs.to_pylist()) == (anew.kept, anew.removed, anew.pairs.to_pylist())
+    assert again.summary() == anew.summary()
 
 
 FOX = "the quick brown fox jumps over a lazy dog and runs away"
@@ -191,6 +192,15 @@ def test_what_cannot_be_appended_is_refused(tmp_path):
         deduplicate(other, 0.8, against=tmp_path / "i", append=True)
 
 
+def test_an_index_of_a_profile_is_appended_to(tmp_path):
+    """It verifies exactly, as this run does, whatever the profile would."""
+    path, options = put(tmp_path / "a.jsonl", STORIES, "s"), {"profile": "ocr", "verify": "exact"}
+    for _ in range(2):
+        deduplicate(path, against=tmp_path / "i", append=True, **options)
+    with Index.open(tmp_path / "i", mode="r") as index:
+        assert (index.profile, index.verify, len(index)) == ("ocr", "exact", 30)
+
+
 def test_what_is_no_older_corpus_is_refused(tmp_path):
     """Other parameters, a lean index, something else."""
     with pytest.raises(IncompatibleError, match=r"the index <Index.*> has banding Banding.*, and this run Banding"):
@@ -199,3 +209,12 @@ def test_what_is_no_older_corpus_is_refused(tmp_path):
         deduplicate(["a"], 0.8, against=Index(0.8, verify="estimate"))
     with pytest.raises(TypeError, match=r"against is a int; it is a neardup.Index, the path of an index, file or folder"):
         deduplicate(["a"], against=3)
+    for append in (True, False):
+        with pytest.raises(
+            ParameterError, match=r"^against is an address at postgresql://; open the index there, Index.open\(..., name=...\), and"
+        ):
+            deduplicate(put(tmp_path / "a.jsonl", STORIES, "s"), against="postgresql://me:password@here/x", append=append)
+    with pytest.raises(InputError, match=r"^memory://nowhere: no such file"):
+        deduplicate(["a"], against="memory://nowhere")
+    with pytest.raises(IncompatibleError, match=r"size=5\).*, and this run the same with another secret; use the same for both"):
+        deduplicate(["a"], shingling=Shingling(secret=1), against=Index(shingling=Shingling(secret=2)))

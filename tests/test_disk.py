@@ -134,6 +134,7 @@ def test_parameters_are_those_that_were_stored(tmp_path):
         ({"verify": "exact"}, "verify 'estimate', not 'exact'"),
         ({"recall": 0.99}, "recall 0.9, not 0.99"),
         ({"shingling": Shingling()}, "has shingling Shingling"),
+        ({"shingling": Shingling("chars", 7)}, r"has shingling Shingling\(.*\), not the same with another secret; give that"),
     ]:
         with pytest.raises(IncompatibleError, match=words):
             Index.open(tmp_path / "i", **given)

@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "neardup"
 #: What each stage lets others have: the data it hands on and the checks of it. The rest is its own machinery.
 DATA = {
     "documents": {"Documents", "Utf8", "as_texts"},
-    "shingling": {"HashArray", "Shingling", "Token", "check_text", "sorted_distinct"},
+    "shingling": {"HashArray", "Shingling", "Token", "check_text", "sealed", "sorted_distinct"},
     "minhash": {"MinHash", "Signature", "Signatures", "ValueArray"},
     "banding": {"Banding"},
     "stores": {"Answer", "Extent", "Hit", "Id", "Prepared", "Store", "StoreBatch", "preparation", "HeavyBucket"},
@@ -96,7 +96,7 @@ MAY_IMPORT = {
         *("frequent", "ranking", "results", "index", "against", "census", "noise", "rarity", "excerpts", "profiles"),
     },
     "against": {  # older corpora, as indexes
-        *("documents", "ids", "minhash", "banding", "stores", "verify", "work", "joins", "results", "index"),
+        *("documents", "ids", "minhash", "banding", "stores", "stores.places", "verify", "work", "joins", "results", "index"),
     },
     "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
     "evaluation": {"documents", "ids", "index", "profiles"},  # what is found beside what people say
@@ -118,7 +118,7 @@ MAY_IMPORT = {
     "cli": {"", "cli.corpus", "cli.judging", "cli.keeping", "cli.jobs", "cli.terminal"},  # the commands
     "cli.wording": set(),  # messages, with the names of options
     "cli.terminal": {"files", "ids", "cli.wording"},  # what people see
-    "cli.jobs": {"", "files", "writing", "work", "cli.terminal"},  # options, and the files they name
+    "cli.jobs": {"", "documents", "files", "writing", "work", "cli.terminal"},  # options, and the files they name
     "cli.corpus": {"", "dedup", "report", "cli.distributed", "writing", "cli.jobs", "cli.terminal"},
     "cli.beside": {"alignment", "cli.terminal"},  # two texts on a terminal
     "cli.judging": {"", "documents", "alignment", "evaluation", "tuning", "verify", "cli.beside", "cli.jobs", "cli.terminal"},

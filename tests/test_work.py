@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neardup import ParameterError, ResumeWarning, Shingling, dedup, deduplicate, joins, spool, work
+from neardup import Index, ParameterError, ResumeWarning, Shingling, dedup, deduplicate, joins, spool, work
 from neardup.work import Work
 
 SCRIPT = (
@@ -191,6 +191,42 @@ def test_changed_files_begin_anew(unfinished):
         file.write('{"id": "new", "text": "one more", "score": 0}\n')
     with pytest.warns(ResumeWarning, match=r"begun anew, since 'inputs' changed"):
         assert decided(deduplicate(path, work=folder)) == decided(deduplicate(path))
+
+
+def test_another_secret_begins_anew(news, tmp_path, kept_early):
+    """Though nothing shows one, the manifest neither."""
+    folder = tmp_path / "unfinished"
+    with pytest.raises(KeyboardInterrupt):
+        deduplicate(news, work=folder, shingling=Shingling(secret=123456789), progress=interrupting(5))
+    assert "123456789" not in (folder / work.MANIFEST).read_text()
+    with pytest.warns(ResumeWarning, match=r"begun anew, since 'secret' changed"):
+        deduplicate(news, work=folder, shingling=Shingling(secret=2)).finish()
+
+
+@pytest.mark.parametrize("kind", ["file", "index"])
+def test_changed_older_documents_begin_anew(news, tmp_path, kept_early, kind):
+    """As many as before, but others."""
+    stories = [json.loads(line) for line in news.read_text().splitlines()[:50]]
+    older, folder = tmp_path / ("older.jsonl" if kind == "file" else "older"), tmp_path / "unfinished"
+
+    def put(some):
+        if kind == "file":
+            older.write_text("".join(json.dumps({**story, "id": f"o{story['id']}"}) + "\n" for story in some))
+            return
+        with Index.open(older) as index:
+            for id in index.ids():
+                index.remove(id)
+            index.add_many([f"o{story['id']}" for story in some], [story["text"] for story in some])
+
+    put(stories[:25])
+    with pytest.raises(KeyboardInterrupt):
+        deduplicate(news, against=older, work=folder, progress=interrupting(5))
+    put(stories[25:])
+    with pytest.warns(ResumeWarning, match=r"begun anew, since 'against' changed"):
+        result = deduplicate(news, against=older, work=folder)
+    assert result.summary()["against"] >= 25
+    assert decided(result) == decided(deduplicate(news, against=older))
+    result.finish()
 
 
 @pytest.mark.parametrize("column", ["evidence", "band-3", "ids", "sizes"])

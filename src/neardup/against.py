@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from neardup import documents
 from neardup.banding import Banding
-from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError
+from neardup.errors import DuplicateIdError, IncompatibleError, ParameterError, beside, kind
 from neardup.ids import Id, PackedIds, check_ids, pack
 from neardup.index import Index
 from neardup.joins import Sets, Signed
 from neardup.minhash import MinHash
 from neardup.results import Older
 from neardup.stores import StoreBatch
+from neardup.stores.places import SERVERS
 from neardup.verify import similarity
 from neardup.work import Progress, Work
 
@@ -56,52 +58,56 @@ class Against:
         self._append = append
         sources = [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
         self._columns = text, id
-        self.names = [repr(one) if isinstance(one, Index) else os.fspath(one) for one in sources if self._fits(one)]
-        self.indexes = [self._opened(one, corpus, opened) for one in sources]
+        for source in sources:
+            self._fit(source)
+        self.names = [repr(one) if isinstance(one, Index) else os.fspath(one) for one in sources]
+        #: The files that are older, by their place among the names.
+        self._files: dict[int, documents.Documents] = {}
+        self.indexes = [self._opened(place, one, corpus, opened) for place, one in enumerate(sources)]
         for name, index in zip(self.names, self.indexes, strict=True):
             self._check(name, index)
 
     @staticmethod
-    def _fits(source: Any) -> bool:
+    def _fit(source: Any) -> None:
         if not isinstance(source, Index | str | os.PathLike):
-            raise TypeError(
-                f"against is a {type(source).__name__}; it is a neardup.Index, the path of an index, file or folder, or a list of these"
-            )
-        return True
+            raise TypeError(f"against is a {kind(source)}; it is a neardup.Index, the path of an index, file or folder, or a list of these")
+        scheme = None if isinstance(source, Index) else os.fspath(source).partition("://")[0]
+        if scheme in SERVERS and scheme != source:
+            raise ParameterError(f"against is an address at {scheme}://; open the index there, Index.open(..., name=...), and give that")
 
-    def _opened(self, source: Any, new: documents.Documents, opened: ExitStack) -> Index:
+    def _opened(self, place: int, source: Any, new: documents.Documents, opened: ExitStack) -> Index:
         if isinstance(source, Index):
             return source
-        from pathlib import Path
-
         profile, threshold, minhash, banding, _ = self.parameters
         if self._append:
-            return opened.enter_context(
-                Index.open(source, threshold, profile=None if profile == "text" else profile, minhash=minhash, banding=banding)
-            )
+            named = None if profile == "text" else profile
+            return opened.enter_context(Index.open(source, threshold, profile=named, minhash=minhash, banding=banding, verify="exact"))
         if (Path(source) / "catalog.sqlite").exists():
-            return opened.enter_context(
-                Index.open(source, mode="r", shingling=minhash.shingling if callable(minhash.shingling.tokens) else None)
-            )
-        return self._indexed(Path(source), new, opened)
+            shingling = minhash.shingling if callable(minhash.shingling.tokens) else None
+            return opened.enter_context(Index.open(source, mode="r", shingling=shingling))
+        self._files[place] = self._read(source, new)
+        return self._indexed(self._files[place], opened)
 
-    def _indexed(self, path: Any, new: documents.Documents, opened: ExitStack) -> Index:
+    def _read(self, source: Any, new: documents.Documents) -> documents.Documents:
+        text, id = self._columns
+        try:
+            corpus = documents.read(source, text=text, id=id)
+        except ParameterError:  # text files have no columns
+            corpus = documents.read(source)
+        twice = corpus.shares(new)
+        if twice is not None:
+            raise ParameterError(
+                f"{twice} is older and new at once, and each of its documents would be removed for itself; name other files"
+            )
+        return corpus
+
+    def _indexed(self, corpus: documents.Documents, opened: ExitStack) -> Index:
         """The documents in files, as an index."""
         import tempfile
 
         _, threshold, minhash, banding, threads = self.parameters
         folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="neardup-"))
         index = opened.enter_context(Index.open(f"{folder}/older", threshold, minhash=minhash, banding=banding))
-        text, id = self._columns
-        try:
-            corpus = documents.read(path, text=text, id=id)
-        except ParameterError:  # text files have no columns
-            corpus = documents.read(path)
-        twice = corpus.shares(new)
-        if twice is not None:
-            raise ParameterError(
-                f"{twice} is older and new at once, and each of its documents would be removed for itself; name other files"
-            )
         for batch in corpus.batches(APPENDED):
             index.add_signatures(batch.ids, minhash.sign_many(batch.texts, threads=threads, hashes=True), threads)
         return index
@@ -114,11 +120,19 @@ class Against:
             ("verify", index.verify, "exact"),
         ):
             if theirs != ours:
-                raise IncompatibleError(f"the index {name} has {what} {theirs!r}, and this run {ours!r}; use the same for both")
+                raise IncompatibleError(
+                    f"the index {name} has {what} {theirs!r}, and this run {beside(ours, theirs)}; use the same for both"
+                )
 
     def state(self) -> list[Any]:
-        """What they are, for a job that goes on later; the index that this job itself adds to changes."""
-        return [[name, 0 if self._append else len(index)] for name, index in zip(self.names, self.indexes, strict=True)]
+        """What tells whether they have changed since, for a job that goes on; the index that this job itself adds to does."""
+        return [[name, self._append or self._state(place)] for place, name in enumerate(self.names)]
+
+    def _state(self, place: int) -> list[Any]:
+        if place in self._files:
+            return self._files[place].state()
+        extent = self.indexes[place]._store.extent()
+        return [extent.documents, extent.written]
 
     def keep_in(self, work: Work) -> None:
         """Keep what is found with other columns of the job."""

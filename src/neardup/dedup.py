@@ -22,7 +22,7 @@ from neardup.minhash import MinHash, Signatures, number_of_threads
 from neardup.profiles import Settings, resolve
 from neardup.ranking import Keep, Ranking
 from neardup.results import Result, decide, outcome
-from neardup.shingling import Shingling
+from neardup.shingling import Shingling, sealed
 from neardup.spool import memory_bytes
 from neardup.stores import StoreBatch
 from neardup.work import KEPT, Progress, Work
@@ -184,10 +184,10 @@ def deduplicate(
         )
         job = dict(
             version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=threshold, keep=repr(keep), order=order,
-            clusters=clusters, exact=exact, pairs=pairs, drop_frequent=drop_frequent, against=older.state(),
+            clusters=clusters, exact=exact, pairs=pairs, drop_frequent=drop_frequent, secret=sealed(minhash.shingling.secret),
             verify=settings.verify, bucket_limit=settings.bucket_limit, whole_buckets=settings.whole_buckets,
         )  # fmt: skip
-        signed = Signed(banding.bands, _work(limit, work, corpus, job, ranking, minhash.shingling.tokens))
+        signed = Signed(banding.bands, _work(limit, work, corpus, older, job, ranking, minhash.shingling.tokens))
         opened.push(signed.work.leave)
         older.keep_in(signed.work)
         sign = _signing(corpus, minhash, drop_frequent, workers, tell)
@@ -212,7 +212,6 @@ def deduplicate(
         **outcome(decisions),
         "copies": copies,
         **added,
-        "against": int((decisions.witness >= len(ids)).sum()),
         "without_shingles": len(ids) - shingled,
         "short": int(((signed.sizes > 0) & (signed.sizes <= minhash.shingling.size)).sum()),
         "skipped": corpus.left_out,
@@ -375,7 +374,13 @@ def _check_against(against: Any, ranking: Ranking, *, append: bool, components: 
 
 
 def _work(
-    limit: int, path: str | os.PathLike[str] | None, corpus: documents.Documents, job: dict[str, Any], ranking: Ranking, tokens: Any
+    limit: int,
+    path: str | os.PathLike[str] | None,
+    corpus: documents.Documents,
+    older: Against,
+    job: dict[str, Any],
+    ranking: Ranking,
+    tokens: Any,
 ) -> Work:
     if path is None:
         return Work(limit)
@@ -383,7 +388,7 @@ def _work(
 
     if callable(ranking.keep) or callable(tokens):
         raise ParameterError("work is for a job that can be compared with the interrupted one, and a function cannot; leave it out")
-    return Work(limit, Path(path), {**job, "inputs": corpus.state()})
+    return Work(limit, Path(path), {**job, "inputs": corpus.state(), "against": older.state()})
 
 
 def _signing(corpus: documents.Documents, minhash: MinHash, share: float | None, threads: int, tell: Progress) -> Sign:

@@ -88,6 +88,11 @@ def plain(cause: object) -> str:
     return ascii(str(cause))[1:-1][:300]
 
 
+def beside(value: object, other: object) -> str:
+    """What a value is, where a message has what another is; secrets, which neither shows, are said to differ."""
+    return "the same with another secret" if repr(value) == repr(other) else repr(value)
+
+
 def listed(names: Iterable[str]) -> str:
     """Names for messages: the first twenty, of each no more than is read, and how many more."""
     every = list(names)

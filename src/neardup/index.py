@@ -20,6 +20,7 @@ from neardup.errors import (
     IncompatibleError,
     ParameterError,
     RecallWarning,
+    beside,
     check_fraction,
     check_integer,
     kind,
@@ -293,8 +294,11 @@ class Index:
             own = {"threshold": index.threshold, **{name: getattr(index, name, None) for name in named}, "recall": stored.get("recall")}
             own |= {"shingling": index.minhash.shingling}
             for option, value in wanted.items():
-                if value is not None and value != own[option]:
-                    raise IncompatibleError(f"the index in {place} has {option} {own[option]!r}, not {value!r}; give that, or leave it out")
+                has = own[option]
+                if value is not None and value != has:
+                    raise IncompatibleError(
+                        f"the index in {place} has {option} {has!r}, not {beside(value, has)}; give that, or leave it out"
+                    )
         index._store = places.store(
             place, parameters, index.banding.bands, index.bucket_limit, index._verification.slots, index._sample, writes=mode != "r"
         )
@@ -420,7 +424,9 @@ class Index:
         for name in ("minhash", "banding", "verify"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
-                raise IncompatibleError(f"{name} is {mine!r} here and {theirs!r} there; only indexes of equal parameters are merged")
+                raise IncompatibleError(
+                    f"{name} is {mine!r} here and {beside(theirs, mine)} there; only indexes of equal parameters are merged"
+                )
         known = set(self.ids())
         for id in other.ids():
             if id in known:

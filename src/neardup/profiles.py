@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 from neardup.banding import Banding
-from neardup.errors import IncompatibleError, ParameterError, check_fraction, check_integer, one_of
+from neardup.errors import IncompatibleError, ParameterError, beside, check_fraction, check_integer, one_of
 from neardup.minhash import MinHash
 from neardup.shingling import Shingling
 
@@ -185,7 +185,7 @@ def resolve(
     if minhash is None:  # samples need no slots
         minhash = MinHash(2 if verify == "contained" else 128, shingling=shingling or whole.shingling)
     elif shingling is not None and shingling != minhash.shingling:
-        raise IncompatibleError(f"shingling is {shingling!r}, that of minhash is {minhash.shingling!r}; give one of them")
+        raise IncompatibleError(f"shingling is {shingling!r}, that of minhash is {beside(minhash.shingling, shingling)}; give one of them")
     if verify == "contained":
         banding = Banding(1, 1)
     elif banding is None:

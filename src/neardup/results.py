@@ -83,6 +83,7 @@ def outcome(decisions: Decisions) -> dict[str, int]:
         "kept": int(decisions.kept.sum()),
         "removed": int((~decisions.kept).sum()),
         "clusters": len(sorted_distinct(decisions.witness[decisions.witness >= 0])),
+        "against": int((decisions.witness >= len(decisions.witness)).sum()),
     }
 
 

@@ -249,6 +249,19 @@ class Shingling:
         return _without(self, sorted_distinct(_kernels.window_hashes(token_hashes, self.size)))
 
 
+def sealed(secret: int) -> str:
+    """What tells a secret from others where it is not told, as in unfinished work.
+
+    Examples
+    --------
+    >>> sealed(1) == sealed(2)
+    False
+    """
+    import hashlib
+
+    return hashlib.sha256(b"%d" % secret).hexdigest()
+
+
 def _without(shingling: Shingling, hashes: HashArray) -> HashArray:
     """The hashes that count."""
     if not shingling.stop:

@@ -277,11 +277,12 @@ class Job:
 
 def check_there(paths: Iterable[str]) -> None:
     """Refuse paths where nothing is."""
-    from neardup import files
+    from neardup import documents, files
 
     for path in paths:
-        with files.explained(path):
-            Path(path).stat()
+        if not documents.is_url(path):
+            with files.explained(path):
+                Path(path).stat()
 
 
 def check_place(path: str) -> None:

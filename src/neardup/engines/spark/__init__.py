@@ -20,7 +20,7 @@ from neardup.minhash import MinHash
 from neardup.profiles import resolve
 from neardup.ranking import Keep
 from neardup.rarity import rarity
-from neardup.shingling import Shingling
+from neardup.shingling import Shingling, sealed
 
 #: Comparisons a set, on average, beyond which sets that no other precedes are decided before the rest; and rounds of that.
 CROWDED, ROUNDS = 64, 12
@@ -89,7 +89,7 @@ class Job:
         minhash, banding = self.settings.minhash, self.settings.banding
         job: dict[str, Any] = dict(
             version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=self.settings.threshold, keep=repr(keep), order=order,
-            clusters=clusters, text=text, id=id,
+            clusters=clusters, text=text, id=id, secret=sealed(minhash.shingling.secret),
         )  # fmt: skip
         if self.settings.verify != "exact":  # folders of work are older than the choice
             job |= {"verify": self.settings.verify}
