@@ -93,7 +93,7 @@ MAY_IMPORT = {
     },
     "dedup": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "verify", "spool", "work", "joins", "clusters"),
-        *("frequent", "ranking", "results", "index", "against", "census", "noise", "rarity", "excerpts", "profiles"),
+        *("frequent", "ranking", "results", "index", "against", "judging", "excerpts", "profiles"),
     },
     "against": {  # older corpora, as indexes
         *("documents", "ids", "minhash", "banding", "stores", "stores.places", "verify", "work", "joins", "results", "index"),

@@ -311,31 +311,17 @@ FORMULAS = "words-v1 lattice-v1 1"
 def _join(sets: Sets, settings: Settings, threads: int, *, exact: bool = False) -> Join:
     """The join that settings ask for."""
     limit = None if settings.whole_buckets else settings.bucket_limit
-    sample = None
-    if settings.inside:
-        from neardup.excerpts import SAMPLE
-
-        sample = SAMPLE
-    join = Join(sets, settings.least, threads, exact=exact, limit=limit, sample=sample)
+    join = Join(sets, settings.least, threads, exact=exact, limit=limit, sample=settings.sample)
     join.judge = _judge(sets, settings, threads)  # by the hashes that are compared
     return join
 
 
 def _judge(sets: Sets, settings: Settings, threads: int) -> Judge | None:
     """What decides instead of the Jaccard similarity; loaded by jobs that need it."""
-    if settings.verify == "noisy":
-        from neardup.census import COUNTED, Census
-        from neardup.noise import Legibility, Readings
+    if settings.by_corpus:
+        from neardup.judging import judge_of_sets
 
-        first = sets.first(COUNTED)
-        legibility = Legibility.of(Census(*first), *first, threads)
-        return Readings(settings.threshold, sets.arrays, sets.measured(lambda some: legibility.of_sets(some, threads)))
-    if settings.verify == "rarity":
-        from neardup.census import COUNTED, Census
-        from neardup.rarity import Weighed, rarity
-
-        weights = rarity(Census(*sets.first(COUNTED)))
-        return Weighed(settings.threshold, sets.arrays, weights, sets.measured(lambda some: weights.totals(some, threads)))
+        return judge_of_sets(settings, sets, threads)
     if settings.inside:
         from neardup.excerpts import Contained
 

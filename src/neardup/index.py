@@ -190,20 +190,14 @@ class Index:
         self.profile, self.threshold, _, self.minhash, self.banding, self.verify, self.bucket_limit, _ = self._settings
         self._judge: Judge | None = None
         if self._settings.by_corpus:
-            from neardup.judging import judge_of
+            from neardup import judging
 
-            self._judge = judge_of(self._settings)
+            self._judge = judging.Judge(judging.kind_of(self._settings))
         self._verification = Verification(self.minhash.num_perm if self.verify == "estimate" else 0)
-        self._contained = self.verify == "contained"
-        self._asked_by_default = self._asking(None, self.threshold, "containment" if self._contained else SIMILARITY)
+        self._asked_by_default = self._asking(None, self.threshold, "containment" if self._settings.inside else SIMILARITY)
         self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
         self._counted = self._verification.exact or not self.minhash.as_datasketch
-        self._sample = 0
-        if self._contained:
-            from neardup.excerpts import SAMPLE
-
-            self._sample = SAMPLE
-        self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, self._sample)
+        self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, self._settings.sample)
 
     @classmethod
     def open(
@@ -300,7 +294,13 @@ class Index:
                         f"the index in {place} has {option} {has!r}, not {beside(value, has)}; give that, or leave it out"
                     )
         index._store = places.store(
-            place, parameters, index.banding.bands, index.bucket_limit, index._verification.slots, index._sample, writes=mode != "r"
+            place,
+            parameters,
+            index.banding.bands,
+            index.bucket_limit,
+            index._verification.slots,
+            index._settings.sample,
+            writes=mode != "r",
         )
         return index
 
@@ -530,7 +530,7 @@ class Index:
         return self._settings.recall_at(self.threshold)
 
     def __repr__(self) -> str:
-        bands = "" if self._contained else f", {self.banding.bands} bands of {self.banding.rows} rows"
+        bands = "" if self._settings.inside else f", {self.banding.bands} bands of {self.banding.rows} rows"
         extra = EXTRA[self.verify]
         return f"<Index of {len(self):,} documents, threshold {self.threshold}, recall {self.recall:.4f}{bands}{extra}>"
 
@@ -589,7 +589,7 @@ class Index:
             check_integer("top", top, 1, 2**31, "; without it all come")
         if not one_of(measure, "similarity", "containment"):
             raise ParameterError(f"measure is {measure!r}; it is 'similarity' or 'containment'")
-        if self._contained:
+        if self._settings.inside:
             measure = "containment"
         if threshold is None:
             return self._asking(top, self.threshold, measure)
@@ -604,7 +604,7 @@ class Index:
         return self._asking(top, float(threshold), measure)
 
     def _asking(self, top: int | None, threshold: float, measure: Measure) -> Asked:
-        return Asked(top, threshold, measure, threshold if measure == SIMILARITY or self._contained else ANY)
+        return Asked(top, threshold, measure, threshold if measure == SIMILARITY or self._settings.inside else ANY)
 
     def _prepared(self, text: str) -> Prepared:
         check_text(text)
@@ -1069,8 +1069,8 @@ class Index:
         signed.close()
         ids = PackedIds(data.array(), ends.array())
         sets = Sets.of(signed, np.arange(len(ids)), threads)
-        join = Join(sets, self._settings.least, threads, sample=self._sample or None)
-        if self._contained:
+        join = Join(sets, self._settings.least, threads, sample=self._settings.sample)
+        if self._settings.inside:
             from neardup.excerpts import Contained
 
             join.judge = Contained(self.threshold, sets.arrays)

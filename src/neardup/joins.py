@@ -330,10 +330,13 @@ class Join:
         Join all sets with all, not only those that share a bucket.
     limit
         Buckets of more members are left out; by default all matches in them are found too.
+    sample
+        Candidates share a verification hash below this, instead of a band key; with 0 a band key.
+
+    Attributes
+    ----------
     judge
         What decides which candidates match; by default their Jaccard similarity does, and the threshold.
-    sample
-        Candidates share a verification hash below this, instead of a band key.
     """
 
     def __init__(
@@ -344,20 +347,19 @@ class Join:
         *,
         exact: bool = False,
         limit: int | None = None,
-        judge: Judge | None = None,
-        sample: int | None = None,
+        sample: int = 0,
     ) -> None:
         self.sets = sets
         self.threshold = threshold
         self.limit = limit
         self.most = ALL if limit is None else limit * (limit - 1) // 2
-        self.judge = judge
+        self.judge: Judge | None = None
         self.passing = False
         self.threads = threads
         self.exact = exact
         self.sample = sample
         self.bands: list[_kernels.Buckets] = []
-        if sample is not None:
+        if sample:
             self.bands = list(self._each_band())
         elif not exact:
             self.bands = sets.signed.buckets(sets.place, threads)
@@ -493,7 +495,7 @@ class Join:
 
     def _each_band(self) -> Iterator[_kernels.Buckets]:
         """The buckets of one band after another, found again."""
-        if self.sample is not None:
+        if self.sample:
             yield _kernels.sampled_buckets(self.sets.arrays, self.sample)
         else:
             yield from (self.sets.signed.bucket(band, self.sets.place) for band in range(self.sets.signed.bands))

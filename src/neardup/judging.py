@@ -23,6 +23,9 @@ from neardup.stores import Answer, Extent, Hit, Store, StoreBatch
 from neardup.stores.forked import watch
 from neardup.verify import Match
 
+#: Verification hashes of some documents, one after another, and how many each has.
+First = tuple[ValueArray, ValueArray]
+
 #: What stored knowledge begins with.
 HEAD = struct.Struct("<qqd")
 
@@ -79,12 +82,15 @@ class View(Protocol):
     """What a judge knows at a moment: a look-up is judged by one of these from beginning to end."""
 
     @staticmethod
-    def learn(store: Store, extent: Extent) -> Learnt:
-        """What the first documents of a store of this extent say."""
+    def learn(first: First, threads: int = 1) -> tuple[float, Census]:
+        """What the first documents of a corpus say: ``clearest`` and ``census`` of :class:`Learnt`."""
 
     @classmethod
-    def of(cls, learnt: Learnt, store: Store, number: int) -> View:
-        """What judges a store by what was learnt of it; ``number`` is another each time."""
+    def of(cls, clearest: float, census: Census) -> View:
+        """What judges by what was learnt."""
+
+    def tell(self, store: Store, number: int) -> None:
+        """Let a store know what it may dismiss, by a number that is another each time."""
 
     def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:
         """What may match the documents of a batch at a threshold; None for whatever shares something."""
@@ -139,16 +145,24 @@ class Judge:
         if learnt is None or not learnt.holds(extent):
             if self._taken is not None and self._taken[0].holds(extent):  # this one may not store what it learnt
                 return self._taken
-            new = self._kind.learn(store, extent)
+            new = Learnt(extent.documents, extent.written, *self._kind.learn(store.first(COUNTED)))
             kept = store.keep_learnt(new.packed(), extent.learnt)
             learnt, self._seen = Learnt.unpacked(kept) or new, kept[-8:]  # another process may have been quicker
         self._views += 1
-        return learnt, self._kind.of(learnt, store, self._views)
+        view = self._kind.of(learnt.clearest, learnt.census)
+        view.tell(store, self._views)
+        return learnt, view
 
 
-def judge_of(settings: Settings) -> Judge:
-    """What judges by the corpus, as settings say."""
-    return Judge(Noisy if settings.verify == "noisy" else Rare)
+def kind_of(settings: Settings) -> type[View]:
+    """How similarities are judged that depend on the corpus, as settings say."""
+    return Noisy if settings.verify == "noisy" else Rare
+
+
+def judge_of_sets(settings: Settings, sets: Sets, threads: int) -> JoinJudge:
+    """What judges pairs of the sets of a corpus by the first of them."""
+    kind = kind_of(settings)
+    return kind.of(*kind.learn(sets.first(COUNTED), threads)).judge(sets, settings.threshold, threads)
 
 
 class Noisy:
@@ -158,28 +172,33 @@ class Noisy:
     ----------
     legibility
         How much of a document was read rightly.
+
+    Attributes
+    ----------
     number
-        By which the store knows it.
+        By which a store knows it.
     """
 
-    def __init__(self, legibility: Legibility, number: int) -> None:
+    def __init__(self, legibility: Legibility) -> None:
         self.legibility = legibility
-        self.number = number
+        self.number = 0
 
     @staticmethod
-    def learn(store: Store, extent: Extent) -> Learnt:
+    def learn(first: First, threads: int = 1) -> tuple[float, Census]:
         """As :class:`View` says."""
-        first = store.first(COUNTED)
         census = Census(*first)
-        return Learnt(extent.documents, extent.written, Legibility.of(census, *first).clearest, census)
+        return Legibility.of(census, *first, threads).clearest, census
 
     @classmethod
-    def of(cls, learnt: Learnt, store: Store, number: int) -> Noisy:
+    def of(cls, clearest: float, census: Census) -> Noisy:
         """As :class:`View` says."""
-        legibility = Legibility.by(learnt.census, learnt.clearest)
-        if legibility.clearest:
-            store.read_by(legibility.known.table, legibility.clearest, ILLEGIBLE, number)
-        return cls(legibility, number)
+        return cls(Legibility.by(census, clearest))
+
+    def tell(self, store: Store, number: int) -> None:
+        """As :class:`View` says."""
+        self.number = number
+        if self.legibility.clearest:
+            store.read_by(self.legibility.known.table, self.legibility.clearest, ILLEGIBLE, number)
 
     def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:
         """As :class:`View` says."""
@@ -224,14 +243,17 @@ class Rare:
         self.weights = weights
 
     @staticmethod
-    def learn(store: Store, extent: Extent) -> Learnt:
+    def learn(first: First, threads: int = 1) -> tuple[float, Census]:  # noqa: ARG004  it is soon done
         """As :class:`View` says."""
-        return Learnt(extent.documents, extent.written, 0.0, Census(*store.first(COUNTED)))
+        return 0.0, Census(*first)
 
     @classmethod
-    def of(cls, learnt: Learnt, store: Store, number: int) -> Rare:  # noqa: ARG003  the store need not know
+    def of(cls, clearest: float, census: Census) -> Rare:  # noqa: ARG003  rarity alone decides
         """As :class:`View` says."""
-        return cls(rarity(learnt.census))
+        return cls(rarity(census))
+
+    def tell(self, store: Store, number: int) -> None:
+        """The store dismisses nothing by it."""
 
     def query(self, store: Store, batch: StoreBatch, threshold: float | None, threads: int) -> list[Answer]:
         """As :class:`View` says."""

@@ -104,6 +104,15 @@ class Settings(NamedTuple):
         return self.verify == "contained"
 
     @property
+    def sample(self) -> int:
+        """Candidates share a verification hash below this; 0 where they share a band key."""
+        if not self.inside:
+            return 0
+        from neardup.excerpts import SAMPLE
+
+        return SAMPLE
+
+    @property
     def given(self) -> dict[str, Any]:
         """What makes the same settings again, beside the threshold."""
         banding = None if self.inside else self.banding
