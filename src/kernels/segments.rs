@@ -4,7 +4,7 @@ use crate::mapped::Checked;
 use crate::segment::{Removed, Segment};
 use crate::sign::on_threads;
 use crate::store::{Refused, Store};
-use crate::table::{self, nearest, Bar, Row, Table};
+use crate::table::{self, nearest, Bar, Row, Sought, Table};
 use std::sync::Arc;
 
 /// Entries and documents are found in a segment, by its place, or in the tail, whose place is after all of theirs.
@@ -165,12 +165,6 @@ impl Segments {
         Ok(truncated)
     }
 
-    fn verified(&self, size: u32, evidence: &[u32], entry: Place, bar: Bar) -> Checked<Option<Found>> {
-        let other = self.evidence(entry)?;
-        let agreement = bar.agreement((size, evidence), other);
-        Ok(agreement.map(|agreement| Found { entry, agreement, size: other.0 }))
-    }
-
     fn answer(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Candidates) -> Checked<Answer> {
         if row.size == 0 {
             return Ok(Answer::default());
@@ -186,9 +180,10 @@ impl Segments {
             candidates.sort_unstable_by_key(|&(_, place)| place);
             candidates.dedup_by_key(|&mut (_, place)| place);
         }
-        let mut found = Vec::new();
+        let (sought, mut found) = (Sought::new(row, bar, candidates.len()), Vec::new());
         for &(_, entry) in candidates.iter() {
-            found.extend(self.verified(row.size, row.evidence, entry, bar)?);
+            let (size, evidence) = self.evidence(entry)?;
+            found.extend(sought.found(entry, size, evidence));
         }
         Ok(Answer { found, truncated })
     }

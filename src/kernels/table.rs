@@ -8,7 +8,7 @@ use crate::hash::mix64;
 use crate::path::prefetch;
 use crate::room::{self, NoRoom, Roomy};
 use crate::sign::on_threads;
-use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection, least_read, least_share, may_share};
+use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection, least_read, least_share, may_share, Beginnings};
 use crate::weigh::Weights;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
@@ -92,6 +92,37 @@ impl Bar {
             Measure::Jaccard => least_share(size as usize, self.threshold).min(size as usize),
             Measure::Contained | Measure::Overlap => 1,
         }
+    }
+}
+
+/// Candidates from which on those are dismissed first that have too few of a document's beginnings, and the similarity below
+/// which that is seldom.
+const MANY: usize = 32;
+const TELLING: f64 = 0.4;
+
+/// A document that is compared with its candidates.
+pub struct Sought<'a> {
+    size: u32,
+    evidence: &'a [u32],
+    bar: Bar,
+    beginnings: Option<Box<Beginnings>>,
+}
+
+impl<'a> Sought<'a> {
+    pub fn new(row: Row<'a>, bar: Bar, candidates: usize) -> Self {
+        let beginnings = (bar.slots == 0 && bar.threshold >= TELLING && candidates >= MANY).then(|| Beginnings::of(row.evidence));
+        Sought { size: row.size, evidence: row.evidence, bar, beginnings }
+    }
+
+    /// What one of the candidates is found by, when they match.
+    #[inline]
+    pub fn found<Entry>(&self, entry: Entry, size: u32, evidence: &[u32]) -> Option<Found<Entry>> {
+        let least = self.bar.least(self.size, size)?;
+        if self.beginnings.as_ref().is_some_and(|some| !some.may_share(evidence, least)) {
+            return None;
+        }
+        let agreement = self.bar.agreement((self.size, self.evidence), (size, evidence))?;
+        Some(Found { entry, agreement, size })
     }
 }
 
@@ -505,11 +536,10 @@ impl Table {
         truncated
     }
 
-    fn verify(&self, size: u32, evidence: &[u32], entry: u32, bar: Bar) -> Option<Found> {
-        let other = self.size(entry);
-        bar.least(size, other)?;
-        let agreement = bar.agreement((size, evidence), (other, self.entries.evidence(entry)))?;
-        Some(Found { entry, agreement, size: other })
+    fn verify(&self, sought: &Sought, entry: u32) -> Option<Found> {
+        let size = self.size(entry);
+        sought.bar.least(sought.size, size)?; // before its evidence is read
+        sought.found(entry, size, self.entries.evidence(entry))
     }
 
     /// The same of a reading: of both, one times the other, so much was read rightly.
@@ -551,22 +581,29 @@ impl Table {
     }
 
     fn answer(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Vec<u32>) -> Answer {
-        self.answer_by(row, bar, limit, candidates, |candidate| self.verify(row.size, row.evidence, candidate, bar))
+        self.answer_by(row, bar, limit, candidates, |sought, candidate| self.verify(sought, candidate))
     }
 
     #[inline]
-    fn answer_by(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Vec<u32>, verify: impl Fn(u32) -> Option<Found>) -> Answer {
+    fn answer_by(
+        &self,
+        row: Row,
+        bar: Bar,
+        limit: usize,
+        candidates: &mut Vec<u32>,
+        verify: impl Fn(&Sought, u32) -> Option<Found>,
+    ) -> Answer {
         if row.size == 0 {
             return Answer::default();
         }
         let truncated = self.candidates(row.fingerprints, (row.size, row.evidence), bar, limit, candidates);
         // A copy is found whatever a bounded look-up, or a sample, left out.
         candidates.extend(self.same_set(row).filter(|e| (truncated || self.sample > 0) && candidates.binary_search(e).is_err()));
-        let mut found = Vec::new();
+        let (sought, mut found) = (Sought::new(row, bar, candidates.len()), Vec::new());
         for (i, &candidate) in candidates.iter().enumerate() {
             candidates.get(i + 2 * AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch(ahead));
             candidates.get(i + AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch_evidence(ahead));
-            found.extend(verify(candidate));
+            found.extend(verify(&sought, candidate));
         }
         Answer { found, truncated }
     }
@@ -588,7 +625,7 @@ impl Table {
             let of_one = |&(&row, &legible): &(&Row, &f64)| {
                 self.prefetch(&row);
                 let document = (row.size, row.evidence);
-                self.answer_by(row, bar, self.limit, &mut candidates, |e| {
+                self.answer_by(row, bar, self.limit, &mut candidates, |_, e| {
                     let read = legible * f64::from(others.get(e as usize).copied().unwrap_or(0.0));
                     self.verify_reading(document, e, bar, read, corrected)
                 })

@@ -73,6 +73,33 @@ pub fn may_share(a: &[u32], b: &[u32], least: usize) -> bool {
     both as f64 >= few
 }
 
+/// The first 16 bits of the hashes of a document that is compared with many: whether any hash has them.
+///
+/// Another document shares no more of its hashes than there are whose first bits are among these. To count those takes a fifth of
+/// the time of a comparison, as nothing waits for what was before.
+pub struct Beginnings([bool; 1 << 16]);
+
+impl Beginnings {
+    pub fn of(hashes: &[u32]) -> Box<Self> {
+        let mut all = Box::new(Beginnings([false; 1 << 16]));
+        hashes.iter().for_each(|&hash| all.0[(hash >> 16) as usize] = true);
+        all
+    }
+
+    /// Whether another document may share `least` hashes: where it does, it may.
+    pub fn may_share(&self, hashes: &[u32], least: usize) -> bool {
+        let (mut most, mut rest) = (0, hashes.len());
+        for some in hashes.chunks(64) {
+            most += some.iter().map(|hash| self.0[(hash >> 16) as usize] as usize).sum::<usize>();
+            rest -= some.len();
+            if most + rest < least {
+                return false;
+            }
+        }
+        true
+    }
+}
+
 /// Documents of so many times the length of another are not read through for it.
 const LONGER: usize = 16;
 

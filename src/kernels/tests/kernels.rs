@@ -5,7 +5,9 @@ use neardup_kernels::minhash::{lean_masks, lean_signatures, DistinctCounter, Lat
 use neardup_kernels::path::Path;
 use neardup_kernels::sign::{on_threads, sign_many, tokens, Document, Product, Recipe};
 use neardup_kernels::table::{Bar, Measure, Row, Table};
-use neardup_kernels::verify::{intersection, least_intersection, least_share, set_hash, similarity, sort_distinct, SortScratch};
+use neardup_kernels::verify::{
+    intersection, least_intersection, least_share, set_hash, similarity, sort_distinct, Beginnings, SortScratch,
+};
 use std::collections::{BTreeSet, HashSet};
 
 /// A stream of reproducible numbers.
@@ -214,6 +216,22 @@ fn intersections_are_those_of_sets() {
         let mut any = || -> Vec<u32> { (0..1 + numbers.below(100)).map(|_| (numbers.next() % 5) as u32).collect() };
         let (a, b) = (any(), any());
         assert!(intersection(&a, &b, 0).is_some_and(|both| both <= a.len().min(b.len())));
+    }
+}
+
+#[test]
+fn nobody_who_shares_enough_is_dismissed_by_beginnings() {
+    let mut numbers = Numbers(11);
+    for n in [1, 63, 64, 65, 700, 9000] {
+        for kept in [0, n / 2, n - n / 9, n] {
+            let a: BTreeSet<u32> = (0..n).map(|_| numbers.next() as u32).collect();
+            let mut b: BTreeSet<u32> = a.iter().copied().take(kept).collect();
+            b.extend((kept..n).map(|_| numbers.next() as u32));
+            let [a, b] = [a, b].map(|set| set.into_iter().collect::<Vec<_>>());
+            let (both, beginnings) = (intersection(&a, &b, 0).unwrap(), Beginnings::of(&a));
+            let most = b.iter().filter(|hash| a.iter().any(|other| other >> 16 == *hash >> 16)).count();
+            assert!(both <= most && beginnings.may_share(&b, most) && !beginnings.may_share(&b, most + 1));
+        }
     }
 }
 
