@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xxhash
 from hypothesis import given
@@ -924,7 +925,7 @@ def test_options_are_the_same_everywhere(text, strip, fold, tokens):
     hashes = shingling.hashes(text)
     assert one.count == len(hashes) == len(shingling.shingles(text))
     assert not np.isin(neardup.Shingling(tokens, 3, strip_diacritics=strip, fold_digits=fold).hashes(text[:20]), hashes).any()
-    assert np.array_equal(minhash.sign_hashes_many(hashes, np.array([0, len(hashes)], np.uint64)).values[0], one.values)
+    assert np.array_equal(minhash.sign_hashes_many(hashes, np.array([0, len(hashes)], np.uint64)).values[0], one.values)  # noqa: PD011  not of pandas
 
 
 def test_marks_are_tokens_of_code():
@@ -987,6 +988,16 @@ def test_labels_in_three_forms():
     assert groups.best.f1 == groups.best.ari == 1
     some = neardup.evaluate(pa.table(table), [("a", "b", True), ("c", "d", False)], profiles=["text"], thresholds=[0.4])
     assert (some.best.precision, some.best.recall, some.best.found, some.best.ari) == (1, 1, 3, None)
+
+
+@pytest.mark.parametrize("none", [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT])
+def test_documents_without_a_group_duplicate_none(none):
+    """Whatever stands for no value, in a mapping and in the columns that pandas makes of it."""
+    groups = dict(enumerate(["a", "a", none, none]))
+    given = {"profiles": ["text"], "thresholds": [0.4]}
+    assert neardup.evaluate(JUDGED, groups, **given).duplicates == 1
+    for column in (pd.Series(groups, dtype=object), pd.Series(groups)):
+        assert neardup.evaluate(pd.DataFrame({"text": JUDGED, "story": column}), "story", **given).duplicates == 1
 
 
 @pytest.mark.parametrize(

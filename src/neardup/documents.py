@@ -152,6 +152,17 @@ def is_of(value: object, module: str, *names: str) -> bool:
     return isinstance(value, tuple(getattr(loaded, name) for name in names if hasattr(loaded, name)))
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none, in Python, numpy or pandas.
+
+    Examples
+    --------
+    >>> is_missing(None), is_missing(float("nan")), is_missing("nan")
+    (True, True, False)
+    """
+    return kind(value) in ("NoneType", "NaTType", "NAType") or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
+
+
 def _column(texts: Iterable[Any]) -> list[Any] | pa.Array | pa.ChunkedArray:
     """A list or an Arrow column of anything that is one column."""
     if isinstance(texts, list) or is_of(texts, "pyarrow", "Array", "ChunkedArray"):

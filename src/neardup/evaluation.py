@@ -185,8 +185,8 @@ def evaluate(
         The documents, as for :func:`neardup.deduplicate`.
     labels
         Which documents are duplicates: pairs of ids, of which all others are none; or pairs with a third item, whether they are
-        duplicates, of which others are not judged; or a group for each id; or the name of a column of groups. A number may be
-        written as its text.
+        duplicates, of which others are not judged; or a group for each id, None or NaN for one of its own; or the name of a column
+        of groups. A number may be written as its text.
     text, id
         The names of the columns; guessed when obvious.
     profiles, thresholds
@@ -293,7 +293,7 @@ def _judged(labels: Any, place: Mapping[Id, int]) -> tuple[dict[tuple[int, int],
     if isinstance(labels, Mapping):
         members: dict[Any, list[int]] = {}
         for id, group in labels.items():
-            if group is not None:
+            if not documents.is_missing(group):
                 members.setdefault(group, []).append(_placed(id, place))
         for same in members.values():
             for i, x in enumerate(sorted(same)):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import __version__
-from neardup.documents import Documents, strings
+from neardup.documents import Documents, is_missing, strings
 from neardup.errors import InputError
 from neardup.joins import Heavy, Join
 from neardup.report.marking import Row, marked, shortened
@@ -24,8 +24,6 @@ PAIRS, CLUSTERS, MEMBERS, OTHERS = 20, 20, 12, 20
 BARS, STEPS = 20, 40
 #: How far below the threshold what was nearly a match is looked for.
 BELOW = 0.15
-#: Classes of what stands for no value, in Python and pandas.
-MISSING = ("NoneType", "NaTType", "NAType")
 
 
 class Shown(NamedTuple):
@@ -222,7 +220,7 @@ def _read(
 
 def _named(columns: Sequence[str], row: Sequence[Any]) -> list[tuple[str, str]]:
     """What a document has in the columns to show, where it has something."""
-    texts = {column: shortened(str(value)) for column, value in zip(columns, row, strict=True) if type(value).__name__ not in MISSING}
+    texts = {column: shortened(str(value)) for column, value in zip(columns, row, strict=True) if not is_missing(value)}
     return [(column, text) for column, text in texts.items() if text not in ("", "nan")]
 
 
