@@ -1,5 +1,7 @@
 """Ids: packed and taken back as they were, and known when they repeat."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,6 +26,17 @@ def test_packed_ids_are_read_as_a_list(ids, rng):
         assert packed[-1] == ids[-1]
     with pytest.raises(IndexError):
         packed[len(ids)]
+
+
+def test_one_of_many_ids_costs_no_more_than_of_few():
+    """No list of all places is made for it, nor for a few of them: who asks for each id would wait for their square."""
+    packed = PackedIds(*pack([str(i) for i in range(100_000)]))
+    tracemalloc.start()
+    try:
+        assert (packed[70_000], packed[-1], packed[9:3:-3]) == ("70000", "99999", ["9", "6"])
+        assert tracemalloc.get_traced_memory()[1] < 20_000
+    finally:
+        tracemalloc.stop()
 
 
 @given(st.lists(st.lists(st.integers(0, 30) | st.sampled_from("abc"), max_size=5)))

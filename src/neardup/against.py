@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -183,13 +182,13 @@ class Against:
             self.names,
         )
 
-    def add(self, ids: Sequence[Id], signed: Signed, kept: Any, tell: Progress) -> int:
+    def add(self, ids: PackedIds, signed: Signed, kept: Any, tell: Progress) -> int:
         """Add the kept documents to the index, a transaction at a time, but for those that an interrupted run has added; how many."""
         (index,) = self.indexes
         added = 0
         for start in range(0, len(kept), APPENDED):
             places = kept[start : start + APPENDED]
-            names = check_ids([ids[place] for place in places.tolist()])
+            names = check_ids(ids.take(places))
             new = [i for i, name in enumerate(names) if name not in index]
             index._store.add([names[i] for i in new], signed.batch(places[new]), self.parameters.threads)
             added += len(new)

@@ -204,7 +204,9 @@ def deduplicate(
         barred = None if every or components or exact else matched.barred(threshold)
         edges, whole = (_all_edges(join, tell, most, copies), True) if barred is None else _deciding_edges(join, barred, tell)
         decisions = decide(join, edges, matched, threshold, components=components)
-        added = {"added": older.add(ids, signed, np.flatnonzero(decisions.kept), tell)} if append else {}
+        added = {}
+        if append and isinstance(ids, PackedIds):  # positions are refused
+            added["added"] = older.add(ids, signed, np.flatnonzero(decisions.kept), tell)
     heavy = join.heavy()
     join.close()
     counters = {

@@ -125,8 +125,9 @@ class PackedIds(Sequence[Id]):
     @overload
     def __getitem__(self, place: slice) -> list[Id]: ...
     def __getitem__(self, place: int | slice) -> Id | list[Id]:
-        places = np.arange(len(self))[place]
-        return self.take(places) if isinstance(place, slice) else self.take(np.array([places]))[0]
+        if isinstance(place, slice):
+            return self.take(np.arange(*place.indices(len(self))))
+        return self.take(np.array([range(len(self))[place]]))[0]
 
     def __iter__(self) -> Any:
         return iter(_unpacked(_kernels.unpack_ids(self._data, self._offsets)))
