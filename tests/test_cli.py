@@ -1536,6 +1536,10 @@ def test_an_index_from_the_command_line(run, tmp_path):
             ["dedup", "wide.csv"],
             "wide.csv: no column is obviously the text; --text names one of 'a', 'b'; in a folder, --glob chooses other files",
         ),
+        (
+            ["dedup", "lists.jsonl", "--keep", "tags=x"],
+            "column 'tags' has ['x'] of type list; --keep prefers strings, numbers or dates: name another column",
+        ),
         (["index", "remove", "x", "zebra"], "no document 'zebra' in the index; ids are as `neardup index query` shows them"),
     ],
 )
@@ -1544,6 +1548,7 @@ def test_messages_name_options(run, news, arguments, words):
     put("n.csv", "text\none two\n")
     put("x.csv", "text\none two\n")
     put("wide.csv", "a,b\none two,three\n")
+    put("lists.jsonl", jsonl({"text": "one two", "tags": ["x"]}))
     assert run("index", "add", "x", news, "-q").code == 0
     done = run(*arguments, "-q")
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)

@@ -471,6 +471,11 @@ def test_a_column_of_lines_says_who_is_kept(tmp_path):
         ({"keep": "-"}, "keep is '-'; it is 'first', 'last', 'longest', the name of a column, or a function"),
         ({"keep": 3}, "keep is 3"),
         ({"keep": {"a": "xy"}}, "name one column and its values, the preferred first"),
+        ({"keep": {"a": b"xy"}}, "name one column"),
+        ({"keep": {"a": 3}}, "keep is {'a': 3}; name one column and its values, the preferred first: {'source': \\['a', 'b'\\]}"),
+        ({"keep": {3: ["x"]}}, "name one column"),
+        ({"keep": {"a": ["x"], "b": ["y"]}}, "name one column"),
+        ({"keep": {"a": ["x", ["y"]]}}, r"keep prefers \['y'\] of type list in column 'a'; prefer strings, numbers or dates"),
         ({"keep": {}}, "name one column"),
         ({"order": 3}, "order is 3; it is the name of a column"),
         ({"clusters": "x"}, "clusters is 'x'; it is one of 'witness', 'components'"),
@@ -492,6 +497,13 @@ def test_a_preference_that_is_not_there_is_refused(tmp_path):
     (tmp_path / "a.txt").write_text("a")
     with pytest.raises(ParameterError, match=r"a text file has no columns; leave it out .* or give a table or a data file"):
         deduplicate(tmp_path, order="date")
+    lists = pa.table({"text": ["a", "b"], "tags": [None, ["x"]]})
+    for table in (lists, lists.to_pandas()):
+        with pytest.raises(
+            InputError,
+            match=r"column 'tags' has .*'x'.* of type .*; keep= \(--keep\) prefers strings, numbers or dates: name another column",
+        ):
+            deduplicate(table, keep={"tags": ["x"]})
     path = tmp_path / "b.jsonl"
     path.write_text('{"text": "a", "d": 1}\n{"text": "b", "d": "x"}\n')
     with pytest.raises(InputError, match=r"column 'd' cannot be put in order, .*; make them all of one type"):

@@ -1004,6 +1004,12 @@ def test_documents_without_a_group_duplicate_none(none):
     ("labels", "given", "error", "words"),
     [
         ([(0, 9)], {}, neardup.InputError, "a label names document 9, which is not among the documents"),
+        (
+            {0: "a", 1: ["b"]},
+            {},
+            neardup.InputError,
+            r"the group of document 1 is \['b'\] of type list; a group is a string or a number: make it one",
+        ),
         ([], {}, neardup.InputError, "0 labels, and none of them is of duplicates"),
         ([(0, 1, 2, 3)], {}, neardup.InputError, "a label of 4 items"),
         ([(0, 1)], {"profiles": ["excerpt"]}, neardup.ParameterError, "evaluate profiles of similarity"),

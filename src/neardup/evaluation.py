@@ -293,8 +293,15 @@ def _judged(labels: Any, place: Mapping[Id, int]) -> tuple[dict[tuple[int, int],
     if isinstance(labels, Mapping):
         members: dict[Any, list[int]] = {}
         for id, group in labels.items():
-            if not documents.is_missing(group):
-                members.setdefault(group, []).append(_placed(id, place))
+            if documents.is_missing(group):
+                continue
+            try:
+                same = members.setdefault(group, [])
+            except TypeError:
+                raise InputError(
+                    f"the group of document {id!r:.200} is {group!r:.200} of type {kind(group)}; a group is a string or a number: make it one"
+                ) from None
+            same.append(_placed(id, place))
         for same in members.values():
             for i, x in enumerate(sorted(same)):
                 judged |= {(x, y): True for y in sorted(same)[i + 1 :]}

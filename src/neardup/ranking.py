@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,8 +42,7 @@ class Ranking:
 
     def __init__(self, keep: Any, order: str | None = None) -> None:
         if isinstance(keep, Mapping):
-            if len(keep) != 1 or isinstance(next(iter(keep.values())), str):
-                raise ParameterError(f"keep is {keep!r}; name one column and its values, the preferred first: {{'source': ['a', 'b']}}")
+            keep = _preferring(keep)
         elif not callable(keep) and (not isinstance(keep, str) or not keep.lstrip("-")):
             raise ParameterError(f"keep is {keep!r}; it is 'first', 'last', 'longest', the name of a column, or a function of id and text")
         if order is not None and not isinstance(order, str):
@@ -91,7 +90,7 @@ class Ranking:
             keys.append((_array("the values of keep", [self._keys]), False))
         elif isinstance(keep, Mapping):
             (name, preferred), *_ = keep.items()
-            keys.append((_preference(columns[name], preferred), False))
+            keys.append((_preference(name, columns[name], preferred), False))
         elif keep == "longest":
             keys.append((lengths, True))
         elif keep not in WORDS:
@@ -103,6 +102,26 @@ class Ranking:
                 (_array("the ids", [list(ids)]), keep == "last"),
             ]
         return _sorted([*keys, (position, keep == "last")])
+
+
+def _preferring(keep: Mapping[Any, Any]) -> dict[str, list[Any]]:
+    """A column and its values in order of preference, if it is that."""
+    (name, values), *more = [*keep.items()] or [("", "")]
+    if more or not isinstance(name, str) or isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise ParameterError(f"keep is {keep!r}; name one column and its values, the preferred first: {{'source': ['a', 'b']}}")
+    preferred = list(values)
+    for value in _unhashable(preferred):
+        raise ParameterError(f"keep prefers {value!r:.200} of type {kind(value)} in column {name!r}; prefer strings, numbers or dates")
+    return {name: preferred}
+
+
+def _unhashable(values: Iterable[Any]) -> Iterator[Any]:
+    """Those of the values that are no key of a dictionary: lists and the like."""
+    for value in values:
+        try:
+            hash(value)
+        except TypeError:  # noqa: PERF203  a tuple may hold a list
+            yield value
 
 
 def _array(what: str, parts: Sequence[Any]) -> Any:
@@ -120,7 +139,7 @@ def _array(what: str, parts: Sequence[Any]) -> Any:
         raise InputError(f"{what} cannot be put in order, {ascii(str(error))[1:-1][:200]}; make them all of one type") from None
 
 
-def _preference(parts: Sequence[Any], preferred: Sequence[Any]) -> npt.NDArray[np.int64]:
+def _preference(name: str, parts: Sequence[Any], preferred: Sequence[Any]) -> npt.NDArray[np.int64]:
     """The place of each value among those preferred; what is not among them comes last."""
     places = {value: i for i, value in reversed(list(enumerate(preferred)))}
     try:
@@ -131,6 +150,10 @@ def _preference(parts: Sequence[Any], preferred: Sequence[Any]) -> npt.NDArray[n
         raise InputError(
             f"what ranks the documents is of type {plain(parts[0].type)}, with values beyond all years; check the column"
         ) from None
+    for value in _unhashable(values):
+        raise InputError(
+            f"column {name!r} has {value!r:.200} of type {kind(value)}; keep= (--keep) prefers strings, numbers or dates: name another column"
+        )
     if not set(values) & places.keys() and set(map(str, values)) & places.keys():
         values = list(map(str, values))  # as they are typed on a command line
     return np.array([places.get(value, len(places)) for value in values], np.int64)
