@@ -543,6 +543,14 @@ def test_parts_hold_so_many_bytes_or_so_few_documents():
     )
 
 
+@pytest.mark.parametrize("index", [[10.5, 20.5, 30.5], [2, 1, 0], ["c", "b", "a"]])
+def test_columns_of_pandas_are_cut_by_place(index):
+    """Whatever the labels of the rows: pandas 2 looks a slice up among those that are fractions."""
+    frame = pd.DataFrame({"text": ["a b", "c d", "e f"], "date": [1, 2, 3]}, index=index)
+    (batch,) = read(frame).batches(columns=["date"])
+    assert [list(column) for column in batch.cut(1, 3).columns] == [[2, 3]]
+
+
 def test_strings_that_are_none_are_no_dates():
     """What is not UTF-8 is said to be so, where it is an id too."""
     bad = pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 1, 3], np.int32)), pa.py_buffer(b"a\xffb"))

@@ -262,7 +262,7 @@ class Batch(NamedTuple):
 
     def cut(self, start: int, stop: int) -> Batch:
         """The documents from one place to another."""
-        columns = [column[start:stop] for column in self.columns]
+        columns = [getattr(column, "iloc", column)[start:stop] for column in self.columns]  # a Series itself goes by its labels
         return Batch(self.ids[start:stop], self.texts[start:stop], self.lengths[start:stop], columns)
 
     def parts(self, most: int, least: int = 1) -> Iterator[Batch]:
