@@ -99,7 +99,7 @@ MAY_IMPORT = {
         *("documents", "ids", "minhash", "banding", "stores", "stores.places", "verify", "work", "joins", "results", "index"),
     },
     "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
-    "evaluation": {"documents", "ids", "index", "profiles"},  # what is found beside what people say
+    "evaluation": {"documents", "ids", "index", "notebook", "profiles"},  # what is found beside what people say
     "streaming": {"index", "minhash", "shingling"},  # a stream beside an index
     "interop": set(),
     "interop.datasketch": {

@@ -55,3 +55,6 @@ def test_without_matplotlib_it_is_said(monkeypatch):
         neardup.MissingDependencyError, match="plots are drawn by matplotlib, which is not installed; pip install matplotlib"
     ):
         neardup.Banding(21, 6).plot()
+    evaluation = neardup.evaluate(TEXTS, [(0, 1)], profiles=["text"])
+    with pytest.raises(neardup.MissingDependencyError, match="plots are drawn by matplotlib"):
+        evaluation.plot("a.svg")

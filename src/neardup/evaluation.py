@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neardup import _kernels, documents
-from neardup.errors import InputError, MissingDependencyError, ParameterError, check_fraction, kind
+from neardup.errors import InputError, ParameterError, check_fraction, kind
 from neardup.ids import Id, twin
 from neardup.index import Index
 from neardup.profiles import Profile
@@ -149,22 +149,19 @@ class Evaluation:
         MissingDependencyError
             If matplotlib is not installed.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError:
-            raise MissingDependencyError("plots are drawn by matplotlib, which is not installed; pip install matplotlib") from None
-        figure = Figure(figsize=(10, 4), layout="constrained")
-        left, right = figure.subplots(1, 2)
+        from neardup.notebook import axes
+
+        left, right = axes(2)
         for profile in dict.fromkeys(score.profile for score in self.scores):
             own = [score for score in self.scores if score.profile == profile]
             left.plot([score.recall for score in own], [score.precision for score in own], marker="o", markersize=3, label=profile)
             right.plot([score.threshold for score in own], [score.f1 for score in own], marker="o", markersize=3, label=profile)
         left.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
         right.set(xlabel="threshold", ylabel="F1", ylim=(0, 1.02))
-        for axes in (left, right):
-            axes.grid(alpha=0.3)
-            axes.legend(frameon=False)
-        figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
+        for one in (left, right):
+            one.grid(alpha=0.3)
+            one.legend(frameon=False)
+        left.figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
 
 
 def evaluate(

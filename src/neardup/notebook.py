@@ -45,8 +45,8 @@ def curve(probability: Callable[[float], float], threshold: float | None = None)
     )
 
 
-def axes() -> Any:
-    """The axes of a new matplotlib figure.
+def axes(n: int = 1) -> Any:
+    """The axes of a new matplotlib figure; of several, side by side, as an array.
 
     Raises
     ------
@@ -57,4 +57,4 @@ def axes() -> Any:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingDependencyError("plots are drawn by matplotlib, which is not installed; pip install matplotlib") from None
-    return Figure(figsize=(6, 4), layout="constrained").subplots()
+    return Figure(figsize=(2 + 4 * n, 4), layout="constrained").subplots(1, n)
