@@ -329,6 +329,17 @@ def test_labels_that_cannot_be_read(run, news, words, said):
     assert said in done.err
 
 
+@pytest.mark.parametrize(
+    ("plot", "said"),
+    [("plot.txt", "plot.txt: not a format to draw; end the name in ."), ("none/plot.svg", "none/plot.svg: its folder does not exist")],
+)
+def test_a_plot_that_cannot_be_drawn_is_refused_first(run, news, plot, said):
+    """Before the labels are looked for."""
+    done = run("evaluate", "news.jsonl", "--labels", "nowhere.csv", "--plot", plot)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
 def test_profiles_on_the_command_line(run, news):
     """What a profile sets is used and printed; an index keeps it; a containment is asked for."""
     assert run("pairs", "news.jsonl", "--profile", "short").code == 0

@@ -121,7 +121,9 @@ MAY_IMPORT = {
     "cli.jobs": {"", "documents", "files", "writing", "work", "cli.terminal"},  # options, and the files they name
     "cli.corpus": {"", "dedup", "report", "cli.distributed", "writing", "cli.jobs", "cli.terminal"},
     "cli.beside": {"alignment", "cli.terminal"},  # two texts on a terminal
-    "cli.judging": {"", "documents", "alignment", "evaluation", "tuning", "verify", "cli.beside", "cli.jobs", "cli.terminal"},
+    "cli.judging": {
+        *("", "documents", "alignment", "evaluation", "notebook", "tuning", "verify", "cli.beside", "cli.jobs", "cli.terminal"),
+    },
     "engines": set(),
     "engines.spark": {
         *(

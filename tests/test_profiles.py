@@ -1027,6 +1027,9 @@ def test_an_evaluation_is_drawn(tmp_path):
     evaluation = neardup.evaluate(JUDGED, [(0, 1)], profiles=["text", "short"])
     evaluation.plot(str(tmp_path / "a.svg"))
     assert (tmp_path / "a.svg").read_text().count("</svg>") == 1
+    for name in ("a.txt", "a", "a.pgf"):
+        with pytest.raises(neardup.ParameterError, match=rf"{name}: not a format to draw; end the name in .*\.png, .*\.svg, "):
+            evaluation.plot(name)
 
 
 # ---- what once gave way ------------------------------------------------------------------------------------------------

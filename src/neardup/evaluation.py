@@ -148,9 +148,12 @@ class Evaluation:
         ------
         MissingDependencyError
             If matplotlib is not installed.
+        ParameterError
+            If the name does not end in a format that it draws.
         """
-        from neardup.notebook import axes
+        from neardup.notebook import axes, check_plot
 
+        check_plot(path)
         left, right = axes(2)
         for profile in dict.fromkeys(score.profile for score in self.scores):
             own = [score for score in self.scores if score.profile == profile]

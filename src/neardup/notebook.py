@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from pathlib import PurePath
 from typing import Any
 
-from neardup.errors import MissingDependencyError
+from neardup.errors import MissingDependencyError, ParameterError
 
 
 def table(title: str, rows: Iterable[Sequence[Any]], header: Sequence[str] = ()) -> str:
@@ -58,3 +59,18 @@ def axes(n: int = 1) -> Any:
     except ImportError:
         raise MissingDependencyError("plots are drawn by matplotlib, which is not installed; pip install matplotlib") from None
     return Figure(figsize=(2 + 4 * n, 4), layout="constrained").subplots(1, n)
+
+
+def check_plot(path: str) -> None:
+    """Refuse a file that matplotlib would not draw, by its name.
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib is not installed.
+    ParameterError
+        If the name does not end in one of its formats.
+    """
+    known = sorted(axes().figure.canvas.get_supported_filetypes().keys() - {"pgf"})  # which wants LaTeX
+    if PurePath(path).suffix[1:].lower() not in known:
+        raise ParameterError(f"{path}: not a format to draw; end the name in .{', .'.join(known)}")

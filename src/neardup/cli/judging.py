@@ -38,6 +38,7 @@ from neardup.cli.jobs import (
     TokensOption,
     WholeOption,
     app,
+    check_place,
 )
 from neardup.cli.terminal import (
     PASSAGES,
@@ -256,9 +257,13 @@ def evaluate(
       neardup evaluate pages.jsonl --group story --profile ocr --plot quality.svg
     """
     from neardup.evaluation import THRESHOLDS, TRIED, read_labels
+    from neardup.notebook import check_plot
 
     if (labels is None) == (group is None):
         raise ParameterError("labels come from --labels FILE or from --group COLUMN; give one of them")
+    if plot is not None:
+        check_plot(plot)
+        check_place(plot)
     with progress(quiet=quiet) as tell:
         job = Job(inputs, text=text, id=id, glob=glob, quiet=quiet, on_error=on_error, whole_files=whole_files)
         corpus = job.read(inputs, tell)
