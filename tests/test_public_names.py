@@ -105,6 +105,12 @@ def test_errors_are_caught_by_name_or_by_builtin(name):
     assert issubclass(error, BUILTIN.get(name, Exception))
 
 
+def test_the_tree_of_errors_is_whole():
+    """The module's docstring shows each of them once, with its builtin."""
+    shown = re.findall(r"(\w+)\((\w+)\)", inspect.getdoc(neardup.errors) or "")
+    assert sorted(shown) == sorted((name, builtin.__name__) for name, builtin in BUILTIN.items())
+
+
 def test_no_other_name_is_found():
     """An unknown name is an AttributeError that says it."""
     with pytest.raises(AttributeError, match="'neardup' has no attribute 'dedupe'"):

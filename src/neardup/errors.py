@@ -12,6 +12,7 @@
     ├── ServerError(ConnectionError)           a server that cannot be reached, or does not do what was asked
     └── MissingDependencyError(ImportError)    an optional package that is not installed
     RecallWarning(UserWarning)                 fewer are found than the recall asked for says
+    ResumeWarning(UserWarning)                 interrupted work goes on, or begins anew
 """
 
 from __future__ import annotations
