@@ -67,6 +67,7 @@ def test_the_public_names_are_these():
     """Adding or taking away a name is a decision: it changes this list."""
     assert sorted(neardup.__all__) == PUBLIC
     assert sorted(dir(neardup)) == PUBLIC
+    assert sorted(["__version__", *(name for names in neardup._HOMES.values() for name in names)]) == PUBLIC
 
 
 @pytest.mark.parametrize("name", OBJECTS)

@@ -51,7 +51,6 @@ _HOMES = {
         "RecallWarning",
         "ResumeWarning",
         "ServerError",
-        "ServerError",
         "UnknownDocumentError",
     ],
     "evaluation": ["Evaluation", "evaluate"],

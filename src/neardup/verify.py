@@ -360,6 +360,3 @@ def _in_one_piece(
                     best, there = length, place
             yield start, start + best, there
             start += best
-
-
-# ---- two texts beside each other -----------------------------------------------------------------------------------------
