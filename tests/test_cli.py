@@ -1533,6 +1533,16 @@ def test_an_index_from_the_command_line(run, tmp_path):
     assert "threshold 0.7, not 0.9" in run("index", "add", index, corpus, "-t", "0.9").err
 
 
+def test_numbers_are_removed_as_they_are_typed(run):
+    """The string of that name, or else the integer that is written so, 0 too; `007` is no integer."""
+    put("a.jsonl", jsonl(*({"id": id, "text": MONDAY} for id in (0, 7, -3, "7"))))
+    assert run("index", "add", "x", "a.jsonl").code == 0
+    assert run("index", "remove", "x", "0", "--", "-3", "7").code == 0
+    with neardup.Index.open("x", mode="r") as index:
+        assert index.ids() == [7]
+    assert "no document '007' in the index" in run("index", "remove", "x", "007").err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -1551,6 +1561,8 @@ def test_an_index_from_the_command_line(run, tmp_path):
             ["dedup", "lists.jsonl", "--keep", "tags=x"],
             "column 'tags' has ['x'] of type list; --keep prefers strings, numbers or dates: name another column",
         ),
+        (["index", "remove", "x", "9" * 5000], "no document '9999"),
+        (["index", "remove", "x", "9" * 20], f"no document '{'9' * 20}' in the index; ids are as"),
         (["index", "remove", "x", "zebra"], "no document 'zebra' in the index; ids are as `neardup index query` shows them"),
     ],
 )

@@ -52,9 +52,10 @@ def place_of(path: str, name: str | None) -> str:
 
 def known_id(index: neardup.Index, name: str) -> str | int:
     """An id as it was typed: the string, or the integer where there is only that."""
-    if name not in index and name.removeprefix("-").isdecimal() and name.isascii():
-        return int(name)
-    return name
+    from neardup.ids import twin
+
+    number = twin(name)
+    return number if number is not None and number in index and name not in index else name
 
 
 def twins(index: Any, ids: list[str | int]) -> Iterator[str | int]:
