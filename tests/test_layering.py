@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "unread": set(),  # numbers of lines, and why
     "writing": {"documents", "files"},
     "shingling": set(),
-    "minhash": {"documents", "shingling"},  # signs texts and ready tokens
+    "minhash": {"documents", "shingling", "threads"},  # signs texts and ready tokens
     "notebook": set(),  # rows of anything
     "banding": {"notebook", "shingling"},  # how it looks; the type of an array of hashes
     "stores": {"minhash", "banding"},  # signatures become postings
@@ -89,16 +89,16 @@ MAY_IMPORT = {
     },  # what people see
     "index": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "stores.places", "stores.memory", "verify"),
-        *("judging", "excerpts", "notebook", "profiles", "spool", "work", "joins", "pairs"),
+        *("judging", "excerpts", "notebook", "profiles", "spool", "work", "joins", "pairs", "threads"),
     },
     "dedup": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "verify", "spool", "work", "joins", "clusters"),
-        *("frequent", "ranking", "results", "index", "against", "judging", "excerpts", "profiles"),
+        *("frequent", "ranking", "results", "index", "against", "judging", "excerpts", "profiles", "threads"),
     },
     "against": {  # older corpora, as indexes
         *("documents", "ids", "minhash", "banding", "stores", "stores.places", "verify", "work", "joins", "results", "index"),
     },
-    "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins"},  # a job of its own
+    "tuning": {"documents", "ids", "shingling", "minhash", "banding", "stores", "spool", "work", "joins", "threads"},  # a job of its own
     "evaluation": {"documents", "ids", "index", "notebook", "profiles"},  # what is found beside what people say
     "streaming": {"index", "minhash", "shingling"},  # a stream beside an index
     "interop": set(),

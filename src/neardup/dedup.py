@@ -18,13 +18,14 @@ from neardup.errors import ParameterError, check_fraction, check_integer, one_of
 from neardup.frequent import flat_hashes, frequent_shingles, without
 from neardup.ids import PackedIds, pack
 from neardup.joins import AT_HAND, Edges, Join, Judge, Mask, Sets, Signed
-from neardup.minhash import MinHash, Signatures, number_of_threads
+from neardup.minhash import MinHash, Signatures
 from neardup.profiles import Settings, resolve
 from neardup.ranking import Keep, Ranking
 from neardup.results import Result, decide, outcome
 from neardup.shingling import Shingling, sealed
 from neardup.spool import memory_bytes
 from neardup.stores import StoreBatch
+from neardup.threads import number_of_threads
 from neardup.work import KEPT, Progress, Work
 
 #: Signs the texts of a batch.

@@ -29,11 +29,12 @@ from neardup.errors import (
     warn_caller,
 )
 from neardup.ids import PackedIds, check_id, check_ids, id_order, pack
-from neardup.minhash import MinHash, Signatures, number_of_threads
+from neardup.minhash import MinHash, Signatures
 from neardup.profiles import Verify, resolve
 from neardup.shingling import Shingling, check_text
 from neardup.stores import Answer, HeavyBucket, Id, Prepared, Store, StoreBatch, duplicate, preparation
 from neardup.stores.memory import MemoryStore
+from neardup.threads import number_of_threads
 from neardup.verify import Estimated, Match, Passage, Verification, shared_passages, verification_hashes
 
 if TYPE_CHECKING:

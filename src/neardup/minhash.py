@@ -9,7 +9,6 @@ formula is :func:`neardup.reference.datasketch_signature`.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
@@ -22,6 +21,7 @@ from neardup import _kernels
 from neardup.documents import Utf8, as_texts
 from neardup.errors import IncompatibleError, ParameterError, check_integer, kind, one_of
 from neardup.shingling import HashArray, Shingling, Token, check_text, sorted_distinct
+from neardup.threads import number_of_threads
 
 ValueArray = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
 VerificationArray = npt.NDArray[np.uint32]
@@ -45,20 +45,6 @@ class Estimate(NamedTuple):
 
     similarity: float
     standard_error: float
-
-
-def number_of_threads(threads: int | None) -> int:
-    """``threads`` itself, or the processors this process may use.
-
-    Raises
-    ------
-    ParameterError
-        If it is below 1 or above 1024.
-    """
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    check_integer("threads", threads, 1, 1024)
-    return threads
 
 
 def _flat(arrays: Sequence[HashArray]) -> tuple[HashArray, HashArray]:

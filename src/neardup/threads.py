@@ -1,16 +1,33 @@
-"""Work on several threads, where the system lets a process have them."""
+"""How many threads, and work on several, where the system lets a process have them."""
 
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
+
+from neardup.errors import check_integer
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 #: Bytes of address space that a thread wants to begin with, its stack above all.
 BEGINNING = 16 << 20
+
+
+def number_of_threads(threads: int | None) -> int:
+    """``threads`` itself, or the processors this process may use.
+
+    Raises
+    ------
+    ParameterError
+        If it is below 1 or above 1024.
+    """
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    check_integer("threads", threads, 1, 1024)
+    return threads
 
 
 def may_begin(threads: int = 1) -> bool:

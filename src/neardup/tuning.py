@@ -20,10 +20,11 @@ from neardup.banding import Banding
 from neardup.errors import check_fraction, check_integer
 from neardup.ids import Id
 from neardup.joins import LEFT, RIGHT, Edges, Join, Sets, Signed
-from neardup.minhash import MinHash, Signatures, number_of_threads
+from neardup.minhash import MinHash, Signatures
 from neardup.shingling import Shingling
 from neardup.spool import memory_bytes
 from neardup.stores import StoreBatch
+from neardup.threads import number_of_threads
 from neardup.work import Progress, Work
 
 #: Where the levels begin; the last ends below 1. The quotients are the floats that similarities like 7 / 20 are.
