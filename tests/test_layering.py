@@ -18,7 +18,7 @@ DATA = {
     "shingling": {"HashArray", "Shingling", "Token", "check_text", "sealed", "sorted_distinct"},
     "minhash": {"MinHash", "Signature", "Signatures", "ValueArray"},
     "banding": {"Banding"},
-    "stores": {"Answer", "Extent", "Hit", "Id", "Prepared", "Store", "StoreBatch", "preparation", "HeavyBucket"},
+    "stores": {"Answer", "Extent", "Hit", "Prepared", "Store", "StoreBatch", "preparation", "HeavyBucket"},
     "verify": {"Match", "similarity"},
     "census": {"COUNTED", "Census", "ValueArray", "Weights"},
     "noise": {"ILLEGIBLE", "LEAST", "Legibility", "Readings", "corrected", "least_jaccard"},
@@ -26,8 +26,10 @@ DATA = {
     "rarity": {"SHARE", "Weighed", "rarity"},
     "profiles": {"Settings"},
     "ranking": {"Keep", "Ranking", "WORDS"},
-    "joins": {"Edges", "Heavy", "Join", "Judge", "Mask", "PlaceArray", "Sets"},
-    "ids": {"Id", "PackedIds", "Repeats", "check_id", "check_ids", "first_repeat", "id_column", "id_order", "pack"},
+    "joins": {"Edges", "Heavy", "Join", "Judge", "Sets"},
+    "ids": {
+        *("Id", "Mask", "PackedIds", "PlaceArray", "Repeats", "check_id", "check_ids", "first_repeat", "id_column", "id_order", "pack"),
+    },
     "clusters": {"Decisions", "choose_witnesses", "component_witnesses", "first_kept"},
 }
 
@@ -41,23 +43,23 @@ MAY_IMPORT = {
     "documents": {"files", "writing", "ids"},  # when it is given a path
     "files": {"documents", "unread"},  # documents are what it makes of a file
     "unread": set(),  # numbers of lines, and why
-    "writing": {"documents", "files"},
+    "writing": {"documents", "files", "ids"},
     "shingling": set(),
     "minhash": {"documents", "shingling", "threads"},  # signs texts and ready tokens
     "notebook": set(),  # rows of anything
     "banding": {"notebook", "shingling"},  # how it looks; the type of an array of hashes
-    "stores": {"minhash", "banding"},  # signatures become postings
+    "stores": {"ids", "minhash", "banding"},  # signatures become postings
     "stores.forked": set(),  # locks of any kind
-    "stores.memory": {"stores", "stores.forked"},
+    "stores.memory": {"ids", "stores", "stores.forked"},
     "stores.layout": set(),  # flat arrays in files
     "stores.catalog": set(),  # rows of a database
-    "stores.segments": {"stores", "stores.layout", "threads"},
-    "stores.disk": {"stores", "stores.forked", "stores.layout", "stores.catalog", "stores.segments", "threads"},
-    "stores.fetched": {"stores"},  # what comes from a server, as a batch
+    "stores.segments": {"ids", "stores", "stores.layout", "threads"},
+    "stores.disk": {"ids", "stores", "stores.forked", "stores.layout", "stores.catalog", "stores.segments", "threads"},
+    "stores.fetched": {"ids", "stores"},  # what comes from a server, as a batch
     "stores.postgres_schema": set(),  # statements
-    "stores.postgres": {"stores", "stores.fetched", "stores.postgres_schema"},
-    "stores.redis": {"stores", "stores.fetched", "stores.forked"},
-    "stores.sampled": {"stores", "stores.forked", "stores.memory", "stores.disk"},  # kept on disk, looked up in memory
+    "stores.postgres": {"ids", "stores", "stores.fetched", "stores.postgres_schema"},
+    "stores.redis": {"ids", "stores", "stores.fetched", "stores.forked"},
+    "stores.sampled": {"ids", "stores", "stores.forked", "stores.memory", "stores.disk"},  # kept on disk, looked up in memory
     "stores.places": {"stores", "stores.fetched", "stores.disk", "stores.sampled", "stores.postgres", "stores.redis"},  # which a path names
     "alignment": {"shingling"},  # what two texts share, in order
     "verify": {"shingling"},  # scores two texts, shows what they share
@@ -70,10 +72,10 @@ MAY_IMPORT = {
     "spool": set(),  # flat arrays, in memory or in files
     "work": {"spool"},  # columns that an interrupted job goes on with
     "frequent": {"shingling"},  # shingles that many documents have
-    "joins": {"spool", "work", "stores", "threads", "verify"},  # batches of a store become scored pairs
-    "clusters": {"joins"},  # pairs become decisions
+    "joins": {"ids", "spool", "work", "stores", "threads", "verify"},  # batches of a store become scored pairs
+    "clusters": {"ids", "joins"},  # pairs become decisions
     "pairs": {"ids", "joins"},  # matches become rows
-    "ranking": set(),  # flat columns of what ranks documents
+    "ranking": {"ids"},  # flat columns of what ranks documents
     "results": {
         "documents",
         "ids",
@@ -113,7 +115,7 @@ MAY_IMPORT = {
     "interop.frames": {"dedup", "documents", "results"},  # decisions as columns
     "interop.huggingface": {"dedup"},  # decisions as a function
     "report": {"report.facts", "writing", "work"},  # how far it is
-    "report.facts": {"", "documents", "excerpts", "joins", "report.marking"},  # what is shown of a result
+    "report.facts": {"", "documents", "excerpts", "ids", "joins", "report.marking"},  # what is shown of a result
     "report.marking": {"alignment", "shingling"},  # two texts side by side
     "cli": {"", "cli.corpus", "cli.judging", "cli.keeping", "cli.jobs", "cli.terminal"},  # the commands
     "cli.wording": set(),  # messages, with the names of options
@@ -223,6 +225,18 @@ def test_the_order_has_no_cycle():
         free = {name for name, allowed in below.items() if not allowed & below.keys()}
         assert free, f"a cycle among {sorted(below)}"
         below = {name: allowed for name, allowed in below.items() if name not in free}
+
+
+def test_what_documents_are_called_by_is_said_once():
+    """The types of ids, of places and of masks are imported from their home; a second one of the same name could become another."""
+    homes = [
+        (target.id, module)
+        for module, path in MODULES.items()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for target in (node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)])
+        if isinstance(target, ast.Name) and target.id in {"Id", "PlaceArray", "Mask"}
+    ]
+    assert homes == [("Id", "ids"), ("PlaceArray", "ids"), ("Mask", "ids")]
 
 
 def test_no_module_has_a_name_that_says_nothing():

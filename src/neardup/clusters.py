@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.joins import Edges, Join, Mask, PlaceArray, Sets
+from neardup.ids import Mask, PlaceArray
+from neardup.joins import Edges, Join, Sets
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -16,8 +16,8 @@ from neardup.banding import Banding
 from neardup.clusters import first_kept
 from neardup.errors import ParameterError, check_fraction, check_integer, one_of
 from neardup.frequent import flat_hashes, frequent_shingles, without
-from neardup.ids import PackedIds, pack
-from neardup.joins import AT_HAND, Edges, Join, Judge, Mask, Sets, Signed
+from neardup.ids import Mask, PackedIds, pack
+from neardup.joins import AT_HAND, Edges, Join, Judge, Sets, Signed
 from neardup.minhash import MinHash, Signatures
 from neardup.profiles import Settings, resolve
 from neardup.ranking import Keep, Ranking

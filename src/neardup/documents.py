@@ -17,13 +17,11 @@ import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.errors import DuplicateIdError, InputError, ParameterError, check_integer, kind, listed, plain
-from neardup.ids import Repeats, first_repeat
+from neardup.ids import Id, Mask, Repeats, first_repeat
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Id = str | int
-Mask = npt.NDArray[np.bool_]
 #: Says which of the next n documents are taken.
 Take = Callable[[int], Mask]
 #: Some documents with all their columns: a table, records, or lines of JSONL as they came.

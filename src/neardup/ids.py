@@ -14,6 +14,9 @@ from neardup import _kernels
 from neardup.errors import DuplicateIdError, ParameterError, kind
 
 Id = str | int
+#: Documents or sets of them by their places, and of all of them whether each is something.
+PlaceArray = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 def check_id(id: object) -> Id:
@@ -132,7 +135,7 @@ class PackedIds(Sequence[Id]):
     def __iter__(self) -> Any:
         return iter(_unpacked(_kernels.unpack_ids(self._data, self._offsets)))
 
-    def take(self, places: npt.NDArray[np.int64]) -> list[Id]:
+    def take(self, places: PlaceArray) -> list[Id]:
         """The ids at some places."""
         starts = self._offsets[:-1][places].astype(np.int64)
         sizes = self._offsets[1:][places].astype(np.int64) - starts

@@ -28,11 +28,11 @@ from neardup.errors import (
     plain,
     warn_caller,
 )
-from neardup.ids import PackedIds, check_id, check_ids, id_order, pack
+from neardup.ids import Id, PackedIds, check_id, check_ids, id_order, pack
 from neardup.minhash import MinHash, Signatures
 from neardup.profiles import Verify, resolve
 from neardup.shingling import Shingling, check_text
-from neardup.stores import Answer, HeavyBucket, Id, Prepared, Store, StoreBatch, duplicate, preparation
+from neardup.stores import Answer, HeavyBucket, Prepared, Store, StoreBatch, duplicate, preparation
 from neardup.stores.memory import MemoryStore
 from neardup.threads import number_of_threads
 from neardup.verify import Estimated, Match, Passage, Verification, shared_passages, verification_hashes

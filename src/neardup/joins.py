@@ -13,13 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
+from neardup.ids import Mask, PlaceArray
 from neardup.stores import StoreBatch
 from neardup.threads import on_threads
 from neardup.verify import similarity
 from neardup.work import Work
-
-PlaceArray = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 #: A bucket is crowded whose members have more comparisons, on average, than so many that are all compared with each other: its matches
 #: are found by rare shingles.

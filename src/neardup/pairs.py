@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from neardup.ids import PackedIds, id_column, id_order
-from neardup.joins import Edges, PlaceArray
+from neardup.ids import PackedIds, PlaceArray, id_column, id_order
+from neardup.joins import Edges
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup.errors import InputError, ParameterError, kind, plain
+from neardup.ids import PlaceArray
 
-PlaceArray = npt.NDArray[np.int64]
 #: A word or the name of a column, a column's values in order of preference, or a function of an id and a text.
 Keep: TypeAlias = "str | Mapping[str, Sequence[Any]] | Callable[[Any, str], Any]"
 

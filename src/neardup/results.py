@@ -17,8 +17,8 @@ from neardup.banding import Banding
 from neardup.clusters import Decisions, choose_witnesses, component_witnesses, first_kept
 from neardup.documents import Documents
 from neardup.errors import ParameterError, check_fraction
-from neardup.ids import Id, PackedIds, id_column
-from neardup.joins import Edges, Heavy, Join, Mask
+from neardup.ids import Id, Mask, PackedIds, id_column
+from neardup.joins import Edges, Heavy, Join
 from neardup.minhash import MinHash
 from neardup.profiles import Settings
 from neardup.shingling import sorted_distinct

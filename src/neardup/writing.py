@@ -22,9 +22,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from neardup.documents import Chunk, Documents, Mask
+from neardup.documents import Chunk, Documents
 from neardup.errors import InputError, ParameterError, listed, plain
 from neardup.files import File, FileDocuments, StrPath, TextFiles, explained, format_of, grouped
+from neardup.ids import Mask
 
 
 @contextmanager

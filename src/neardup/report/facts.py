@@ -13,10 +13,9 @@ import numpy.typing as npt
 from neardup import __version__
 from neardup.documents import Documents, is_missing, strings
 from neardup.errors import InputError
+from neardup.ids import PlaceArray
 from neardup.joins import Heavy, Join
 from neardup.report.marking import Row, marked, shortened
-
-PlaceArray = npt.NDArray[np.int64]
 
 #: Pairs of each kind, clusters, their members, other documents that are shown.
 PAIRS, CLUSTERS, MEMBERS, OTHERS = 20, 20, 12, 20

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from neardup import _kernels
 from neardup.banding import Banding
 from neardup.errors import DuplicateIdError, UnknownDocumentError
+from neardup.ids import Id
 from neardup.minhash import MinHash, Signatures
 
-Id = str | int
 #: One document as :meth:`Store.look_up` takes it.
 Prepared = _kernels.Prepared
 

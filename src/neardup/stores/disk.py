@@ -24,11 +24,11 @@ import xxhash
 
 from neardup import _kernels
 from neardup.errors import CorruptIndexError, ParameterError
+from neardup.ids import Id
 from neardup.stores import (
     Answer,
     Extent,
     Hit,
-    Id,
     Prepared,
     Readings,
     StoreBatch,

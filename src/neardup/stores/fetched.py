@@ -21,7 +21,8 @@ import xxhash
 
 from neardup import _kernels
 from neardup.errors import CorruptIndexError, ParameterError
-from neardup.stores import Answer, Hit, Id, Prepared, Readings, StoreBatch, first_sets
+from neardup.ids import Id
+from neardup.stores import Answer, Hit, Prepared, Readings, StoreBatch, first_sets
 
 #: Of a stored entry: its checksum, and its distinct shingles. Fingerprints and evidence follow.
 HEAD = struct.Struct("<QI")

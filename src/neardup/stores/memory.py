@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
-from neardup.stores import Answer, Extent, Hit, Id, Prepared, Readings, StoreBatch, duplicate, unknown
+from neardup.ids import Id
+from neardup.stores import Answer, Extent, Hit, Prepared, Readings, StoreBatch, duplicate, unknown
 from neardup.stores.forked import Lost, watch
 
 

@@ -18,7 +18,8 @@ import numpy.typing as npt
 import xxhash
 
 from neardup.errors import IncompatibleError, MissingDependencyError, ParameterError, ServerError
-from neardup.stores import Extent, Hit, Id, StoreBatch, duplicate, unknown
+from neardup.ids import Id
+from neardup.stores import Extent, Hit, StoreBatch, duplicate, unknown
 from neardup.stores import postgres_schema as sql
 from neardup.stores.fetched import Fetched, FetchingStore, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
 

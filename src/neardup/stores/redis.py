@@ -19,7 +19,8 @@ import numpy as np
 import xxhash
 
 from neardup.errors import IncompatibleError, MissingDependencyError, ParameterError, ServerError
-from neardup.stores import Extent, Hit, Id, StoreBatch, duplicate, unknown
+from neardup.ids import Id
+from neardup.stores import Extent, Hit, StoreBatch, duplicate, unknown
 from neardup.stores.fetched import Fetched, FetchingStore, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
 from neardup.stores.forked import watch
 

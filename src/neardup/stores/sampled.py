@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.errors import NearDupError
-from neardup.stores import Answer, Extent, Hit, Id, Prepared, Readings, StoreBatch, duplicate
+from neardup.ids import Id
+from neardup.stores import Answer, Extent, Hit, Prepared, Readings, StoreBatch, duplicate
 from neardup.stores.disk import Closed, DiskStore
 from neardup.stores.forked import Lost, watch
 from neardup.stores.memory import MemoryStore

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.errors import CorruptIndexError
-from neardup.stores import Id, StoreBatch, layout
+from neardup.ids import Id
+from neardup.stores import StoreBatch, layout
 from neardup.stores.layout import Column
 from neardup.threads import on_threads
 
