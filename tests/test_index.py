@@ -8,6 +8,7 @@ import os
 import pickle
 import random
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -131,7 +132,7 @@ def test_other_ids_are_refused(call, wrong):
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("wrong", [2**63, -(2**63) - 1, 10**100])
+@pytest.mark.parametrize("wrong", [2**63, -(2**63) - 1, 10**100, np.uint64(2**64 - 1)])
 def test_integers_of_more_than_64_bits_are_refused(call, wrong):
     """A store of any kind can hold the ids that every store can hold."""
     index = filled([NEAR])
@@ -140,14 +141,26 @@ def test_integers_of_more_than_64_bits_are_refused(call, wrong):
     assert index.ids() == [0]
 
 
-@pytest.mark.parametrize("other", [True, False, None, 1.0, [], b"a", np.bool_(True), 2**70])
-def test_what_is_no_id_is_not_in_an_index(other):
-    """Though True and 1.0 equal 1: `in` answers, and never fails."""
-    index = filled([TEXT, TEXT])
-    assert other not in index
-    assert 1 in index
-    assert np.int64(1) in index
-    assert "1" not in index
+@pytest.fixture(params=["memory", "disk", "postgres", "redis"])
+def anywhere(request, tmp_path):
+    """An empty index in each place where one may live."""
+    if request.param == "memory":
+        place = Index()
+    elif request.param == "disk":
+        place = Index.open(tmp_path / "index")
+    else:
+        place = Index.open(request.getfixturevalue(request.param).url(), name=secrets.token_hex(8))
+    with place as index:
+        yield index
+
+
+def test_what_is_no_id_is_not_in_an_index(anywhere):
+    """Though True and 1.0 equal 1: `in` answers the same in every store, of numpy's integers too, and never fails."""
+    anywhere.add_many([0, 1, -(2**63)], [TEXT] * 3)
+    for id in (1, np.int64(1), np.uint8(1), np.int64(-(2**63))):
+        assert id in anywhere
+    for other in (True, False, None, 1.0, [], b"a", np.bool_(True), "1", np.int64(2), 2**63, 2**70, 10**5000, np.uint64(2**63)):
+        assert other not in anywhere
 
 
 def test_the_same_id_twice_loses_nothing():

@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 def check_id(id: object) -> Id:
     """The id itself, a numpy integer as a plain one."""
     if isinstance(id, np.integer):
-        return int(id)
+        id = int(id)
     if isinstance(id, bool) or not isinstance(id, str | int):
         raise TypeError(f"an id is a string or an integer, not {id!r} of type {kind(id)}")
     if isinstance(id, int) and not -(2**63) <= id < 2**63:

@@ -557,7 +557,11 @@ class Index:
         return len(self._store)
 
     def __contains__(self, id: object) -> bool:
-        return isinstance(id, str | int | np.integer) and not isinstance(id, bool) and id in self._store
+        try:
+            name = check_id(id)
+        except (TypeError, ValueError):  # no document has what is no id
+            return False
+        return name in self._store
 
     def ids(self) -> list[Id]:
         """The ids of all documents, in order of insertion.

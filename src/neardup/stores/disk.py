@@ -546,9 +546,7 @@ class DiskStore:
     def __len__(self) -> int:
         return len(self._table)
 
-    def __contains__(self, id: object) -> bool:
-        if isinstance(id, bool) or not isinstance(id, str | int) or (isinstance(id, int) and not -(2**63) <= id < 2**63):
-            return False
+    def __contains__(self, id: Id) -> bool:
         with layout.damage(self.folder):
             return self._table.find(id) is not None
 

@@ -504,9 +504,7 @@ class PostgresStore(FetchingStore):
     def __len__(self) -> int:
         return int(self._read(lambda cursor: _row(cursor.execute(sql.COUNT, (self._number,)))[0]))
 
-    def __contains__(self, id: object) -> bool:
-        if isinstance(id, bool) or not isinstance(id, str | int) or (isinstance(id, int) and not -(2**63) <= id < 2**63):
-            return False
+    def __contains__(self, id: Id) -> bool:
         key, _ = _key(packed([id])[0])
         return bool(self._read(lambda cursor: _row(cursor.execute(sql.HAS, (self._number, key)))[0]))
 

@@ -311,9 +311,7 @@ class RedisStore(FetchingStore):
     def __len__(self) -> int:
         return int(self._asked(lambda: self._client.hlen(self._home + ":d")))
 
-    def __contains__(self, id: object) -> bool:
-        if isinstance(id, bool) or not isinstance(id, str | int) or (isinstance(id, int) and not -(2**63) <= id < 2**63):
-            return False
+    def __contains__(self, id: Id) -> bool:
         return bool(self._asked(lambda: self._client.hexists(self._home + ":d", packed([id])[0])))
 
     def _documents(self) -> list[tuple[bytes, bytes]]:

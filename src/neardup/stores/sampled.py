@@ -135,7 +135,7 @@ class SampledStore:
     def __len__(self) -> int:
         return len(self._table)
 
-    def __contains__(self, id: object) -> bool:
+    def __contains__(self, id: Id) -> bool:
         return id in self._table
 
     def ids(self) -> list[Id]:
