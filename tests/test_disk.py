@@ -639,6 +639,22 @@ def test_batches_say_how_far_they_came(tmp_path):
         assert len(index) == 20
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="errors have no notes")
+def test_batches_count_their_own_documents(tmp_path):
+    """Not those that others add meanwhile; and by themselves: an index that is lost is asked nothing more."""
+    with Index.open(tmp_path / "i") as index:
+
+        def texts():
+            yield from TEXTS[:5]
+            index.add("another's", TEXTS[5])
+            index.close()
+            raise OSError("the texts are lost")
+
+        with pytest.raises(OSError, match="the texts are lost") as error:
+            index.add_many(iter(range(10)), texts(), batch_size=4)
+    assert error.value.__notes__ == ["4 documents were added, in batches of 4, before the one of this error"]
+
+
 #: A process that reads an index for some seconds, while another writes to it.
 READER = """
 import sys, time

@@ -682,7 +682,7 @@ class Index:
             self._add(check_ids(ids), self._sign(texts, workers), workers, "text")
             return
         check_integer("batch_size", batch_size, 1, 2**31)
-        every_id, before = iter(ids), len(self)
+        every_id, added = iter(ids), 0
         every_text = iter(texts.to_list() if isinstance(texts, Utf8) else texts)
         try:
             while True:
@@ -690,9 +690,10 @@ class Index:
                 if not names and not batch:
                     return
                 self._add(check_ids(names), self._sign(batch, workers), workers, "text")
+                added += len(names)
         except BaseException as error:
             if hasattr(error, "add_note"):
-                error.add_note(f"{len(self) - before:,} documents were added, in batches of {batch_size:,}, before the one of this error")
+                error.add_note(f"{added:,} documents were added, in batches of {batch_size:,}, before the one of this error")
             raise
 
     def add_signatures(self, ids: Iterable[Id], signatures: Signatures, threads: int | None = None) -> None:
