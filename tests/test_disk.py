@@ -602,6 +602,75 @@ def test_nothing_is_left_of_what_could_not_be_written(folder, monkeypatch):
         assert answers(index) == truth()
 
 
+#: Changes of an index of 24 documents in two files that write another, by what tells the catalog of it, and how many there are then.
+TOLD = {"fold": (lambda index: index.add_many(range(24, 36), TEXTS[24:36]), 36), "merge": (lambda index: index.compact(), 24)}
+
+
+@pytest.fixture
+def filed(tmp_path, monkeypatch):
+    """Such an index, and the names of its files."""
+    monkeypatch.setattr(disk, "BULK", 6)
+    with Index.open(tmp_path / "index", 0.6) as index:
+        for start in (0, 12):
+            index.add_many(range(start, start + 12), TEXTS[start : start + 12])
+        yield index, lambda kind: {file.name for file in (tmp_path / "index" / kind).iterdir()}
+
+
+def full(*_):
+    """What a disk without room says."""
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(("told", "change", "after"), [(told, *row) for told, row in TOLD.items()], ids=TOLD)
+def test_nothing_is_left_of_what_the_catalog_refused(filed, monkeypatch, told, change, after):
+    """However often: files that no transaction knows of would fill a full disk until the index is opened again."""
+    index, names = filed
+    before = names("documents"), names("segments"), answers(index)
+    for _ in range(3):
+        with monkeypatch.context() as patched:
+            patched.setattr(disk.catalog.Catalog, told, full)
+            with pytest.raises(OSError, match="No space left on device"):
+                change(index)
+        assert (names("documents"), names("segments"), answers(index)) == before
+    change(index)
+    assert len(index) == after
+
+
+@pytest.mark.parametrize(("told", "change", "after"), [(told, *row) for told, row in TOLD.items()], ids=TOLD)
+def test_what_was_committed_unheard_is_kept(filed, monkeypatch, told, change, after):
+    """The files of a change that is made stay, though it ends in an error."""
+    index, _ = filed
+    transaction, tell, heard = disk.catalog.Catalog.transaction, getattr(disk.catalog.Catalog, told), []
+
+    @contextlib.contextmanager
+    def unheard(self):
+        with transaction(self):
+            yield
+        if heard:
+            heard.clear()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk.catalog.Catalog, "transaction", unheard)
+        patched.setattr(disk.catalog.Catalog, told, lambda *given: heard.append(1) or tell(*given))
+        with pytest.raises(KeyboardInterrupt):
+            change(index)
+    assert index.ids() == list(range(after))
+    assert [index.query(text)[0].id for text in TEXTS[:after]] == list(range(after))
+    assert index.check() == []
+
+
+def test_what_a_crash_may_bring_back_is_kept(filed, monkeypatch):
+    """Until another commit takes the place of the one that failed; what is derived can be made again."""
+    index, names = filed
+    before = names("documents"), names("segments")
+    monkeypatch.setattr(disk.catalog.Catalog, "fold", lambda *_: monkeypatch.setattr(disk.catalog.Catalog, "new_number", full) or full())
+    with pytest.raises(OSError, match="No space left on device"):
+        index.add_many(range(24, 36), TEXTS[24:36])
+    assert len(names("documents") - before[0]) == 1
+    assert names("segments") == before[1]
+
+
 def test_an_index_that_is_not_closed_ends(tmp_path):
     """A program that ends while segments are merged does not wait for it, and loses nothing."""
     code = f"""

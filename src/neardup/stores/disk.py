@@ -423,13 +423,10 @@ class DiskStore:
         parts = ([self._batch(tail)] if tail else []) + ([batch] if batch is not None else [])
         number = to.new_number()
         segments.write(self._home, number, segments.columns_of(self._home, names, StoreBatch.concatenate(parts)), threads)
-        try:
+        with self._unlinked_unless_known(to, number):
             source = segments.mapped(self._home, number, mend=False)
-        except BaseException:  # nobody knows of the file
-            self._unlink(number)
-            raise
-        with to.transaction():
-            file = to.fold(number, len(names), len(ids))
+            with to.transaction():
+                file = to.fold(number, len(names), len(ids))
         self._put(len(self._files), len(self._files), [(file, source)], tail=True)
         if len(self._files) > SEGMENTS // 2 and self._merging is None:
             self._merge_beside(to, threads)
@@ -492,19 +489,33 @@ class DiskStore:
         self._merging = None
         removed: list[int] = []
         before = 0
-        for file, gone in zip(merge.files, merge.removed, strict=True):
-            since = np.setdiff1d(np.array(to.removals(file.number), np.uint32), gone, assume_unique=True).astype(np.int64)
-            removed += (before + since - np.searchsorted(gone, since)).tolist()
-            before += file.documents - len(gone)
-        sources = [segments.mapped(self._home, merge.number, mend=False)] if merge.documents else []
-        with to.transaction():
-            new = to.merge(merge.files, merge.number, merge.documents)
-            if removed:
-                to.remove(merge.number, removed)
+        with self._unlinked_unless_known(to, merge.number):
+            for file, gone in zip(merge.files, merge.removed, strict=True):
+                since = np.setdiff1d(np.array(to.removals(file.number), np.uint32), gone, assume_unique=True).astype(np.int64)
+                removed += (before + since - np.searchsorted(gone, since)).tolist()
+                before += file.documents - len(gone)
+            sources = [segments.mapped(self._home, merge.number, mend=False)] if merge.documents else []
+            with to.transaction():
+                new = to.merge(merge.files, merge.number, merge.documents)
+                if removed:
+                    to.remove(merge.number, removed)
         first = self._files.index(merge.files[0])
         self._put(first, first + len(merge.files), list(zip(new, sources, strict=True)), removed, tail=False)
         for file in merge.files:
             self._unlink(file.number)
+
+    @contextmanager
+    def _unlinked_unless_known(self, to: catalog.Catalog, number: int) -> Iterator[None]:
+        """Remove a new file when what is done with it fails, unless the catalog has it all the same: a full disk would stay so."""
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError, CorruptIndexError):
+                if number not in to.numbers():
+                    layout.file_name(self.folder, "segments", number).unlink(missing_ok=True)
+                    to.new_number()  # a commit that could not be synced may be found after a crash, unless another takes its place
+                    self._unlink(number)
+            raise
 
     def _unlink(self, number: int) -> None:
         for kind in layout.KINDS:
