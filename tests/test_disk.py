@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 import disk_writer
@@ -446,6 +446,81 @@ def test_it_is_saved_and_loaded(tmp_path, verify):
     assert (answers(loaded), loaded.bucket_limit, loaded.verify) == (answers(index), 7, verify)
     with pytest.raises(FileExistsError, match=r"there is an index in .* already; name another folder"):
         index.save(tmp_path / "a")
+
+
+def failing(error, after=None):
+    """A step that fails, at once or when it is done."""
+
+    def step(*given, **options):
+        if after is not None:
+            after(*given, **options)
+        raise error
+
+    return step
+
+
+@pytest.mark.parametrize(("profile", "error"), [("text", OSError(28, "No space left on device")), ("excerpt", KeyboardInterrupt())])
+def test_an_index_that_is_not_saved_is_not_there(tmp_path, monkeypatch, profile, error):
+    """Whatever ended it, and how far it came: what was made is removed, what was there before stays, and the next attempt is the first."""
+    index = Index(0.6, profile=profile)
+    index.add_many(range(60), TEXTS)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("x")
+    before = sorted(tmp_path.rglob("*"))
+    stores = [(disk.DiskStore, "_prepare"), (disk.DiskStore, "_load"), (disk.DiskStore, "add"), (disk.catalog.Catalog, "_prepare")]
+    for (owner, step), late, name in product([*stores, (Index, "_take")], (False, True), ("new", "empty", "full")):
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, step, failing(error, getattr(owner, step) if late else None))
+            with pytest.raises(type(error)):
+                index.save(tmp_path / name)
+        assert sorted(tmp_path.rglob("*")) == before
+    for name in ("new", "empty", "full"):
+        index.save(tmp_path / name)
+        assert Index.load(tmp_path / name).ids() == list(range(60))
+
+
+def test_an_index_of_others_is_never_removed(tmp_path, monkeypatch):
+    """One that is there, that is being written to, or that another made in the meantime."""
+    index = Index(0.6)
+    index.add_many(range(60), TEXTS)
+    index.save(tmp_path / "there")
+    with pytest.raises(FileExistsError, match=r"there is an index in .* already; name another folder"):
+        index.save(tmp_path / "there")
+    with Index.open(tmp_path / "there") as there, monkeypatch.context() as patched:
+        patched.setattr("neardup.stores.places.read_parameters", lambda _: None)  # as it was a moment ago
+        with pytest.raises(BlockingIOError, match="is being written to by process"):
+            index.save(tmp_path / "there")
+        there.close()
+        with pytest.raises(IncompatibleError, match="has the parameters"):
+            index.save(tmp_path / "there")
+    assert Index.load(tmp_path / "there").ids() == list(range(60))
+
+
+def test_a_lock_that_was_removed_is_none(tmp_path, monkeypatch):
+    """Who held it has removed the index with it, while somebody else was about to take it: a third may have made both anew."""
+    flock = disk.fcntl.flock
+    monkeypatch.setattr(disk.fcntl, "flock", lambda fd, how: (tmp_path / "writer.lock").unlink() or flock(fd, how))
+    with pytest.raises(BlockingIOError, match="is being written to by another process; wait until it closes the index"):
+        Index.open(tmp_path)
+
+
+def test_an_index_that_does_not_fit_is_not_there(tmp_path):
+    """On a small disk; with room it is saved."""
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path], check=False).returncode:
+        pytest.skip("a small disk is mounted by root only")
+    try:
+        index = Index(0.6)
+        index.add_many(range(6000), [f"{text} {i}" for i in range(100) for text in TEXTS])
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space left on device"):
+                index.save(tmp_path / "index")
+            assert list(tmp_path.iterdir()) == []
+        subprocess.run(["mount", "-o", "remount,size=32m", tmp_path], check=True)
+        index.save(tmp_path / "index")
+        assert len(Index.load(tmp_path / "index")) == 6000
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_indexes_are_merged(tmp_path):

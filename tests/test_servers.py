@@ -150,6 +150,26 @@ def test_answers_are_those_of_an_index_in_memory(server, name, verify):
             memory.save(server.url(), name=name)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="errors have no notes")
+def test_an_index_that_is_not_saved_is_told_of(server, name, monkeypatch):
+    """Others may have it by now, and who writes need not be who may remove it."""
+    index = Index(0.6)
+    index.add_many("abc", TEXTS)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Index, "_take", interrupted)
+    with pytest.raises(KeyboardInterrupt) as error:
+        index.save(server.url(), name=name)
+    (note,) = error.value.__notes__
+    assert note.startswith(f"the index '{name}' at ")
+    assert note.endswith(" is there, without all of the documents; remove it as docs/reference/servers.md says, or give another name")
+    assert server.password not in note
+    with Index.open(server.url(), name=name, mode="r") as made:
+        assert len(made) == 0
+
+
 def test_names_that_are_none(server, tmp_path):
     """An index on a server needs a name of harmless characters, a folder has none."""
     with pytest.raises(

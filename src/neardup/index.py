@@ -340,6 +340,8 @@ class Index:
     def save(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         """Write all documents to a new index, on disk or on a server, which :meth:`open` and :meth:`load` read.
 
+        In a folder it is there whole or, after an error, not at all. On a server the error tells that a part of it may be there.
+
         Raises
         ------
         FileExistsError
@@ -361,7 +363,11 @@ class Index:
         if places.read_parameters(place) is not None:
             raise FileExistsError(f"there is an index in {place} already; {places.another(place)}")
         with Index.open(path, self.threshold, name=name, **self._settings.given) as saved:
-            saved._take(self)
+            try:
+                saved._take(self)
+            except BaseException as error:
+                places.discard(place, saved._store, error)
+                raise
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, shingling: Shingling | None = None, name: str | None = None) -> Index:

@@ -85,6 +85,12 @@ def exists(folder: Path) -> bool:
     return (folder / NAME).exists()
 
 
+def remove(folder: Path) -> None:
+    """Remove the catalog of a folder, which is no index then."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        (folder / f"{NAME}{suffix}").unlink(missing_ok=True)
+
+
 def read(folder: Path, parameters: bytes) -> Snapshot:
     """What the catalog of a folder says.
 

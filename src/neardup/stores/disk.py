@@ -64,6 +64,8 @@ class _Lock:
             raise PermissionError(error.errno, f"{error.strerror}; {remedy}", str(self.path)) from None
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(self.fd), self.path.stat()):
+                raise FileNotFoundError  # whoever held it has removed it with the index
         except OSError:
             holder = os.pread(self.fd, 200, 0).decode("utf-8", "replace").strip() or "another process"
             os.close(self.fd)
@@ -206,16 +208,18 @@ class DiskStore:
         self._sources: list[segments.Source] = []
         self._written, self._mark = 0, b""
         self._learnt: bytes | None = None
-        self._stale = self._closed = False
-        if writes:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _Lock(self.folder)
+        self._stale = self._closed = self._new = self._new_folder = False
         try:
             if writes:
+                with suppress(FileExistsError):
+                    self.folder.mkdir(parents=True)
+                    self._new_folder = True
+                self._lock = _Lock(self.folder)
+                self._new = not catalog.exists(self.folder)
                 self._prepare()
             self.refresh()
         except BaseException:
-            self.close()
+            self.discard()
             raise
         watch(self)
 
@@ -240,10 +244,16 @@ class DiskStore:
         layout.sync_folder(self.folder)
         layout.sync_folder(self.folder.parent)
         known = {f"{number:08}" for number in self._catalog.numbers()}
+        for file in self._numbered():
+            if file.name not in known:
+                file.unlink()
+
+    def _numbered(self) -> Iterator[Path]:
+        """The files that are there, whether the catalog knows of them or not."""
         for kind in layout.KINDS:
-            for file in (self.folder / kind).iterdir():
-                if file.name[:8].isdigit() and file.name[8:] in ("", ".part") and file.name not in known:
-                    file.unlink()
+            for file in (self.folder / kind).glob("*"):
+                if file.name[:8].isdigit() and file.name[8:] in ("", ".part"):
+                    yield file
 
     def refresh(self) -> None:
         """Look at what there is now."""
@@ -663,6 +673,27 @@ class DiskStore:
             self._catalog = self._lock = None
             self._files, self._sources = [], []
             self._table = Closed(self.folder)
+
+    def discard(self) -> None:
+        """Close the index, and remove it where this store made it; whatever else is in the folder stays."""
+        with self._writing:
+            if self._new and self._lock is not None and self._own():
+                self._stop_merging()
+                if self._catalog is not None:
+                    self._catalog.close()
+                    self._catalog = None
+                with suppress(OSError):  # it is said why all this is done
+                    catalog.remove(self.folder)
+                    for file in self._numbered():
+                        file.unlink()
+                    for kind in layout.KINDS:
+                        with suppress(OSError):  # it was not made yet, or is not empty
+                            (self.folder / kind).rmdir()
+                    self._lock.path.unlink()  # and is held until then: nobody else begins to write
+            self.close()
+            if self._new_folder:
+                with suppress(OSError):
+                    self.folder.rmdir()
 
 
 def _pack(id: Id) -> bytes:

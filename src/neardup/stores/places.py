@@ -100,3 +100,15 @@ def store(
     from neardup.stores.redis import RedisStore
 
     return RedisStore(place, own, bands, bucket_limit, slots, writes=writes)
+
+
+def discard(place: Folder | Place, made: Store, error: BaseException) -> None:
+    """Remove an index that was made and could not be filled; of one on a server, which others may have by now, the error tells."""
+    from neardup.stores.disk import DiskStore
+    from neardup.stores.sampled import SampledStore
+
+    if isinstance(made, DiskStore | SampledStore):
+        made.discard()
+    elif hasattr(error, "add_note"):
+        remedy = f"remove it as docs/reference/servers.md says, or {another(place)}"
+        error.add_note(f"the index {place} is there, without all of the documents; {remedy}")

@@ -39,7 +39,7 @@ class SampledStore:
         try:
             self._table: MemoryStore | Closed | Lost = self._made()
         except BaseException:
-            kept.close()
+            kept.discard()
             raise
         watch(self)
 
@@ -129,6 +129,10 @@ class SampledStore:
         with self._writing:
             self._kept.close()
             self._table = Closed(self._kept.folder)
+
+    def discard(self) -> None:
+        """As that of the documents."""
+        self._kept.discard()
 
     # ---- the table -------------------------------------------------------------------------------------------------
 
