@@ -18,6 +18,7 @@ import pytest
 
 from neardup import Banding, CorruptIndexError, DuplicateIdError, IncompatibleError, Index, MinHash, ParameterError, Shingling
 from neardup.stores import disk
+from neardup.stores.memory import MemoryStore
 
 WRITER = Path(disk_writer.__file__)
 TEXTS = [f"the committee number {i} of {i % 7} will meet on monday at {i % 5} in the town hall to vote on the budget" for i in range(60)]
@@ -102,6 +103,25 @@ def test_compacting_gives_room_back(tmp_path):
         assert index.query(texts[7])[0].id == 7
     assert (path / "catalog.sqlite").stat().st_size < 0.1 * before
     assert size() < before
+
+
+def test_compacting_and_loading_take_all_processors(folder, tmp_path, monkeypatch):
+    """As adding does; the files are the same, byte for byte."""
+    given, written = [], []
+    write, add = disk.segments.write, MemoryStore.add
+    monkeypatch.setattr(disk.segments, "write", lambda *row, **more: given.append(row[3]) or write(*row, **more))
+    monkeypatch.setattr(MemoryStore, "add", lambda *row: given.append(row[3]) or add(*row))
+    for threads in (1, 3):
+        monkeypatch.setattr("neardup.index.number_of_threads", lambda _, threads=threads: threads)
+        copy = shutil.copytree(folder, tmp_path / f"{threads}")
+        given.clear()
+        with Index.open(copy) as index:
+            index.compact()
+        Index.load(copy)
+        assert given == [threads] * len(given)
+        assert len(given) > 2
+        written.append({str(file.relative_to(copy)): file.read_bytes() for file in copy.glob("*/0*")})
+    assert written[0] == written[1]
 
 
 def test_lean_ones_too(tmp_path, small):

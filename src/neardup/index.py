@@ -439,7 +439,7 @@ class Index:
             if id in known:
                 raise DuplicateIdError(f"document {id!r} is in both, nothing was added; remove it from one of them")
         for ids, batch in other._store.batches():
-            self._store.add(ids, batch)
+            self._store.add(ids, batch, number_of_threads(None))
 
     def stats(self) -> Stats:
         """How many documents there are, what they take, and the buckets that everyone falls into.
@@ -514,7 +514,7 @@ class Index:
         --------
         >>> Index().compact()
         """
-        self._store.compact()
+        self._store.compact(number_of_threads(None))
 
     def close(self) -> None:
         """Let go of files; an index in memory has none. Nothing else is asked of the index after that.
