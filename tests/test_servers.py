@@ -978,6 +978,8 @@ def test_the_least_privileges(postgres, name):
         with Index.open(base.format("reader"), name=name, mode="r") as reader:
             assert [match.id for match in reader.query(TEXTS[0])] == ["a"]
             assert (len(reader), reader.ids(), reader.pairs().num_rows, reader.stats().documents) == (1, ["a"], 0, 1)
+            with pytest.raises(ParameterError, match="opened with mode='r'; open it with mode='a' to write"):
+                reader.compact()
         with Index.open(base.format("writer"), 0.5, verify="rarity", name=name + "-rare") as writer:
             writer.add_many("ab", TEXTS[:2])
             for learnt in (False, True):  # a reader may not store what it learns, and answers; it learns once

@@ -184,10 +184,6 @@ class _Mark(NamedTuple):
     before: bytes | None
 
 
-class _Lost(Exception):  # noqa: N818  it is not raised to users
-    """The connection broke while a change was committed: of the transaction, its number."""
-
-
 class PostgresStore(FetchingStore):
     """The :class:`~neardup.stores.Store` of ``Index.open("postgresql://...", name=...)``.
 
@@ -273,8 +269,7 @@ class PostgresStore(FetchingStore):
 
         What is done says how many documents more there are, how many were written, and what it found.
         """
-        if not self._writes:
-            raise ParameterError(f"the index {self._where} was opened with mode='r'; open it with mode='a' to write")
+        self._require_writes()
         driver = _driver()
         for pause in (*BACKOFF, None):
             mark, result = None, None
@@ -299,6 +294,10 @@ class PostgresStore(FetchingStore):
                 raise ServerError(f"{shown(self._place.address)}: {words}, nothing was changed; try again") from reason
             time.sleep(pause * (0.5 + os.urandom(1)[0] / 256))
         raise AssertionError
+
+    def _require_writes(self) -> None:
+        if not self._writes:
+            raise ParameterError(f"the index {self._where} was opened with mode='r'; open it with mode='a' to write")
 
     def _committed(self, mark: _Mark, lost: BaseException) -> bool:
         """Whether a transaction was committed whose end nobody heard of."""
@@ -641,8 +640,7 @@ class PostgresStore(FetchingStore):
 
     def compact(self, threads: int = 1) -> None:  # noqa: ARG002  the server has its own
         """Let the server take back what removed rows took, as it does by itself sooner or later."""
-        if not self._writes:
-            self._change(lambda _: (0, 0, None))
+        self._require_writes()
 
         def work(cursor: psycopg.Cursor[Any]) -> None:
             cursor.connection.add_notice_handler(_heard)

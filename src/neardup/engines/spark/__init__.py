@@ -7,7 +7,7 @@ stage is written to a folder before the next reads it, so that what is lost with
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal
 
@@ -524,13 +524,3 @@ def clusters(pairs: Any, work: str | os.PathLike[str] | None = None, native: int
     partitions = sessions.partitions_of(spark)
     stages = Stages(spark, sessions.work_folder(spark, work), {"clusters": os.urandom(8).hex()}, partitions, lambda _line: None)
     return deciding.components(pairs.select("a", "b"), lambda name, frame: stages.run(name, lambda: frame), native)
-
-
-#: What :class:`Job` takes of the local job; the rest does not apply where Spark reads, keeps memory and has threads.
-PARAMETERS: Mapping[str, str] = {
-    "exact": "all pairs by a join of rare shingles is done in the memory of one machine",
-    "against": "older corpora are looked up in an index on one machine",
-    "append": "older corpora are looked up in an index on one machine",
-    "drop_frequent": "shingles are counted in the memory of one machine",
-    "memory_limit": "executors have the memory that Spark gives them",
-}
