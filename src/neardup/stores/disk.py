@@ -215,7 +215,7 @@ class DiskStore:
                     self.folder.mkdir(parents=True)
                     self._new_folder = True
                 self._lock = _Lock(self.folder)
-                self._new = not catalog.exists(self.folder)
+                self._new = not catalog.exists(self.folder) and not any(self._numbered())
                 self._prepare()
             self.refresh()
         except BaseException:
