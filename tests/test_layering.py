@@ -74,7 +74,8 @@ MAY_IMPORT = {
     "frequent": {"shingling"},  # shingles that many documents have
     "joins": {"ids", "spool", "work", "stores", "threads", "verify"},  # batches of a store become scored pairs
     "clusters": {"ids", "joins"},  # pairs become decisions
-    "pairs": {"ids", "joins"},  # matches become rows
+    "asking": {"ids", "notebook", "profiles", "verify"},  # what a query asks, and matches in order
+    "pairs": {"ids", "joins", "profiles", "judging", "excerpts", "spool", "stores", "verify", "work"},  # batches of a store become rows
     "ranking": {"ids"},  # flat columns of what ranks documents
     "results": {
         "documents",
@@ -91,7 +92,7 @@ MAY_IMPORT = {
     },  # what people see
     "index": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "stores.places", "stores.memory", "verify"),
-        *("judging", "excerpts", "notebook", "profiles", "spool", "work", "joins", "pairs", "threads"),
+        *("asking", "judging", "notebook", "profiles", "pairs", "threads"),
     },
     "dedup": {
         *("documents", "ids", "shingling", "minhash", "banding", "stores", "verify", "spool", "work", "joins", "clusters"),
@@ -163,6 +164,7 @@ ASSEMBLERS = {
     "index",
     "dedup",
     "against",
+    "pairs",
     "tuning",
     "evaluation",
     "report",

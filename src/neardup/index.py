@@ -4,51 +4,40 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from collections.abc import Iterable
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
 from neardup import profiles
+from neardup.asking import SIMILARITY, Asked, Matches, Measure
 from neardup.banding import Banding
 from neardup.documents import Utf8
 from neardup.errors import (
-    CorruptIndexError,
     DuplicateIdError,
     IncompatibleError,
     ParameterError,
-    RecallWarning,
     beside,
-    check_fraction,
     check_integer,
     kind,
     one_of,
-    plain,
-    warn_caller,
 )
-from neardup.ids import Id, PackedIds, check_id, check_ids, id_order, pack
+from neardup.ids import Id, check_id, check_ids
 from neardup.minhash import MinHash, Signatures
 from neardup.profiles import Verify, resolve
 from neardup.shingling import Shingling, check_text
 from neardup.stores import Answer, HeavyBucket, Prepared, Store, StoreBatch, duplicate, preparation
 from neardup.stores.memory import MemoryStore
 from neardup.threads import number_of_threads
-from neardup.verify import Estimated, Match, Passage, Verification, shared_passages, verification_hashes
+from neardup.verify import Match, Passage, Verification, shared_passages, verification_hashes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from neardup.joins import Join
     from neardup.judging import Judge, View
 
 #: Texts signed and looked up at a time.
 SLICE = 4096
-#: A threshold that every candidate reaches with which a text shares anything.
-ANY = sys.float_info.min
-
-Measure = Literal["similarity", "containment"]
 #: What else the ways to verify say of themselves.
 EXTRA = {
     "exact": "",
@@ -57,27 +46,6 @@ EXTRA = {
     "rarity": ", similarities weighted by rarity",
     "contained": ", 1 shingle of 4 sampled, by containment",
 }
-#: The measure of a query that names none, which is told by its identity.
-SIMILARITY: Measure = "similarity"
-
-
-class Matches(list[Match]):
-    """The matches of one query, best first.
-
-    Attributes
-    ----------
-    truncated
-        Whether a bucket was longer than one look-up reads, so that a look-alike of very common text may be missing. What
-        ``top`` leaves out does not count.
-    """
-
-    truncated: bool = False
-
-    def _repr_html_(self) -> str:
-        from neardup.notebook import table
-
-        title = f"{len(self)} match{'' if len(self) == 1 else 'es'}{', of very common text: some may be missing' if self.truncated else ''}"
-        return table(title, ((match.id, match.similarity, match.containment) for match in self), ("id", "similarity", "containment"))
 
 
 class Stats(NamedTuple):
@@ -96,18 +64,6 @@ class Stats(NamedTuple):
     documents: int
     nbytes: int
     heavy_buckets: list[HeavyBucket]
-
-
-class Asked(NamedTuple):
-    """What a query asks of its candidates: matches by this measure, at this threshold or above, so many at most.
-
-    The similarity of those that are looked at is ``least`` or above.
-    """
-
-    top: int | None
-    threshold: float
-    measure: Measure
-    least: float
 
 
 class Index:
@@ -194,8 +150,8 @@ class Index:
             from neardup import judging
 
             self._judge = judging.Judge(judging.kind_of(self._settings))
-        self._verification = Verification(self.minhash.num_perm if self.verify == "estimate" else 0)
-        self._asked_by_default = self._asking(None, self.threshold, "containment" if self._settings.inside else SIMILARITY)
+        self._verification = Verification(self._settings.slots)
+        self._asked_by_default = Asked.of(self._settings)
         self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
         self._counted = self._verification.exact or not self.minhash.as_datasketch
         self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, self._settings.sample)
@@ -284,7 +240,8 @@ class Index:
             parameters = {**profiles.stored(index._settings), "recall": index._settings.recall, "id_seed": secrets.randbits(63)}
         else:
             parameters = stored
-            index = cls._of(stored, shingling if minhash is None else minhash.shingling, place)
+            settings = profiles.restored(stored, shingling if minhash is None else minhash.shingling, place)
+            index = cls(settings.threshold, **settings.given)
             wanted = {"threshold": threshold, **named, "recall": recall if banding is None else None}
             own = {"threshold": index.threshold, **{name: getattr(index, name, None) for name in named}, "recall": stored.get("recall")}
             own |= {"shingling": index.minhash.shingling}
@@ -304,38 +261,6 @@ class Index:
             writes=mode != "r",
         )
         return index
-
-    @classmethod
-    def _of(cls, stored: dict[str, Any], shingling: Shingling | None, place: Any) -> Index:
-        """An empty index of stored parameters."""
-        try:
-            if stored["shingling_scheme"] != "words-v1":
-                scheme = plain(stored["shingling_scheme"])
-                raise IncompatibleError(f"{place} has shingles of {scheme!r}; use the version that wrote it")
-            check_integer("id_seed", stored.get("id_seed", 0), 0, 2**64 - 1)
-            if stored["tokens"] == "callable":
-                if shingling is None:
-                    raise IncompatibleError(f"the index in {place} has tokens of a callable; give shingling= with the same one")
-                for name, default in (("size", 5), ("secret", 0), ("strip_diacritics", False), ("fold_digits", False), ("stop", [])):
-                    own, given = stored.get(name, default), getattr(shingling, name)
-                    if (list(given) if name == "stop" else given) != own:
-                        differs = name if name == "secret" else f"{name} {own!r}, not {given!r}"
-                        raise IncompatibleError(f"the index in {place} has {differs}; give the shingling that made it")
-            else:
-                options = {name: stored[name] for name in ("strip_diacritics", "fold_digits", "stop") if name in stored}
-                shingling = Shingling(stored["tokens"], stored["size"], stored["secret"], **options)
-            minhash = MinHash(
-                stored["num_perm"], stored["seed"], shingling, stored["scheme"], stored.get("token_hash"), stored.get("drawn")
-            )
-            banding = None if stored["verify"] == "contained" else Banding(stored["bands"], stored["rows"])
-            given = {name: stored.get(name) for name in ("profile", "recall")} | {name: stored[name] for name in ("verify", "bucket_limit")}
-            return cls(stored["threshold"], minhash=minhash, banding=banding, **given)
-        except KeyError as error:
-            raise IncompatibleError(f"the index in {place} has no parameter {error}; use the version that wrote it") from None
-        except (TypeError, AttributeError, ParameterError) as error:
-            raise CorruptIndexError(
-                f"the index in {place} has parameters that none can have: {plain(error)}; restore it from a copy"
-            ) from None
 
     def save(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         """Write all documents to a new index, on disk or on a server, which :meth:`open` and :meth:`load` read.
@@ -489,11 +414,8 @@ class Index:
         >>> [match.id for match in index.query_stored("a")]
         ['b']
         """
-        asked, id = self._asked(None, threshold, measure), check_id(id)
-        if top is not None:
-            check_integer("top", top, 1, 2**31, "; without it all come")
-        batch = self._store.stored(id)
-        (every,) = self._found_in(batch, 1, asked)
+        asked, id = self._asked(top, threshold, measure), check_id(id)
+        (every,) = self._found_in(self._store.stored(id), 1, asked._replace(top=None))
         matches = Matches([match for match in every if match.id != id][:top])
         matches.truncated = every.truncated
         return matches
@@ -596,26 +518,7 @@ class Index:
     def _asked(self, top: int | None, threshold: float | None, measure: Measure) -> Asked:
         if top is threshold is None and (measure is SIMILARITY or one_of(measure, SIMILARITY)):
             return self._asked_by_default
-        if top is not None:
-            check_integer("top", top, 1, 2**31, "; without it all come")
-        if not one_of(measure, "similarity", "containment"):
-            raise ParameterError(f"measure is {measure!r}; it is 'similarity' or 'containment'")
-        if self._settings.inside:
-            measure = "containment"
-        if threshold is None:
-            return self._asking(top, self.threshold, measure)
-        check_fraction("threshold", threshold, one=True)
-        if threshold < self.threshold and self.verify in ("exact", "estimate"):
-            bands = f"{self.banding.bands} bands of {self.banding.rows} rows"
-            warn_caller(
-                f"documents at {threshold} are found with a probability of {self.banding.probability(threshold):.3g}"
-                f"{' at most' if measure == 'containment' else ''} by {bands}; make an index of that threshold",
-                RecallWarning,
-            )
-        return self._asking(top, float(threshold), measure)
-
-    def _asking(self, top: int | None, threshold: float, measure: Measure) -> Asked:
-        return Asked(top, threshold, measure, threshold if measure == SIMILARITY or self._settings.inside else ANY)
+        return Asked.of(self._settings, top, threshold, measure)
 
     def _prepared(self, text: str) -> Prepared:
         check_text(text)
@@ -817,25 +720,14 @@ class Index:
     def _matches(self, n: int, answer: Answer, asked: Asked, hashes: Any = None, view: View | None = None) -> Matches:
         """The hits of a document of ``n`` shingles, as people see them; its verification hashes are for a judge's view."""
         hits, truncated = answer
-        matches = Matches()
-        if truncated:
-            matches.truncated = True
-        if hits:
-            contained = asked.measure != SIMILARITY
-            if view is not None:
-                matches += view.matches(self._store, hits, hashes, asked.threshold, contained=contained)
-            else:
-                for id, agreement, size in hits:
-                    match = self._verification.match(id, agreement, n, size)
-                    if not contained or match.containment >= asked.threshold:
-                        matches.append(match)
-            if len(matches) > 1:
-                measures = attrgetter("containment", "similarity") if contained else attrgetter("similarity", "containment")
-                matches.sort(key=lambda match: id_order(match.id))
-                matches.sort(key=measures, reverse=True)
-                if asked.top is not None:
-                    del matches[asked.top :]
-        return matches
+        contained = asked.measure != SIMILARITY
+        if view is not None and hits:
+            found = view.matches(self._store, hits, hashes, asked.threshold, contained=contained)
+        else:
+            found = [self._verification.match(id, agreement, n, size) for id, agreement, size in hits]
+            if contained:
+                found = [match for match in found if match.containment >= asked.threshold]
+        return asked.answered(found, truncated=truncated)
 
     def query(self, text: str, *, top: int | None = None, threshold: float | None = None, measure: Measure = SIMILARITY) -> Matches:
         """The documents that a text matches, best first, verified; ties by id.
@@ -1047,47 +939,7 @@ class Index:
         >>> index.pairs().to_pylist()
         [{'a': 'x', 'b': 'y', 'similarity': 1.0}]
         """
-        from neardup.pairs import many_pairs, pairs_table
+        from neardup.pairs import pairs_of
 
         check_integer("max_pairs", max_pairs, 0, 2**63 - 1)
-        workers = number_of_threads(threads)
-
-        def check(pairs: int) -> None:
-            if pairs > max_pairs:
-                raise ParameterError(f"more than max_pairs={max_pairs} pairs; deduplicating lists copies as a star, or raise max_pairs")
-
-        ids, join = self._joined(workers)
-        every = np.ones(len(join.sets), bool)
-        edges = join.edges(every, every, lambda _done, _total, found: check(found), max_pairs)
-        check(many_pairs(join.sets.number, edges))
-        return pairs_table(ids, join.sets.number, edges)
-
-    def _joined(self, threads: int) -> tuple[PackedIds, Join]:
-        """The ids of all documents, and the join of their shingle sets."""
-        from neardup.joins import Join, Sets, Signed
-        from neardup.spool import memory_bytes
-        from neardup.work import Work
-
-        work = Work(memory_bytes(None))
-        signed = Signed(self.banding.bands, work, -(-self._verification.slots // 4))
-        data, ends = work.column("ids", np.uint8), work.column("id-ends", np.uint64)
-        for names, batch in self._store.batches():
-            signed.append(batch)
-            packed, stops = pack(names)
-            ends.append(stops + np.uint64(data.nbytes))
-            data.append(packed)
-            work.publish("reading")
-            del names, batch, packed  # they are in columns now
-        signed.close()
-        ids = PackedIds(data.array(), ends.array())
-        sets = Sets.of(signed, np.arange(len(ids)), threads)
-        join = Join(sets, self._settings.least, threads, sample=self._settings.sample)
-        if self._settings.inside:
-            from neardup.excerpts import Contained
-
-            join.judge = Contained(self.threshold, sets.arrays)
-        elif self._judge is not None:
-            join.judge = self._judge.view(self._store).judge(sets, self.threshold, threads)
-        elif not self._verification.exact:
-            join.judge = Estimated(self.threshold, sets.arrays, sets.sizes, self._verification)
-        return ids, join
+        return pairs_of(self._store, self._settings, self._judge, max_pairs, number_of_threads(threads))

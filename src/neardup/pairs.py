@@ -1,4 +1,4 @@
-"""Matches of shingle sets as a table of pairs of documents."""
+"""All pairs of documents of a store that match, as a table."""
 
 from __future__ import annotations
 
@@ -7,27 +7,82 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from neardup.ids import PackedIds, PlaceArray, id_column, id_order
-from neardup.joins import Edges
+from neardup.errors import ParameterError
+from neardup.ids import PackedIds, PlaceArray, id_column, id_order, pack
+from neardup.joins import Edges, Join, Sets, Signed
+from neardup.profiles import Settings
+from neardup.spool import memory_bytes
+from neardup.stores import Store
+from neardup.verify import Estimated, Verification
+from neardup.work import Work
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from neardup.judging import Judge
 
-def many_pairs(number: PlaceArray, edges: Edges) -> int:
+
+def pairs_of(store: Store, settings: Settings, judge: Judge | None, most: int, threads: int) -> pa.Table:
+    """All matching pairs of the documents of a store, judged by their corpus where there is a judge.
+
+    Raises
+    ------
+    ParameterError
+        If there are more than ``most``.
+    """
+
+    def check(pairs: int) -> None:
+        if pairs > most:
+            raise ParameterError(f"more than max_pairs={most} pairs; deduplicating lists copies as a star, or raise max_pairs")
+
+    ids, join = _joined(store, settings, judge, threads)
+    every = np.ones(len(join.sets), bool)
+    edges = join.edges(every, every, lambda _done, _total, found: check(found), most)
+    check(_many_pairs(join.sets.number, edges))
+    return _pairs_table(ids, join.sets.number, edges)
+
+
+def _joined(store: Store, settings: Settings, judge: Judge | None, threads: int) -> tuple[PackedIds, Join]:
+    """The ids of all documents, and the join of their shingle sets."""
+    work = Work(memory_bytes(None))
+    signed = Signed(settings.banding.bands, work, -(-settings.slots // 4))
+    data, ends = work.column("ids", np.uint8), work.column("id-ends", np.uint64)
+    for names, batch in store.batches():
+        signed.append(batch)
+        packed, stops = pack(names)
+        ends.append(stops + np.uint64(data.nbytes))
+        data.append(packed)
+        work.publish("reading")
+        del names, batch, packed  # they are in columns now
+    signed.close()
+    ids = PackedIds(data.array(), ends.array())
+    sets = Sets.of(signed, np.arange(len(ids)), threads)
+    join = Join(sets, settings.least, threads, sample=settings.sample)
+    if settings.inside:
+        from neardup.excerpts import Contained
+
+        join.judge = Contained(settings.threshold, sets.arrays)
+    elif judge is not None:
+        join.judge = judge.view(store).judge(sets, settings.threshold, threads)
+    elif settings.slots:
+        join.judge = Estimated(settings.threshold, sets.arrays, sets.sizes, Verification(settings.slots))
+    return ids, join
+
+
+def _many_pairs(number: PlaceArray, edges: Edges) -> int:
     """How many pairs of documents match, of the shingle set of each and the matches of sets.
 
     Examples
     --------
     >>> edges = Edges(np.array([0], np.uint32), np.array([1], np.uint32), np.array([0.9]))
-    >>> many_pairs(np.array([0, 0, 0, 1, -1]), edges)
+    >>> _many_pairs(np.array([0, 0, 0, 1, -1]), edges)
     6
     """
     many = np.bincount(number[number >= 0], minlength=int(number.max(initial=-1)) + 1).astype(np.int64)
     return int((many[edges.earlier] * many[edges.later]).sum() + (many * (many - 1) // 2).sum())
 
 
-def pairs_table(ids: PackedIds, number: PlaceArray, edges: Edges) -> pa.Table:
+def _pairs_table(ids: PackedIds, number: PlaceArray, edges: Edges) -> pa.Table:
     """All pairs of documents that match, copies among them: ``a``, ``b`` and ``similarity``, in order of their ids.
 
     Parameters
@@ -43,7 +98,7 @@ def pairs_table(ids: PackedIds, number: PlaceArray, edges: Edges) -> pa.Table:
     --------
     >>> from neardup.ids import pack
     >>> edges = Edges(np.array([0], np.uint32), np.array([1], np.uint32), np.array([0.9]))
-    >>> pairs_table(PackedIds(*pack(["c", "b", "a"])), np.array([0, 1, 0]), edges).to_pydict()
+    >>> _pairs_table(PackedIds(*pack(["c", "b", "a"])), np.array([0, 1, 0]), edges).to_pydict()
     {'a': ['a', 'a', 'b'], 'b': ['b', 'c', 'c'], 'similarity': [0.9, 1.0, 0.9]}
     """
     import pyarrow as pa

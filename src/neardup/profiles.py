@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 from neardup.banding import Banding
-from neardup.errors import IncompatibleError, ParameterError, beside, check_fraction, check_integer, one_of
+from neardup.errors import CorruptIndexError, IncompatibleError, ParameterError, beside, check_fraction, check_integer, one_of, plain
 from neardup.minhash import MinHash
 from neardup.shingling import Shingling
 
@@ -102,6 +102,11 @@ class Settings(NamedTuple):
     def inside(self) -> bool:
         """Whether what is inside a longer document matches it."""
         return self.verify == "contained"
+
+    @property
+    def slots(self) -> int:
+        """Slots of the lean signatures that documents are verified by; 0 where they are by their verification hashes."""
+        return self.minhash.num_perm if self.verify == "estimate" else 0
 
     @property
     def sample(self) -> int:
@@ -205,6 +210,48 @@ def resolve(
             f"{banding.bands} bands of {banding.rows} rows need {slots} slots, num_perm is {minhash.num_perm}; raise num_perm"
         )
     return Settings(name, float(threshold), recall, minhash, banding, verify, limit, whole.whole_buckets)
+
+
+def restored(stored: dict[str, Any], shingling: Shingling | None, place: object) -> Settings:
+    """The settings that :func:`stored` gave of an index; a callable that makes tokens is that of a shingling which is given.
+
+    Raises
+    ------
+    IncompatibleError
+        If another version wrote them, or the shingling given did not make them.
+    CorruptIndexError
+        If no index has such parameters.
+    """
+    try:
+        if stored["shingling_scheme"] != "words-v1":
+            scheme = plain(stored["shingling_scheme"])
+            raise IncompatibleError(f"{place} has shingles of {scheme!r}; use the version that wrote it")
+        check_integer("id_seed", stored.get("id_seed", 0), 0, 2**64 - 1)
+        if stored["tokens"] == "callable":
+            if shingling is None:
+                raise IncompatibleError(f"the index in {place} has tokens of a callable; give shingling= with the same one")
+            for name, default in (("size", 5), ("secret", 0), ("strip_diacritics", False), ("fold_digits", False), ("stop", [])):
+                own, given = stored.get(name, default), getattr(shingling, name)
+                if (list(given) if name == "stop" else given) != own:
+                    differs = name if name == "secret" else f"{name} {own!r}, not {given!r}"
+                    raise IncompatibleError(f"the index in {place} has {differs}; give the shingling that made it")
+        else:
+            options = {name: stored[name] for name in ("strip_diacritics", "fold_digits", "stop") if name in stored}
+            shingling = Shingling(stored["tokens"], stored["size"], stored["secret"], **options)
+        slots, seed, scheme = stored["num_perm"], stored["seed"], stored["scheme"]
+        return resolve(
+            stored.get("profile"),
+            stored["threshold"],
+            stored.get("recall"),
+            minhash=MinHash(slots, seed, shingling, scheme, stored.get("token_hash"), stored.get("drawn")),
+            banding=None if stored["verify"] == "contained" else Banding(stored["bands"], stored["rows"]),
+            verify=stored["verify"],
+            bucket_limit=stored["bucket_limit"],
+        )
+    except KeyError as error:
+        raise IncompatibleError(f"the index in {place} has no parameter {error}; use the version that wrote it") from None
+    except (TypeError, AttributeError, ParameterError) as error:
+        raise CorruptIndexError(f"the index in {place} has parameters that none can have: {plain(error)}; restore it from a copy") from None
 
 
 def stored(settings: Settings) -> dict[str, Any]:

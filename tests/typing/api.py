@@ -27,7 +27,8 @@ from neardup import (
     Signatures,
     Tuning,
 )
-from neardup.index import Matches, Stats
+from neardup.asking import Matches
+from neardup.index import Stats
 from neardup.interop import frames, huggingface
 from neardup.interop.datasketch import from_datasketch, to_datasketch
 from neardup.verify import Passage
