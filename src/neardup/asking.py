@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
@@ -45,8 +44,9 @@ class Asked(NamedTuple):
 
     Examples
     --------
-    >>> asked = Asked(1, 0.5, "similarity", 0.5)
-    >>> asked.answered([Match("b", 0.6, 0.7, True), Match("a", 0.6, 0.7, True)], truncated=False)
+    >>> matches = Matches([Match("b", 0.6, 0.7, True), Match("a", 0.6, 0.7, True)])
+    >>> Asked(1, 0.5, "similarity", 0.5).rank(matches)
+    >>> matches
     [Match(id='a', similarity=0.6, containment=0.7, exact=True)]
     """
 
@@ -89,15 +89,10 @@ class Asked(NamedTuple):
                 )
         return cls(top, float(threshold), measure, float(threshold) if measure == SIMILARITY or settings.inside else ANY)
 
-    def answered(self, found: Iterable[Match], *, truncated: bool) -> Matches:
-        """What was found, as it is returned: best first, equals in order of id."""
-        matches = Matches(found)
-        if truncated:
-            matches.truncated = True
-        if len(matches) > 1:
-            measures = ("similarity", "containment") if self.measure == SIMILARITY else ("containment", "similarity")
-            matches.sort(key=lambda match: id_order(match.id))
-            matches.sort(key=attrgetter(*measures), reverse=True)
-            if self.top is not None:
-                del matches[self.top :]
-        return matches
+    def rank(self, matches: Matches) -> None:
+        """Put the best first, equals in order of id, and leave out those that are too many."""
+        measures = ("similarity", "containment") if self.measure == SIMILARITY else ("containment", "similarity")
+        matches.sort(key=lambda match: id_order(match.id))
+        matches.sort(key=attrgetter(*measures), reverse=True)
+        if self.top is not None:
+            del matches[self.top :]

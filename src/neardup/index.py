@@ -719,15 +719,23 @@ class Index:
 
     def _matches(self, n: int, answer: Answer, asked: Asked, hashes: Any = None, view: View | None = None) -> Matches:
         """The hits of a document of ``n`` shingles, as people see them; its verification hashes are for a judge's view."""
+        # Without a call that can be spared: a look-up is short.
         hits, truncated = answer
-        contained = asked.measure != SIMILARITY
-        if view is not None and hits:
-            found = view.matches(self._store, hits, hashes, asked.threshold, contained=contained)
-        else:
-            found = [self._verification.match(id, agreement, n, size) for id, agreement, size in hits]
-            if contained:
-                found = [match for match in found if match.containment >= asked.threshold]
-        return asked.answered(found, truncated=truncated)
+        matches = Matches()
+        if truncated:
+            matches.truncated = True
+        if hits:
+            contained = asked.measure != SIMILARITY
+            if view is not None:
+                matches += view.matches(self._store, hits, hashes, asked.threshold, contained=contained)
+            else:
+                for id, agreement, size in hits:
+                    match = self._verification.match(id, agreement, n, size)
+                    if not contained or match.containment >= asked.threshold:
+                        matches.append(match)
+            if len(matches) > 1:
+                asked.rank(matches)
+        return matches
 
     def query(self, text: str, *, top: int | None = None, threshold: float | None = None, measure: Measure = SIMILARITY) -> Matches:
         """The documents that a text matches, best first, verified; ties by id.
