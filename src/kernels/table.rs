@@ -238,6 +238,27 @@ impl Entries {
     }
 }
 
+/// Members of crowds that a look-up has met: look-alikes share most of their bands.
+#[derive(Default)]
+struct Seen(Vec<u64>);
+
+impl Seen {
+    /// Where there is no room for so many entries, none is ever seen.
+    fn begin(&mut self, entries: usize) {
+        if self.0.is_empty() {
+            self.0 = room::filled(0, entries.div_ceil(64)).unwrap_or_default();
+        }
+    }
+
+    /// Whether it was seen before; from now on it is.
+    fn has(&mut self, entry: u32) -> bool {
+        let (Some(some), bit) = (self.0.get_mut(entry as usize / 64), 1 << (entry % 64)) else { return false };
+        let seen = *some & bit != 0;
+        *some |= bit;
+        seen
+    }
+}
+
 pub struct Table {
     limit: usize,
     /// Slots of a lean signature; 0 where documents are checked by their verification hashes.
@@ -509,6 +530,7 @@ impl Table {
     /// their sizes and sketches tell. Whether a bucket was longer than `limit`.
     fn candidates(&self, fingerprints: &[u32], (size, evidence): (u32, &[u32]), bar: Bar, limit: usize, out: &mut Vec<u32>) -> bool {
         let (mut truncated, mut sketch, mut known) = (false, None, (size, bar.least(size, size)));
+        let mut seen = Seen::default();
         let none_removed = self.removed == 0;
         out.clear();
         let banded = if self.sample > 0 { &[] } else { fingerprints };
@@ -519,8 +541,12 @@ impl Table {
                 Members::Few(members) => out.extend(members.iter().filter(|&&e| self.entries.lives(e))),
                 Members::Crowd(members) => {
                     let own = *sketch.get_or_insert_with(|| self.entries.sketch(evidence));
+                    seen.begin(self.entries.sizes.len());
                     let mut live = members.iter().filter(|(member, _)| none_removed || self.entries.lives(member.entry));
                     out.extend(live.by_ref().take(limit).filter_map(|(member, &other)| {
+                        if seen.has(member.entry) {
+                            return None;
+                        }
                         if member.size != known.0 {
                             known = (member.size, bar.least(size, member.size));
                         }
