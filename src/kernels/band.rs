@@ -303,3 +303,15 @@ impl Band {
         size_of_val(self.buckets.as_slice()) + self.crowds.iter().map(|crowd| 50 * crowd.len()).sum::<usize>()
     }
 }
+
+/// A sampled hash spread over all values again, of which it has the low ones.
+#[inline(always)]
+pub fn spread(hash: u32) -> u32 {
+    hash.wrapping_mul(0x9E37_79B1)
+}
+
+/// `fingerprint` of reference.py: what a band keeps of a key, half of it, mixed, though most keys are hashes and need none.
+#[inline(always)]
+pub fn fingerprint(key: u64) -> u32 {
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
+}

@@ -1,12 +1,12 @@
 //! What Python sees: flat arrays in, flat arrays out, the GIL released in between.
 
+use crate::band::fingerprint;
 use crate::hash::{integer_token_hash, text_token_hash, whole, windows};
 use crate::keeping::Keeping;
 use crate::minhash::{band_keys as keys_of, lean_masks, lean_signatures as lean_signatures_of, row_order, Value};
 use crate::path::Path;
 use crate::room::{self, NoRoom};
 use crate::sign::{self, on_threads};
-use crate::table::fingerprint;
 use crate::verify;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyOverflowError, PyTypeError, PyValueError};
@@ -15,8 +15,10 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
 use std::alloc::System;
 use std::sync::OnceLock;
 
+mod ids;
 mod joins;
 mod prepared;
+mod rows;
 mod segments;
 mod signing;
 mod tables;

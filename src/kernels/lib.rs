@@ -4,11 +4,13 @@
 //! `bindings` alone does, behind the feature `python`.
 
 pub mod band;
+pub mod bar;
 pub mod datasketch;
 pub mod hash;
 pub mod ids;
 pub mod join;
 pub mod keeping;
+pub mod lookup;
 pub mod mapped;
 pub mod minhash;
 pub mod normalize;
@@ -17,6 +19,7 @@ pub mod prefix;
 pub mod room;
 pub mod segment;
 pub mod segments;
+pub mod sets;
 pub mod sha1;
 pub mod sign;
 pub mod store;

@@ -1,9 +1,9 @@
 //! Joins of sets by their rarest hashes, one of which any two share that match: whatever number of them there is, few pairs are compared.
 
-use crate::join::{joined, Edge, Sets, LEFT, RIGHT};
+use crate::bar::Bar;
 use crate::room::{self, Roomy};
+use crate::sets::{joined, Edge, Sets, LEFT, RIGHT};
 use crate::sign::on_threads;
-use crate::table::Bar;
 use crate::verify::least_read;
 use crate::weigh::Weights;
 use std::cmp::Reverse;

@@ -4,8 +4,8 @@
 //! the run's directory, the next eight are the tag kept beside the number, and the rest is looked up where it came from.
 
 use crate::hash::mix64;
+use crate::lookup::Row;
 use crate::mapped::{Checked, Column, Mapped};
-use crate::table::Row;
 use std::collections::HashMap;
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64_with_seed;

@@ -1,17 +1,19 @@
 //! An index on disk as it is searched: segments in order of insertion, and after them the tail, a store in memory.
 
+use crate::bar::Bar;
+use crate::lookup::{self, nearest, Row, Sought};
 use crate::mapped::Checked;
 use crate::segment::{Removed, Segment};
 use crate::sign::on_threads;
 use crate::store::{Refused, Store};
-use crate::table::{self, nearest, Bar, Row, Sought, Table};
+use crate::table::Table;
 use std::sync::Arc;
 
 /// Entries and documents are found in a segment, by its place, or in the tail, whose place is after all of theirs.
 pub type Place = (u32, u32);
 
-pub type Found = table::Found<Place>;
-pub type Answer = table::Answer<Place>;
+pub type Found = lookup::Found<Place>;
+pub type Answer = lookup::Answer<Place>;
 
 pub struct Segments {
     pub segments: Vec<(Arc<Segment>, Removed)>,

@@ -1,8 +1,9 @@
 //! An index in memory: a bucket table, and the ids of the documents that share its entries.
 
 use crate::ids::Ids;
+use crate::lookup::{Answer, Row};
 use crate::room::{NoRoom, Roomy};
-use crate::table::{Answer, Row, Table};
+use crate::table::Table;
 
 pub struct Store {
     pub table: Table,

@@ -3,12 +3,14 @@
 //! Documents of one shingle set share one entry, so copies never fill a bucket. What one look-up reads of a bucket is
 //! bounded by its `limit` members lowest in mix64(set hash ^ band): a choice by content alone, different in every band.
 
-use crate::band::{Band, Member, Members, Sketch, FEW};
+use crate::band::{spread, Band, Member, Members, Sketch, FEW};
+use crate::bar::{Bar, Measure};
 use crate::hash::mix64;
+use crate::lookup::{nearest, Answer, Found, Row, Sought};
 use crate::path::prefetch;
 use crate::room::{self, NoRoom, Roomy};
 use crate::sign::on_threads;
-use crate::verify::{equal_slots, intersection, least_equal_slots, least_intersection, least_read, least_share, may_share, Beginnings};
+use crate::verify::{intersection, least_read, may_share};
 use crate::weigh::Weights;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
@@ -18,135 +20,6 @@ use std::ops::Range;
 const AHEAD: usize = 8;
 /// As many removed entries, or documents, are left where they are, however few there are beside them.
 pub(crate) const PATIENCE: usize = 64;
-
-/// A document to look up or add: borrowed rows of a batch.
-#[derive(Clone, Copy)]
-pub struct Row<'a> {
-    /// What the bands keep of its band keys, one each.
-    pub fingerprints: &'a [u32],
-    pub set_hash: u64,
-    /// Its distinct shingles.
-    pub size: u32,
-    /// Its verification hashes, or its lean signature.
-    pub evidence: &'a [u32],
-}
-
-/// What is at the threshold or above when documents match.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
-    Jaccard,
-    /// The share of the first document's shingles that the other has.
-    Contained,
-    /// The same of the shorter document.
-    Overlap,
-}
-
-/// What a match needs: the least similarity, and the least number of equal slots that it takes in lean signatures.
-#[derive(Clone, Copy)]
-pub struct Bar {
-    threshold: f64,
-    measure: Measure,
-    /// Slots of a lean signature; 0 where documents are checked by their verification hashes.
-    slots: usize,
-    equal: usize,
-}
-
-impl Bar {
-    pub fn new(threshold: f64, slots: usize) -> Self {
-        Bar { threshold, measure: Measure::Jaccard, slots, equal: least_equal_slots(slots, threshold) }
-    }
-
-    /// By another measure, of verification hashes.
-    pub fn by(measure: Measure, threshold: f64) -> Self {
-        Bar { measure, ..Bar::new(threshold, 0) }
-    }
-
-    /// The agreement of two documents, of their sizes and evidence, when they match.
-    #[inline]
-    pub fn agreement(&self, (size, evidence): (u32, &[u32]), (other_size, other): (u32, &[u32])) -> Option<u32> {
-        let least = self.least(size, other_size)?;
-        let agreement = if self.slots == 0 {
-            intersection(evidence, other, least)?
-        } else {
-            let equal = equal_slots(evidence, other, self.slots);
-            (equal >= self.equal).then_some(equal)?
-        };
-        Some(agreement as u32)
-    }
-
-    /// The least number of shingles that documents of these sizes share when they match; None when they cannot.
-    #[inline]
-    pub fn least(&self, size: u32, other: u32) -> Option<usize> {
-        let least = match self.measure {
-            Measure::Jaccard => least_intersection(size as usize, other as usize, self.threshold),
-            Measure::Contained => least_share(size as usize, self.threshold),
-            Measure::Overlap => least_share(size.min(other) as usize, self.threshold),
-        };
-        (least <= size.min(other) as usize).then_some(least)
-    }
-
-    /// The least number of shingles that a document of that size shares with any that it matches: by its Jaccard similarity with
-    /// those that have no others, in a longer one with the shortest.
-    pub fn least_of_any(&self, size: u32) -> usize {
-        match self.measure {
-            Measure::Jaccard => least_share(size as usize, self.threshold).min(size as usize),
-            Measure::Contained | Measure::Overlap => 1,
-        }
-    }
-}
-
-/// Candidates from which on those are dismissed first that have too few of a document's beginnings, and the similarity below
-/// which that is seldom.
-const MANY: usize = 32;
-const TELLING: f64 = 0.4;
-
-/// A document that is compared with its candidates.
-pub struct Sought<'a> {
-    size: u32,
-    evidence: &'a [u32],
-    bar: Bar,
-    beginnings: Option<Box<Beginnings>>,
-}
-
-impl<'a> Sought<'a> {
-    pub fn new(row: Row<'a>, bar: Bar, candidates: usize) -> Self {
-        let beginnings = (bar.slots == 0 && bar.threshold >= TELLING && candidates >= MANY).then(|| Beginnings::of(row.evidence));
-        Sought { size: row.size, evidence: row.evidence, bar, beginnings }
-    }
-
-    /// What one of the candidates is found by, when they match.
-    #[inline]
-    pub fn found<Entry>(&self, entry: Entry, size: u32, evidence: &[u32]) -> Option<Found<Entry>> {
-        let least = self.bar.least(self.size, size)?;
-        if self.beginnings.as_ref().is_some_and(|some| !some.may_share(evidence, least)) {
-            return None;
-        }
-        let agreement = self.bar.agreement((self.size, self.evidence), (size, evidence))?;
-        Some(Found { entry, agreement, size })
-    }
-}
-
-/// One verified candidate of a look-up.
-#[derive(Clone, Copy)]
-pub struct Found<Entry = u32> {
-    pub entry: Entry,
-    /// The verification hashes that both have, or the slots in which their lean signatures agree.
-    pub agreement: u32,
-    pub size: u32,
-}
-
-/// What one look-up found; `truncated` when it met a bucket longer than the limit.
-#[derive(Default)]
-pub struct Answer<Entry = u32> {
-    pub found: Vec<Found<Entry>>,
-    pub truncated: bool,
-}
-
-/// The most similar of what a document of `size` shingles matches, of equals the first.
-pub fn nearest<Entry>(size: u32, found: impl IntoIterator<Item = Found<Entry>>) -> Option<Found<Entry>> {
-    let score = |one: &Found<Entry>| one.agreement as f64 / (size as u64 + one.size as u64 - one.agreement as u64) as f64;
-    found.into_iter().reduce(|best, one| if score(&one) > score(&best) { one } else { best })
-}
 
 /// Words one after another in blocks that never move.
 #[derive(Default)]
@@ -564,8 +437,8 @@ impl Table {
 
     fn verify(&self, sought: &Sought, entry: u32) -> Option<Found> {
         let size = self.size(entry);
-        sought.bar.least(sought.size, size)?; // before its evidence is read
-        sought.found(entry, size, self.entries.evidence(entry))
+        // Before its evidence is read.
+        sought.may_match(size).then(|| sought.found(entry, size, self.entries.evidence(entry))).flatten()
     }
 
     /// The same of a reading: of both, one times the other, so much was read rightly.
@@ -736,16 +609,4 @@ impl Table {
         let postings = self.bands.iter().map(Band::nbytes).sum();
         [postings, self.entries.pool.nbytes(), columns + lists + self.sets.allocation_size()]
     }
-}
-
-/// A sampled hash spread over all values again, of which it has the low ones.
-#[inline(always)]
-pub fn spread(hash: u32) -> u32 {
-    hash.wrapping_mul(0x9E37_79B1)
-}
-
-/// `fingerprint` of reference.py: what a band keeps of a key, half of it, mixed, though most keys are hashes and need none.
-#[inline(always)]
-pub fn fingerprint(key: u64) -> u32 {
-    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }

@@ -1,7 +1,7 @@
 //! What shingles weigh: sums over sets of verification hashes, of weights that a table gives to some of them.
 
-use crate::join::Sets;
 use crate::room::{self, Roomy};
+use crate::sets::Sets;
 use crate::sign::on_threads;
 
 /// The weights of some hashes; all others weigh `rest`.

@@ -1,10 +1,11 @@
 //! Joins of a whole corpus.
 
 use super::Array1;
-use crate::join::{self, Bounds, Buckets, Edge, Sets};
+use crate::bar::{Bar, Measure};
+use crate::join::{self, Bounds, Buckets};
 use crate::prefix::{self, Enough, Required};
 use crate::room::{self, NoRoom};
-use crate::table::{Bar, Measure};
+use crate::sets::{Edge, Sets};
 use crate::weigh::{self, Weights};
 use numpy::{IntoPyArray, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyValueError};

@@ -1,12 +1,13 @@
 //! One document on its way to be looked up, without arrays in between.
 
+use super::rows::{RowArrays, Rows};
 use super::signing::RecipeArgs;
-use super::tables::{RowArrays, Rows};
 use super::Utf8;
+use crate::band::fingerprint;
+use crate::lookup::Row;
 use crate::minhash::{band_keys, lean_masks, lean_signatures, row_order, Value};
 use crate::path::Path;
 use crate::sign::{Document, Recipe, Signer};
-use crate::table::{fingerprint, Row};
 use crate::verify::set_hash;
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyValueError;

@@ -1,7 +1,9 @@
 //! An index on disk: its segments, and what is made of arrays to write them.
 
+use super::ids::{id_bytes, IdList, PackedIds};
 use super::prepared::Prepared;
-use super::tables::{id_bytes, nearest_tuples, Batch, IdList, Nearest, PackedIds, RowArrays, Rows};
+use super::rows::{Batch, RowArrays, Rows};
+use super::tables::{nearest_tuples, Nearest};
 use super::{cut, Array1};
 use crate::mapped::{self, Checked, Damage, Mapped};
 use crate::segment::{id_fingerprint, sorted_run as sort, Removed};

@@ -1,177 +1,20 @@
 //! The table in memory.
 
+use super::ids::{id_bytes, IdList, PackedIds};
 use super::joins::WeightTable;
 use super::prepared::Prepared;
-use super::{cut, names, Array1, Array2, Utf8};
-use crate::room::{self, NoRoom, Roomy};
+use super::rows::{Batch, RowArrays, Rows};
+use super::Array1;
+use crate::lookup::Found;
+use crate::room::NoRoom;
 use crate::store::{Refused, Store};
-use crate::table::{Found, Row, Table};
-use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use crate::table::Table;
+use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::PyList;
 use std::ops::Range;
 use std::sync::RwLock;
-
-/// A batch of documents for the table: fingerprints of their band keys, set hashes, sizes, and evidence by offsets.
-pub(super) struct Batch<'py> {
-    fingerprints: PyReadonlyArray2<'py, u32>,
-    set_hashes: PyReadonlyArray1<'py, u64>,
-    sizes: PyReadonlyArray1<'py, u32>,
-    evidence: PyReadonlyArray1<'py, u32>,
-    offsets: PyReadonlyArray1<'py, u64>,
-}
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Batch<'py> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let tuple = object.cast::<PyTuple>()?;
-        Ok(Batch {
-            fingerprints: tuple.get_item(0)?.extract()?,
-            set_hashes: tuple.get_item(1)?.extract()?,
-            sizes: tuple.get_item(2)?.extract()?,
-            evidence: tuple.get_item(3)?.extract()?,
-            offsets: tuple.get_item(4)?.extract()?,
-        })
-    }
-}
-
-impl Batch<'_> {
-    pub(super) fn rows(&self, bands: usize, slots: usize) -> PyResult<Vec<Row<'_>>> {
-        let evidence = cut(self.evidence.as_slice()?, self.offsets.as_slice()?)?;
-        let (set_hashes, sizes) = (self.set_hashes.as_slice()?, self.sizes.as_slice()?);
-        let n = evidence.len();
-        let words = slots.div_ceil(4);
-        let fits = |(evidence, &size): (&&[u32], &u32)| evidence.len() == if slots == 0 { size as usize } else { words };
-        if self.fingerprints.shape() != [n, bands] || [set_hashes.len(), sizes.len()] != [n, n] || !evidence.iter().zip(sizes).all(fits) {
-            return Err(PyValueError::new_err(format!(
-                "a batch of {n} documents with fingerprints of shape {:?} and {} words of evidence, the table has {} bands and {} slots",
-                self.fingerprints.shape(),
-                self.evidence.len(),
-                bands,
-                slots
-            )));
-        }
-        let fingerprints = self.fingerprints.as_slice()?.chunks_exact(bands);
-        let rows = fingerprints.zip(set_hashes).zip(sizes).zip(evidence);
-        Ok(room::collected(rows.map(|(((fingerprints, &set_hash), &size), evidence)| Row { fingerprints, set_hash, size, evidence }))?)
-    }
-}
-
-/// An id as the table keeps it: the UTF-8 of a string; of an integer, after a byte that UTF-8 has not, as few as there may be.
-pub(super) fn id_bytes(id: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    let mut bytes = Vec::new();
-    push_id(id, &mut bytes)?;
-    Ok(bytes)
-}
-
-fn push_id(id: &Bound<'_, PyAny>, bytes: &mut Vec<u8>) -> PyResult<()> {
-    if let Ok(text) = id.cast::<PyString>() {
-        let (text, bytes) = (Utf8::new(text)?, bytes);
-        room::double(bytes, text.bytes()?.len())?;
-        bytes.extend_from_slice(text.bytes()?);
-        return Ok(());
-    }
-    let number: i64 = id.extract()?;
-    let folded = ((number << 1) ^ (number >> 63)) as u64;
-    bytes.push(INTEGER);
-    bytes.extend_from_slice(&folded.to_le_bytes()[..8 - folded.leading_zeros() as usize / 8]);
-    Ok(())
-}
-
-/// Ids one after another, and where each ends.
-#[derive(Default)]
-pub(super) struct PackedIds {
-    pub(super) bytes: Vec<u8>,
-    pub(super) ends: Vec<u64>,
-}
-
-impl PackedIds {
-    pub(super) fn of(ids: &Bound<'_, PyList>) -> PyResult<Self> {
-        let mut packed = PackedIds::default();
-        room::reserve(&mut packed.bytes, 8 * ids.len())?;
-        room::reserve(&mut packed.ends, ids.len())?;
-        for id in ids {
-            push_id(&id, &mut packed.bytes)?;
-            packed.ends.push(packed.bytes.len() as u64);
-        }
-        Ok(packed)
-    }
-
-    pub(super) fn slices(&self) -> Roomy<Vec<&[u8]>> {
-        let mut start = 0;
-        room::collected(self.ends.iter().map(|&end| &self.bytes[std::mem::replace(&mut start, end as usize)..end as usize]))
-    }
-}
-
-const INTEGER: u8 = 0xFF;
-
-/// Ids on their way to Python, taken from the table while its lock is held.
-#[derive(Default)]
-pub(super) struct IdList {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-    /// What there was no room for: that is told when they are asked for.
-    missing: Option<NoRoom>,
-}
-
-impl IdList {
-    pub(super) fn push(&mut self, id: &[u8]) {
-        if self.missing.is_some() {
-            return;
-        }
-        match room::double(&mut self.bytes, id.len()).and_then(|()| room::double(&mut self.ends, 1)) {
-            Ok(()) => {
-                self.bytes.extend_from_slice(id);
-                self.ends.push(self.bytes.len());
-            }
-            Err(no_room) => self.missing = Some(no_room),
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    pub(super) fn object<'py>(&self, py: Python<'py>, place: usize) -> PyResult<Bound<'py, PyAny>> {
-        self.whole()?;
-        let start = if place == 0 { 0 } else { self.ends[place - 1] };
-        let bytes = &self.bytes[start..self.ends[place]];
-        if let Some((&INTEGER, bytes)) = bytes.split_first() {
-            let mut folded = [0; 8];
-            // Of more bytes than an integer has there is none; UTF-8 has not got the first, and its decoder says so.
-            match folded.get_mut(..bytes.len()) {
-                Some(low) => low.copy_from_slice(bytes),
-                None => return Self::decoded(py, &[INTEGER]),
-            }
-            let folded = u64::from_le_bytes(folded);
-            return Ok(((folded >> 1) as i64 ^ -((folded & 1) as i64)).into_pyobject(py)?.into_any());
-        }
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(PyString::new(py, text).into_any()),
-            // Lone surrogates.
-            Err(_) => Self::decoded(py, bytes),
-        }
-    }
-
-    fn decoded<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        names().decode.bind(py).call1((PyBytes::new(py, bytes), &names().utf_8, &names().surrogatepass))
-    }
-
-    pub(super) fn list<'py>(&self, py: Python<'py>, range: Range<usize>) -> PyResult<Bound<'py, PyList>> {
-        self.whole()?;
-        let list = PyList::empty(py);
-        for place in range {
-            list.append(self.object(py, place)?)?;
-        }
-        Ok(list)
-    }
-
-    fn whole(&self) -> Roomy<()> {
-        self.missing.map_or(Ok(()), Err)
-    }
-}
 
 /// The documents that a look-up found: their ids, agreements and sizes.
 #[derive(Default)]
@@ -258,7 +101,7 @@ impl DocumentTable {
             let store = self.store.read().unwrap();
             store.ids.iter().for_each(|document| ids.push(store.ids.id(document)));
         });
-        ids.list(py, 0..ids.ends.len())
+        ids.list(py, 0..ids.len())
     }
 
     /// Add documents; or the place of the first whose id is there already, and nothing was added.
@@ -466,68 +309,5 @@ impl DocumentTable {
             let [postings, evidence, entries] = store.table.nbytes();
             [postings, evidence, entries, store.ids.nbytes()]
         })
-    }
-}
-
-pub(super) type RowArrays<'py> = (Array2<'py, u32>, Array1<'py, u64>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u64>);
-
-/// Documents taken out of an index, as another may take them in.
-#[derive(Default)]
-pub(super) struct Rows {
-    fingerprints: Vec<u32>,
-    set_hashes: Vec<u64>,
-    sizes: Vec<u32>,
-    evidence: Vec<u32>,
-    ends: Vec<u64>,
-    /// What there was no room for: that is told when they are asked for.
-    missing: Option<NoRoom>,
-}
-
-impl Rows {
-    /// A document by its set hash, its size and its evidence.
-    pub(super) fn push(&mut self, (set_hash, size, evidence): (u64, u32, &[u32]), fingerprints: &[u32]) {
-        if self.missing.is_some() {
-            return;
-        }
-        let room = room::double(&mut self.set_hashes, 1)
-            .and_then(|()| room::double(&mut self.sizes, 1))
-            .and_then(|()| room::double(&mut self.fingerprints, fingerprints.len()))
-            .and_then(|()| room::double(&mut self.evidence, evidence.len()))
-            .and_then(|()| room::double(&mut self.ends, 1));
-        if let Err(no_room) = room {
-            self.missing = Some(no_room);
-            return;
-        }
-        self.set_hashes.push(set_hash);
-        self.sizes.push(size);
-        self.fingerprints.extend_from_slice(fingerprints);
-        self.evidence.extend_from_slice(evidence);
-        self.ends.push(self.evidence.len() as u64);
-    }
-
-    /// A document without shingles; a lean signature has its words even so.
-    pub(super) fn push_empty(&mut self, bands: usize, slots: usize) {
-        self.push((0, 0, &vec![0; slots.div_ceil(4)]), &vec![0; bands]);
-    }
-
-    fn push_entry(&mut self, store: &Store, entry: Option<u32>, fingerprints: &[u32], bands: usize, slots: usize) {
-        match entry {
-            Some(e) => self.push((store.table.set_hash(e), store.table.size(e), store.table.evidence(e)), fingerprints),
-            None => self.push_empty(bands, slots),
-        }
-    }
-
-    pub(super) fn arrays<'py>(self, py: Python<'py>, bands: usize) -> PyResult<RowArrays<'py>> {
-        self.missing.map_or(Ok(()), Err)?;
-        let (n, mut offsets) = (self.sizes.len(), Vec::new());
-        room::reserve(&mut offsets, n + 1)?;
-        offsets.extend(std::iter::once(0).chain(self.ends));
-        Ok((
-            self.fingerprints.into_pyarray(py).reshape([n, bands])?,
-            self.set_hashes.into_pyarray(py),
-            self.sizes.into_pyarray(py),
-            self.evidence.into_pyarray(py),
-            offsets.into_pyarray(py),
-        ))
     }
 }

@@ -1,10 +1,12 @@
 //! The kernels against plain versions of themselves, without Python. Parity with reference.py is tested from there.
 
+use neardup_kernels::bar::{Bar, Measure};
 use neardup_kernels::hash::mix64;
+use neardup_kernels::lookup::Row;
 use neardup_kernels::minhash::{lean_masks, lean_signatures, DistinctCounter, Lattice, Value};
 use neardup_kernels::path::Path;
 use neardup_kernels::sign::{on_threads, sign_many, tokens, Document, Product, Recipe};
-use neardup_kernels::table::{Bar, Measure, Row, Table};
+use neardup_kernels::table::Table;
 use neardup_kernels::verify::{
     intersection, least_intersection, least_share, set_hash, similarity, sort_distinct, Beginnings, SortScratch,
 };

@@ -1,15 +1,18 @@
 //! Allocations that fail, each in its turn: what was asked for is refused, and nothing of it is there.
 #![cfg(not(feature = "python"))] // with which the library has an allocator of its own
 
+use neardup_kernels::bar::Bar;
 use neardup_kernels::hash::mix64;
-use neardup_kernels::join::{self, Bounds, Buckets, Edge, Sets};
+use neardup_kernels::join::{self, Bounds, Buckets};
+use neardup_kernels::lookup::Row;
 use neardup_kernels::minhash::Lattice;
 use neardup_kernels::path::Path;
 use neardup_kernels::prefix::{Enough, Required};
 use neardup_kernels::room::{self, NoRoom, Roomy};
+use neardup_kernels::sets::{Edge, Sets};
 use neardup_kernels::sign::{sign_many, Document, Product, Recipe};
 use neardup_kernels::store::{Refused, Store};
-use neardup_kernels::table::{Bar, Row, Table};
+use neardup_kernels::table::Table;
 use neardup_kernels::weigh::{self, Weights};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

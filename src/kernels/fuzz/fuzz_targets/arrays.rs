@@ -6,12 +6,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use neardup_kernels::join::{self, Bounds, Buckets, Sets};
+use neardup_kernels::join::{self, Bounds, Buckets};
+use neardup_kernels::sets::Sets;
 use neardup_kernels::mapped::{checksums, Checked, Mapped};
 use neardup_kernels::prefix::{Enough, Required};
 use neardup_kernels::segment::{directory_bits, Removed, Segment};
 use neardup_kernels::segments::Segments;
-use neardup_kernels::table::{Bar, Measure, Row};
+use neardup_kernels::bar::{Bar, Measure};
+use neardup_kernels::lookup::Row;
 use neardup_kernels::verify::{equal_slots, intersection, least_intersection, may_share, similarity, sort_distinct, SortScratch};
 use neardup_kernels::weigh::Weights;
 use std::collections::BTreeSet;

@@ -1,0 +1,73 @@
+//! What a look-up takes, what it compares, and what it finds.
+
+use crate::bar::Bar;
+use crate::verify::Beginnings;
+
+/// A document to look up or add: borrowed rows of a batch.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    /// What the bands keep of its band keys, one each.
+    pub fingerprints: &'a [u32],
+    pub set_hash: u64,
+    /// Its distinct shingles.
+    pub size: u32,
+    /// Its verification hashes, or its lean signature.
+    pub evidence: &'a [u32],
+}
+
+/// Candidates from which on those are dismissed first that have too few of a document's beginnings.
+const MANY: usize = 32;
+
+/// A document that is compared with its candidates.
+pub struct Sought<'a> {
+    size: u32,
+    evidence: &'a [u32],
+    bar: Bar,
+    beginnings: Option<Box<Beginnings>>,
+}
+
+impl<'a> Sought<'a> {
+    pub fn new(row: Row<'a>, bar: Bar, candidates: usize) -> Self {
+        let beginnings = (bar.is_high() && candidates >= MANY).then(|| Beginnings::of(row.evidence));
+        Sought { size: row.size, evidence: row.evidence, bar, beginnings }
+    }
+
+    /// Whether a document of that size may match.
+    #[inline]
+    pub fn may_match(&self, size: u32) -> bool {
+        self.bar.least(self.size, size).is_some()
+    }
+
+    /// What one of the candidates is found by, when they match.
+    #[inline]
+    pub fn found<Entry>(&self, entry: Entry, size: u32, evidence: &[u32]) -> Option<Found<Entry>> {
+        let least = self.bar.least(self.size, size)?;
+        if self.beginnings.as_ref().is_some_and(|some| !some.may_share(evidence, least)) {
+            return None;
+        }
+        let agreement = self.bar.agreement((self.size, self.evidence), (size, evidence))?;
+        Some(Found { entry, agreement, size })
+    }
+}
+
+/// One verified candidate of a look-up.
+#[derive(Clone, Copy)]
+pub struct Found<Entry = u32> {
+    pub entry: Entry,
+    /// The verification hashes that both have, or the slots in which their lean signatures agree.
+    pub agreement: u32,
+    pub size: u32,
+}
+
+/// What one look-up found; `truncated` when it met a bucket longer than the limit.
+#[derive(Default)]
+pub struct Answer<Entry = u32> {
+    pub found: Vec<Found<Entry>>,
+    pub truncated: bool,
+}
+
+/// The most similar of what a document of `size` shingles matches, of equals the first.
+pub fn nearest<Entry>(size: u32, found: impl IntoIterator<Item = Found<Entry>>) -> Option<Found<Entry>> {
+    let score = |one: &Found<Entry>| one.agreement as f64 / (size as u64 + one.size as u64 - one.agreement as u64) as f64;
+    found.into_iter().reduce(|best, one| if score(&one) > score(&best) { one } else { best })
+}
