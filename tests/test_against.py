@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 import truth
@@ -201,7 +202,7 @@ def test_an_index_of_a_profile_is_appended_to(tmp_path):
         assert (index.profile, index.verify, len(index)) == ("ocr", "exact", 30)
 
 
-def test_what_is_no_older_corpus_is_refused(tmp_path):
+def test_what_is_no_older_corpus_is_refused(tmp_path, monkeypatch):
     """Other parameters, a lean index, something else."""
     with pytest.raises(IncompatibleError, match=r"the index <Index.*> has banding Banding.*, and this run Banding"):
         deduplicate(["a"], 0.8, against=Index(0.5))
@@ -214,6 +215,12 @@ def test_what_is_no_older_corpus_is_refused(tmp_path):
             ParameterError, match=r"^against is an address at postgresql://; open the index there, Index.open\(..., name=...\), and"
         ):
             deduplicate(put(tmp_path / "a.jsonl", STORIES, "s"), against="postgresql://me:password@here/x", append=append)
+    (tmp_path / "redis").mkdir()  # a folder, whatever it is called
+    put(tmp_path / "redis" / "o.jsonl", STORIES, "o")
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path)
+        for folder in ("redis", Path("redis")):
+            assert deduplicate(tmp_path / "a.jsonl", against=folder).kept == []
     with pytest.raises(InputError, match=r"^memory://nowhere: no such file"):
         deduplicate(["a"], against="memory://nowhere")
     with pytest.raises(IncompatibleError, match=r"size=5\).*, and this run the same with another secret; use the same for both"):

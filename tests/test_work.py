@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,7 +204,7 @@ def test_another_secret_begins_anew(news, tmp_path, kept_early):
         deduplicate(news, work=folder, shingling=Shingling(secret=2)).finish()
 
 
-@pytest.mark.parametrize("kind", ["file", "index"])
+@pytest.mark.parametrize("kind", ["file", "index", "another index", "index in memory"])
 def test_changed_older_documents_begin_anew(news, tmp_path, kept_early, kind):
     """As many as before, but others."""
     stories = [json.loads(line) for line in news.read_text().splitlines()[:50]]
@@ -213,19 +214,27 @@ def test_changed_older_documents_begin_anew(news, tmp_path, kept_early, kind):
         if kind == "file":
             older.write_text("".join(json.dumps({**story, "id": f"o{story['id']}"}) + "\n" for story in some))
             return
+        if kind == "another index" and older.exists():
+            shutil.rmtree(older)
         with Index.open(older) as index:
             for id in index.ids():
                 index.remove(id)
             index.add_many([f"o{story['id']}" for story in some], [story["text"] for story in some])
 
+    def given():
+        return Index.load(older) if kind == "index in memory" else older
+
     put(stories[:25])
     with pytest.raises(KeyboardInterrupt):
-        deduplicate(news, against=older, work=folder, progress=interrupting(5))
+        deduplicate(news, against=given(), work=folder, progress=interrupting(5))
+    with pytest.warns(ResumeWarning, match="going on: signing is done"), pytest.raises(KeyboardInterrupt):
+        deduplicate(news, against=given(), work=folder, progress=interrupting(1))
     put(stories[25:])
-    with pytest.warns(ResumeWarning, match=r"begun anew, since 'against' changed"):
-        result = deduplicate(news, against=older, work=folder)
+    with pytest.warns(ResumeWarning) as said:
+        result = deduplicate(news, against=given(), work=folder)
+    assert ["begun anew, since 'against' changed" in str(one.message) for one in said] == [True]
     assert result.summary()["against"] >= 25
-    assert decided(result) == decided(deduplicate(news, against=older))
+    assert decided(result) == decided(deduplicate(news, against=given()))
     result.finish()
 
 

@@ -2,6 +2,7 @@
 
 use crate::bar::Bar;
 use crate::verify::Beginnings;
+use std::cell::OnceCell;
 
 /// A document to look up or add: borrowed rows of a batch.
 #[derive(Clone, Copy)]
@@ -23,13 +24,14 @@ pub struct Sought<'a> {
     size: u32,
     evidence: &'a [u32],
     bar: Bar,
-    beginnings: Option<Box<Beginnings>>,
+    many: bool,
+    beginnings: OnceCell<Option<Beginnings>>,
 }
 
 impl<'a> Sought<'a> {
     pub fn new(row: Row<'a>, bar: Bar, candidates: usize) -> Self {
-        let beginnings = (bar.is_high() && candidates >= MANY).then(|| Beginnings::of(row.evidence));
-        Sought { size: row.size, evidence: row.evidence, bar, beginnings }
+        let many = bar.is_high() && candidates >= MANY;
+        Sought { size: row.size, evidence: row.evidence, bar, many, beginnings: OnceCell::new() }
     }
 
     /// Whether a document of that size may match.
@@ -42,8 +44,11 @@ impl<'a> Sought<'a> {
     #[inline]
     pub fn found<Entry>(&self, entry: Entry, size: u32, evidence: &[u32]) -> Option<Found<Entry>> {
         let least = self.bar.least(self.size, size)?;
-        if self.beginnings.as_ref().is_some_and(|some| !some.may_share(evidence, least)) {
-            return None;
+        if self.many {
+            let beginnings = self.beginnings.get_or_init(|| Beginnings::of(self.evidence));
+            if beginnings.as_ref().is_some_and(|some| !some.may_share(evidence, least)) {
+                return None;
+            }
         }
         let agreement = self.bar.agreement((self.size, self.evidence), (size, evidence))?;
         Some(Found { entry, agreement, size })

@@ -116,9 +116,12 @@ impl Entries {
 struct Seen(Vec<u64>);
 
 impl Seen {
-    /// Where there is no room for so many entries, none is ever seen.
+    /// Entries for which it takes as long to begin as to sort what crowds have.
+    const MOST: usize = 1 << 21;
+
+    /// Where there are more, or is no room for them, none is ever seen: they are sorted later all the same.
     fn begin(&mut self, entries: usize) {
-        if self.0.is_empty() {
+        if self.0.is_empty() && entries <= Self::MOST {
             self.0 = room::filled(0, entries.div_ceil(64)).unwrap_or_default();
         }
     }

@@ -1,5 +1,6 @@
 //! Verification: how much two documents share, compared by their verification hashes (sorted, distinct).
 
+use crate::room;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// How often two unlike slots agree in their 8 bits.
@@ -77,13 +78,14 @@ pub fn may_share(a: &[u32], b: &[u32], least: usize) -> bool {
 ///
 /// Another document shares no more of its hashes than there are whose first bits are among these. To count those takes a fifth of
 /// the time of a comparison, as nothing waits for what was before.
-pub struct Beginnings([bool; 1 << 16]);
+pub struct Beginnings(Box<[bool; 1 << 16]>);
 
 impl Beginnings {
-    pub fn of(hashes: &[u32]) -> Box<Self> {
-        let mut all = Box::new(Beginnings([false; 1 << 16]));
-        hashes.iter().for_each(|&hash| all.0[(hash >> 16) as usize] = true);
-        all
+    /// None where there is no room for them.
+    pub fn of(hashes: &[u32]) -> Option<Self> {
+        let mut all: Box<[bool; 1 << 16]> = room::filled(false, 1 << 16).ok()?.try_into().ok()?;
+        hashes.iter().for_each(|&hash| all[(hash >> 16) as usize] = true);
+        Some(Beginnings(all))
     }
 
     /// Whether another document may share `least` hashes: where it does, it may.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import xxhash
 
 from neardup import documents
 from neardup.banding import Banding
@@ -18,7 +19,7 @@ from neardup.joins import Sets, Signed
 from neardup.minhash import MinHash
 from neardup.results import Older
 from neardup.stores import StoreBatch
-from neardup.stores.places import SERVERS
+from neardup.stores.places import SERVERS, named, read_parameters
 from neardup.verify import similarity
 from neardup.work import Progress, Work
 
@@ -60,7 +61,8 @@ class Against:
         for source in sources:
             self._fit(source)
         self.names = [repr(one) if isinstance(one, Index) else os.fspath(one) for one in sources]
-        #: The files that are older, by their place among the names.
+        self._sources = sources
+        #: The files that are older, by their place.
         self._files: dict[int, documents.Documents] = {}
         self.indexes = [self._opened(place, one, corpus, opened) for place, one in enumerate(sources)]
         for name, index in zip(self.names, self.indexes, strict=True):
@@ -70,8 +72,8 @@ class Against:
     def _fit(source: Any) -> None:
         if not isinstance(source, Index | str | os.PathLike):
             raise TypeError(f"against is a {kind(source)}; it is a neardup.Index, the path of an index, file or folder, or a list of these")
-        scheme = None if isinstance(source, Index) else os.fspath(source).partition("://")[0]
-        if scheme in SERVERS and scheme != source:
+        scheme, colon = ("", "") if isinstance(source, Index) else os.fspath(source).partition("://")[:2]
+        if colon and scheme in SERVERS:
             raise ParameterError(f"against is an address at {scheme}://; open the index there, Index.open(..., name=...), and give that")
 
     def _opened(self, place: int, source: Any, new: documents.Documents, opened: ExitStack) -> Index:
@@ -130,8 +132,15 @@ class Against:
     def _state(self, place: int) -> list[Any]:
         if place in self._files:
             return self._files[place].state()
-        extent = self.indexes[place]._store.extent()
-        return [extent.documents, extent.written]
+        store, source = self.indexes[place]._store, self._sources[place]
+        if not isinstance(source, Index):  # a folder, which says so without all of it being read
+            extent = store.extent()
+            return [extent.documents, extent.written, (read_parameters(named(source, None)) or {}).get("id_seed")]
+        digest = xxhash.xxh3_64()
+        for ids, batch in store.batches():
+            digest.update(pack(ids)[0].tobytes())
+            digest.update(batch.set_hashes.tobytes())
+        return [len(store), digest.hexdigest()]
 
     def keep_in(self, work: Work) -> None:
         """Keep what is found with other columns of the job."""

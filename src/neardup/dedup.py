@@ -185,7 +185,7 @@ def deduplicate(
         )
         job = dict(
             version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=threshold, keep=repr(keep), order=order,
-            clusters=clusters, exact=exact, pairs=pairs, drop_frequent=drop_frequent, secret=sealed(minhash.shingling.secret),
+            clusters=clusters, exact=exact, pairs=pairs, drop_frequent=drop_frequent, **sealed(minhash.shingling),
             verify=settings.verify, bucket_limit=settings.bucket_limit, whole_buckets=settings.whole_buckets,
         )  # fmt: skip
         signed = Signed(banding.bands, _work(limit, work, corpus, older, job, ranking, minhash.shingling.tokens))

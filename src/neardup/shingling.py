@@ -249,17 +249,19 @@ class Shingling:
         return _without(self, sorted_distinct(_kernels.window_hashes(token_hashes, self.size)))
 
 
-def sealed(secret: int) -> str:
-    """What tells a secret from others where it is not told, as in unfinished work.
+def sealed(shingling: Shingling) -> dict[str, str]:
+    """What tells a secret from others, where there is one, in unfinished work, which does not hold it.
 
     Examples
     --------
-    >>> sealed(1) == sealed(2)
+    >>> sealed(Shingling())
+    {}
+    >>> sealed(Shingling(secret=1)) == sealed(Shingling(secret=2))
     False
     """
     import hashlib
 
-    return hashlib.sha256(b"%d" % secret).hexdigest()
+    return {"secret": hashlib.sha256(b"%d" % shingling.secret).hexdigest()} if shingling.secret else {}
 
 
 def _without(shingling: Shingling, hashes: HashArray) -> HashArray:

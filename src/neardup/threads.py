@@ -53,7 +53,7 @@ def on_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: i
     >>> on_threads(abs, [-1, 2], 2)
     [1, 2]
     """
-    if threads > 1 and len(items) > 1 and may_begin(threads):
+    if threads > 1 and len(items) > 1 and may_begin(min(threads, len(items))):
         from concurrent.futures import ThreadPoolExecutor
 
         try:

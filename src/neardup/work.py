@@ -107,7 +107,7 @@ class Work:
             return "it is of another version"
         if manifest["job"] != self._job:
             known, given = manifest["job"], self._job
-            return listed([name for name in given if known.get(name) != given[name]]) + " changed"
+            return listed([name for name in {**known, **given} if known.get(name) != given.get(name)]) + " changed"
         for name, (dtype, *mark) in manifest["columns"].items():
             self._columns[name] = Spool(dtype, path / f"{name}{COLUMN}")
             if not self._columns[name].restore(*mark):

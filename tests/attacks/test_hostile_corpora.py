@@ -272,7 +272,7 @@ def assert_secret_helps(n, jobs, record, rounds=3):
 
 
 def test_full_buckets_cost_what_ordinary_text_does_with_a_secret(record_property):
-    """Time and memory are within three times those of ordinary text, and those of look-ups half of what they are without."""
+    """Time and memory are within three times those of ordinary text, and without one more."""
     assert_secret_helps(400, ["deduplicate", "add", "add and look up"], record_property)
 
 

@@ -2,7 +2,9 @@
 #![cfg(not(feature = "python"))] // with which the library has this allocator already
 
 use neardup_kernels::keeping::{Keeping, KEPT, LARGE};
+use neardup_kernels::lookup::Row;
 use neardup_kernels::sign::on_threads;
+use neardup_kernels::table::Table;
 use std::alloc::System;
 use std::process::Command;
 
@@ -50,6 +52,26 @@ fn small_things() {
     drop(small);
     arrays.truncate(arrays.len() - 16);
     assert!(all_of(1 << 20).len() >= 4);
+}
+
+#[test]
+fn a_look_up_among_look_alikes_is_done() {
+    with_little("look_up");
+}
+
+#[test]
+#[ignore = "it takes all memory"]
+fn look_up() {
+    let sets: Vec<Vec<u32>> = (0..200u32).map(|i| (0..800).map(|j| (j << 22) + i * u32::from(j % 10 == 0)).collect()).collect();
+    let hashes = sets.iter().map(|evidence| u64::from(evidence[10]));
+    let rows: Vec<Row> =
+        sets.iter().zip(hashes).map(|(evidence, set_hash)| Row { fingerprints: &[7, 8], set_hash, size: 800, evidence }).collect();
+    let mut table = Table::new(2, 100, 0);
+    table.insert(&rows, 1).unwrap();
+    let expected = table.query(rows[0], 0.9).found.len();
+    let _arrays = all_of(1 << 20);
+    let _small = all_of(LARGE - 1);
+    assert_eq!(table.query(rows[0], 0.9).found.len(), expected);
 }
 
 #[test]

@@ -230,7 +230,7 @@ fn nobody_who_shares_enough_is_dismissed_by_beginnings() {
             let mut b: BTreeSet<u32> = a.iter().copied().take(kept).collect();
             b.extend((kept..n).map(|_| numbers.next() as u32));
             let [a, b] = [a, b].map(|set| set.into_iter().collect::<Vec<_>>());
-            let (both, beginnings) = (intersection(&a, &b, 0).unwrap(), Beginnings::of(&a));
+            let (both, beginnings) = (intersection(&a, &b, 0).unwrap(), Beginnings::of(&a).unwrap());
             let most = b.iter().filter(|hash| a.iter().any(|other| other >> 16 == *hash >> 16)).count();
             assert!(both <= most && beginnings.may_share(&b, most) && !beginnings.may_share(&b, most + 1));
         }

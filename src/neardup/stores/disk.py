@@ -23,7 +23,7 @@ import numpy.typing as npt
 import xxhash
 
 from neardup import _kernels
-from neardup.errors import CorruptIndexError, ParameterError
+from neardup.errors import CorruptIndexError, NearDupError, ParameterError
 from neardup.ids import Id
 from neardup.stores import (
     Answer,
@@ -678,11 +678,11 @@ class DiskStore:
         """Close the index, and remove it where this store made it; whatever else is in the folder stays."""
         with self._writing:
             if self._new and self._lock is not None and self._own():
-                self._stop_merging()
-                if self._catalog is not None:
-                    self._catalog.close()
-                    self._catalog = None
-                with suppress(OSError):  # it is said why all this is done
+                with suppress(OSError, NearDupError):  # it is said why all this is done
+                    self._stop_merging()
+                    if self._catalog is not None:
+                        self._catalog.close()
+                        self._catalog = None
                     catalog.remove(self.folder)
                     for file in self._numbered():
                         file.unlink()

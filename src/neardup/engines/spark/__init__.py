@@ -89,7 +89,7 @@ class Job:
         minhash, banding = self.settings.minhash, self.settings.banding
         job: dict[str, Any] = dict(
             version=FORMULAS, minhash=repr(minhash), banding=repr(banding), threshold=self.settings.threshold, keep=repr(keep), order=order,
-            clusters=clusters, text=text, id=id, secret=sealed(minhash.shingling.secret),
+            clusters=clusters, text=text, id=id, **sealed(minhash.shingling),
         )  # fmt: skip
         if self.settings.verify != "exact":  # folders of work are older than the choice
             job |= {"verify": self.settings.verify}

@@ -137,7 +137,7 @@ class Stages:
         if known is None and names:
             raise ParameterError(f"{self.folder.path} is there already, and no unfinished work; name a new folder, or move it away")
         if known is not None and known != self._job:
-            changed = listed(name for name in self._job if known.get(name) != self._job[name])
+            changed = listed(name for name in {**known, **self._job} if known.get(name) != self._job.get(name))
             warn_caller(f"{self.folder.path}: begun anew, since {changed} changed", ResumeWarning)
             for name in names:
                 self.folder.remove(name)
