@@ -20,9 +20,11 @@ from conftest import running
 from neardup import Index
 
 STORES = ["disk", "postgres", "redis"]
-#: Writers begin as copies of a process that has read the library, or most of the time would pass without one to kill.
+#: Processes begin as copies of one that has read the library: most of the time of a writer would pass without one to kill, and a
+#: limit would meet what is read and not the work (Python's parser calls want of memory an error of syntax).
 FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(["pytest", "kills_writer", "neardup.stores.postgres", "neardup.stores.redis", "pyarrow"])
+STORES_READ = [f"neardup.stores.{store}" for store in ("places", "disk", "postgres", "redis")]
+FORKING.set_forkserver_preload(["pytest", "kills_writer", "starved", "neardup.cli", "pyarrow", *STORES_READ])
 
 
 class Place:

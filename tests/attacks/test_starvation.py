@@ -6,7 +6,6 @@ there and nothing is half there, and with enough of everything the same work is 
 
 import io
 import json
-import multiprocessing
 import os
 import random
 import re
@@ -21,15 +20,10 @@ from typing import NamedTuple
 
 import pytest
 import starved
-from test_kills import contents
+from test_kills import FORKING, contents
 
 from neardup import Index
 
-#: Each process begins as a copy of one that has read the library, so that a limit meets the work alone.
-FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(
-    ["pytest", "kills_writer", "starved", "neardup.cli", "neardup.stores.places", "neardup.stores.postgres", "neardup.stores.redis"]
-)
 #: Seconds after which work hangs; it takes one.
 PATIENCE = 120
 KINDS = ["in_memory", "on_disk", "whole_corpus", "command"]
