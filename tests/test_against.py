@@ -212,7 +212,7 @@ def test_what_is_no_older_corpus_is_refused(tmp_path, monkeypatch):
         deduplicate(["a"], against=3)
     for append in (True, False):
         with pytest.raises(
-            ParameterError, match=r"^against is an address at postgresql://; open the index there, Index.open\(..., name=...\), and"
+            ParameterError, match=r"^against is an address at postgresql://, which no job opens; give what"
         ):
             deduplicate(put(tmp_path / "a.jsonl", STORIES, "s"), against="postgresql://me:password@here/x", append=append)
     (tmp_path / "redis").mkdir()  # a folder, whatever it is called

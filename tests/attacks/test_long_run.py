@@ -231,4 +231,4 @@ def test_a_long_run(tmp_path, record_property):
     sixth, last = life.rows[9], life.rows[-1]
     grown = ((last[2] - sixth[2]) * 1e6 - (last[5] - sixth[5])) / (last[1] - sixth[1])
     record_property("memory that grew with each document after a sixth, but for the test's own, bytes", f"{grown:.0f}")
-    assert grown < 100
+    assert grown < 40
