@@ -211,9 +211,7 @@ def test_what_is_no_older_corpus_is_refused(tmp_path, monkeypatch):
     with pytest.raises(TypeError, match=r"against is a int; it is a neardup.Index, the path of an index, file or folder"):
         deduplicate(["a"], against=3)
     for append in (True, False):
-        with pytest.raises(
-            ParameterError, match=r"^against is an address at postgresql://, which no job opens; give what"
-        ):
+        with pytest.raises(ParameterError, match=r"^against is an address at postgresql://, which no job opens; give what"):
             deduplicate(put(tmp_path / "a.jsonl", STORIES, "s"), against="postgresql://me:password@here/x", append=append)
     (tmp_path / "redis").mkdir()  # a folder, whatever it is called
     put(tmp_path / "redis" / "o.jsonl", STORIES, "o")

@@ -74,7 +74,9 @@ class Against:
             raise TypeError(f"against is a {kind(source)}; it is a neardup.Index, the path of an index, file or folder, or a list of these")
         scheme, colon = ("", "") if isinstance(source, Index) else os.fspath(source).partition("://")[:2]
         if colon and scheme in SERVERS:
-            raise ParameterError(f"against is an address at {scheme}://, which no job opens; give what neardup.Index.open gives of it, or a folder")
+            raise ParameterError(
+                f"against is an address at {scheme}://, which no job opens; give what neardup.Index.open gives of it, or a folder"
+            )
 
     def _opened(self, place: int, source: Any, new: documents.Documents, opened: ExitStack) -> Index:
         if isinstance(source, Index):
