@@ -18,7 +18,7 @@ DATA = {
     "shingling": {"HashArray", "Shingling", "Token", "check_text", "sealed", "sorted_distinct"},
     "minhash": {"MinHash", "Signature", "Signatures", "ValueArray"},
     "banding": {"Banding"},
-    "stores": {"Answer", "Extent", "Hit", "Prepared", "Store", "StoreBatch", "preparation", "HeavyBucket"},
+    "stores": {"Answer", "Extent", "Hit", "Document", "Preparation", "Store", "StoreBatch", "preparation", "HeavyBucket"},
     "verify": {"Match", "similarity"},
     "census": {"COUNTED", "Census", "ValueArray", "Weights"},
     "noise": {"ILLEGIBLE", "LEAST", "Legibility", "Readings", "corrected", "least_jaccard"},

@@ -446,15 +446,17 @@ impl Value for u64 {
 
 /// One key a band of each of some signatures: XXH3-64 of its rows' little-endian bytes, seeded with the band's number.
 pub fn band_keys<V: Value>(values: &[V], order: &[usize], bands: usize, rows: usize, keys: &mut [u64]) {
-    let mut ordered = vec![V::MAX; bands * rows];
+    let mut ordered = Vec::with_capacity(bands * rows);
     for (values, keys) in values.chunks_exact(order.len()).zip(keys.chunks_exact_mut(bands)) {
-        for (place, &k) in ordered.iter_mut().zip(order) {
-            *place = values[k].to_le();
-        }
-        for (band, (key, rows)) in keys.iter_mut().zip(ordered.chunks_exact(rows)).enumerate() {
-            *key = xxh3_64_with_seed(bytemuck::cast_slice(rows), band as u64);
-        }
+        ordered.clear();
+        ordered.extend(order[..bands * rows].iter().map(|&k| values[k].to_le()));
+        keys.iter_mut().zip(keys_of(&ordered, rows)).for_each(|(place, key)| *place = key);
     }
+}
+
+/// The band keys of one signature, whose slots, in order of row and little-endian, are given.
+pub fn keys_of<V: Value>(ordered: &[V], rows: usize) -> impl Iterator<Item = u64> + '_ {
+    ordered.chunks_exact(rows).enumerate().map(|(band, rows)| xxh3_64_with_seed(bytemuck::cast_slice(rows), band as u64))
 }
 
 /// What each slot of a lean signature is mixed with.

@@ -405,7 +405,7 @@ impl Table {
     /// Candidates of a document by its fingerprints, distinct, in order of entry; of crowds those that may match, as far as
     /// their sizes and sketches tell. Whether a bucket was longer than `limit`.
     fn candidates(&self, fingerprints: &[u32], (size, evidence): (u32, &[u32]), bar: Bar, limit: usize, out: &mut Vec<u32>) -> bool {
-        let (mut truncated, mut sketch, mut known) = (false, None, (size, bar.least(size, size)));
+        let (mut truncated, mut sketch, mut known) = (false, None, (0, None));
         let mut seen = Seen::default();
         let none_removed = self.removed == 0;
         out.clear();
@@ -500,7 +500,9 @@ impl Table {
         }
         let truncated = self.candidates(row.fingerprints, (row.size, row.evidence), bar, limit, candidates);
         // A copy is found whatever a bounded look-up, or a sample, left out.
-        candidates.extend(self.same_set(row).filter(|e| (truncated || self.sample > 0) && candidates.binary_search(e).is_err()));
+        if truncated || self.sample > 0 {
+            candidates.extend(self.same_set(row).filter(|e| candidates.binary_search(e).is_err()));
+        }
         let (sought, mut found) = (Sought::new(row, bar, candidates.len()), Vec::new());
         for (i, &candidate) in candidates.iter().enumerate() {
             candidates.get(i + 2 * AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch(ahead));

@@ -180,7 +180,7 @@ fn four(hashes: &[u32], from: usize) -> Option<&[u32; 4]> {
 /// threshold, or `slots` + 1 where none does.
 pub fn least_equal_slots(slots: usize, threshold: f64) -> usize {
     // The predicate decides, monotone in `equal`; the product only says where to begin.
-    let begin = ((threshold * slots as f64) as usize).saturating_sub(2).min(slots);
+    let begin = (((threshold * (1.0 - CHANCE) + CHANCE) * slots as f64) as usize).saturating_sub(1).min(slots);
     let begin = if estimated_similarity(begin, slots) >= threshold { 0 } else { begin };
     (begin..=slots).find(|&equal| estimated_similarity(equal, slots) >= threshold).unwrap_or(slots + 1)
 }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from neardup.errors import ParameterError, RecallWarning, check_fraction, check_integer, one_of, warn_caller
 from neardup.ids import id_order
@@ -37,7 +38,8 @@ class Matches(list[Match]):
         return table(title, ((match.id, match.similarity, match.containment) for match in self), ("id", "similarity", "containment"))
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Asked:
     """What a query asks of its candidates: matches by this measure, at this threshold or above, so many at most.
 
     The similarity of those that are looked at is ``least`` or above.

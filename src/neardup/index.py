@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
@@ -26,7 +27,7 @@ from neardup.ids import Id, check_id, check_ids
 from neardup.minhash import MinHash, Signatures
 from neardup.profiles import Verify, resolve
 from neardup.shingling import Shingling, check_text
-from neardup.stores import Answer, HeavyBucket, Prepared, Store, StoreBatch, duplicate, preparation
+from neardup.stores import Answer, Document, HeavyBucket, Store, StoreBatch, duplicate, preparation
 from neardup.stores.memory import MemoryStore
 from neardup.threads import number_of_threads
 from neardup.verify import Match, Passage, Verification, shared_passages, verification_hashes
@@ -153,7 +154,6 @@ class Index:
         self._verification = Verification(self._settings.slots)
         self._asked_by_default = Asked.of(self._settings)
         self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
-        self._counted = self._verification.exact or not self.minhash.as_datasketch
         self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, self._settings.sample)
 
     @classmethod
@@ -415,7 +415,7 @@ class Index:
         ['b']
         """
         asked, id = self._asked(top, threshold, measure), check_id(id)
-        (every,) = self._found_in(self._store.stored(id), 1, asked._replace(top=None))
+        (every,) = self._found_in(self._store.stored(id), 1, replace(asked, top=None))
         matches = Matches([match for match in every if match.id != id][:top])
         matches.truncated = every.truncated
         return matches
@@ -520,20 +520,13 @@ class Index:
             return self._asked_by_default
         return Asked.of(self._settings, top, threshold, measure)
 
-    def _prepared(self, text: str) -> Prepared:
+    def _document(self, text: str) -> Document:
+        """A text as one document, which is signed with the rest of what is asked where that can be."""
         check_text(text)
-        if not self.minhash.shingling.plain or self.minhash.as_datasketch:
-            return self._first(self._sign([text], threads=1))
-        return self._preparation.text(text)
-
-    def _first(self, signatures: Signatures) -> Prepared:
-        """The first of some signatures."""
-        hashes = None if self._verification.slots else signatures.require_hashes()
-        counts = signatures.counts if self._counted else signatures.sizes.astype(np.uint64)
-        return self._preparation.signature(signatures.values, counts, signatures.offsets, hashes)
+        return text if self.minhash.shingling.plain and not self.minhash.as_datasketch else self._sign([text], threads=1)
 
     def _one(self, text: str) -> StoreBatch:
-        return StoreBatch(*self._prepared(text).arrays())
+        return StoreBatch(*self._preparation.prepare(self._document(text)).arrays())
 
     def add(self, id: Id, text: str) -> None:
         """Add a document.
@@ -781,12 +774,13 @@ class Index:
         [Match(id='a', similarity=1.0, containment=1.0, exact=True)]
         """
         asked = self._asked(top, threshold, measure)
-        return self._look_up(self._prepared(text), asked)
+        return self._look_up(self._document(text), asked)
 
-    def _look_up(self, document: Prepared, asked: Asked) -> Matches:
+    def _look_up(self, document: Document, asked: Asked) -> Matches:
         if self._judge is not None:
-            return self._found_in(StoreBatch(*document.arrays()), 1, asked)[0]
-        return self._matches(document.size, self._store.look_up(document, asked.least), asked)
+            return self._found_in(StoreBatch(*self._preparation.prepare(document).arrays()), 1, asked)[0]
+        n, answer = self._store.look_up(self._preparation, document, asked.least)
+        return self._matches(n, answer, asked)
 
     def query_many(
         self,
@@ -857,7 +851,7 @@ class Index:
         if type(signatures) is not Signatures or signatures.minhash is not self.minhash:
             self._checked(signatures)
         if threads is None and len(signatures.counts) == 1:
-            return [self._look_up(self._first(signatures), asked)]
+            return [self._look_up(signatures, asked)]
         return self._found(signatures, number_of_threads(threads), asked)
 
     def _found(self, signatures: Signatures, threads: int, asked: Asked) -> list[Matches]:

@@ -5,12 +5,13 @@ use super::signing::RecipeArgs;
 use super::Utf8;
 use crate::band::fingerprint;
 use crate::lookup::Row;
-use crate::minhash::{band_keys, lean_masks, lean_signatures, row_order, Value};
+use crate::minhash::{keys_of, lean_masks, lean_signatures, row_order, Value};
 use crate::path::Path;
 use crate::sign::{Document, Recipe, Signer};
 use crate::verify::set_hash;
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::sync::Mutex;
@@ -25,7 +26,7 @@ pub(super) struct Prepared {
     set_hash: u64,
     /// Its distinct shingles.
     #[pyo3(get)]
-    size: u32,
+    pub(super) size: u32,
     evidence: Vec<u32>,
 }
 
@@ -59,104 +60,106 @@ pub(super) struct Preparation {
     /// How texts are signed; None where that is not done here, but signatures come.
     recipe: Option<Recipe>,
     path: Path,
-    bands: usize,
+    /// The most that is taken for a number of distinct shingles, where only that is known of them.
+    most: u64,
     rows: usize,
+    /// The slots of all bands, one band after the other.
     order: Vec<usize>,
+    num_perm: usize,
     /// Of lean signatures; empty where documents keep their verification hashes.
     masks: Vec<u64>,
     idle: Mutex<Vec<Signer>>,
-}
-
-impl Preparation {
-    fn prepared<V: Value>(&self, values: &[V], size: u32, hashes: Vec<u32>) -> Prepared {
-        let mut keys = vec![0; self.bands];
-        band_keys(values, &self.order, self.bands, self.rows, &mut keys);
-        let mut evidence = hashes;
-        if !self.masks.is_empty() {
-            evidence = vec![0; values.len().div_ceil(4)];
-            lean_signatures(values, &self.masks, &mut evidence, self.path);
-        }
-        let fingerprints = keys.iter().map(|&key| fingerprint(key)).collect();
-        Prepared { fingerprints, set_hash: set_hash(&evidence, &keys), size, evidence }
-    }
 }
 
 #[pymethods]
 impl Preparation {
     #[new]
     fn new(recipe: RecipeArgs, bands: usize, rows: usize) -> PyResult<Self> {
-        let path = recipe.check()?;
-        let num_perm = recipe.num_perm;
+        let (path, num_perm) = (recipe.check()?, recipe.num_perm);
         if bands * rows > num_perm {
             return Err(PyValueError::new_err(format!("{bands} bands of {rows} rows need {} slots, there are {num_perm}", bands * rows)));
         }
         let masks = if recipe.verification { Vec::new() } else { lean_masks(num_perm) };
-        let recipe = if recipe.slots.is_none() { Some(recipe.recipe()?.0) } else { None };
-        Ok(Preparation { order: row_order(num_perm), recipe, path, bands, rows, masks, idle: Mutex::default() })
+        let (most, recipe) = if recipe.slots.is_none() { (u32::MAX as u64, Some(recipe.recipe()?.0)) } else { (1, None) };
+        let mut order = row_order(num_perm);
+        order.truncate(bands * rows);
+        Ok(Preparation { recipe, path, most, rows, order, num_perm, masks, idle: Mutex::default() })
     }
 
-    /// A text.
-    fn text(&self, py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Prepared> {
+    /// A document: a text, or the first of `neardup.Signatures`.
+    pub(super) fn prepare(&self, document: &Bound<'_, PyAny>) -> PyResult<Prepared> {
+        match document.cast::<PyString>() {
+            Ok(text) => self.text(text),
+            Err(_) => self.signature(document),
+        }
+    }
+}
+
+impl Preparation {
+    fn text(&self, text: &Bound<'_, PyString>) -> PyResult<Prepared> {
+        let py = text.py();
         let text = Utf8::new(text)?;
         let bytes = text.bytes()?;
         let Some(recipe) = &self.recipe else { return Err(PyValueError::new_err("a text, where signatures are taken")) };
         py.detach(|| {
             // Never waited for: in a forked child nobody might let go of it.
             let mut signer = self.idle.try_lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_default();
-            let mut values = vec![0; self.order.len()];
+            let mut values = vec![0; self.num_perm];
             let (count, hashes) = signer.sign(recipe, Document::Text(bytes), self.path, &mut values)?;
             // What a large document needed is given back.
             if let (true, Ok(mut idle)) = (bytes.len() <= LARGE, self.idle.try_lock()) {
                 idle.push(signer);
             }
-            // As StoreBatch counts.
-            let size = if self.masks.is_empty() { hashes.len() as u32 } else { count.min(u32::MAX as u64) as u32 };
-            Ok(self.prepared(&values, size, hashes))
+            Ok(self.prepared(&values, count, hashes))
         })
     }
 
-    /// The first of some signatures: its slots, its count of distinct shingles, and, by offsets, its verification hashes.
-    fn signature<'py>(
-        &self,
-        values: &Bound<'py, PyAny>,
-        counts: &Bound<'py, PyArray1<u64>>,
-        offsets: &Bound<'py, PyAny>,
-        hashes: Option<&Bound<'py, PyArray1<u32>>>,
-    ) -> PyResult<Prepared> {
+    fn signature(&self, signatures: &Bound<'_, PyAny>) -> PyResult<Prepared> {
+        let py = signatures.py();
+        let (values, counts) = (signatures.getattr(intern!(py, "values"))?, signatures.getattr(intern!(py, "counts"))?);
+        // SAFETY: the GIL is held as long as the copy of it is made, and nothing in between lets another thread write.
+        let count = unsafe { counts.cast::<PyArray1<u64>>()?.as_slice()?.first().copied() };
+        let hashes = if self.masks.is_empty() { first_hashes(signatures)? } else { Vec::new() };
         // SAFETY: the GIL is held as long as they are read, and nothing in between lets another thread write.
-        unsafe {
+        let prepared = unsafe {
             match values.cast::<PyArray2<u32>>() {
-                Ok(values) => self.first(values.as_slice()?, counts, offsets, hashes),
-                Err(_) => self.first(values.cast::<PyArray2<u64>>()?.as_slice()?, counts, offsets, hashes),
+                Ok(values) => self.first(values.as_slice()?, count, hashes),
+                Err(_) => self.first(values.cast::<PyArray2<u64>>()?.as_slice()?, count, hashes),
             }
-        }
+        };
+        prepared.ok_or_else(|| PyValueError::new_err("no signature of so many slots"))
+    }
+
+    fn first<V: Value>(&self, values: &[V], count: Option<u64>, hashes: Vec<u32>) -> Option<Prepared> {
+        Some(self.prepared(values.get(..self.num_perm)?, count?, hashes))
+    }
+
+    /// A document of so many distinct shingles by its slots, and its verification hashes where it keeps them.
+    fn prepared<V: Value>(&self, values: &[V], count: u64, hashes: Vec<u32>) -> Prepared {
+        let ordered: Vec<V> = self.order.iter().map(|&slot| values[slot].to_le()).collect();
+        let keys: Vec<u64> = keys_of(&ordered, self.rows).collect();
+        let fingerprints = keys.iter().map(|&key| fingerprint(key)).collect();
+        // As StoreBatch counts.
+        let (size, evidence) = if self.masks.is_empty() {
+            (hashes.len() as u32, hashes)
+        } else {
+            let mut evidence = vec![0; self.num_perm.div_ceil(4)];
+            lean_signatures(values, &self.masks, &mut evidence, self.path);
+            (count.min(self.most) as u32, evidence)
+        };
+        Prepared { fingerprints, set_hash: set_hash(&evidence, &keys), size, evidence }
     }
 }
 
-impl Preparation {
-    fn first<'py, V: Value>(
-        &self,
-        values: &[V],
-        counts: &Bound<'py, PyArray1<u64>>,
-        offsets: &Bound<'py, PyAny>,
-        hashes: Option<&Bound<'py, PyArray1<u32>>>,
-    ) -> PyResult<Prepared> {
-        // SAFETY: the GIL is held as long as they are read, and nothing in between lets another thread write.
-        let counts = unsafe { counts.as_slice()? };
-        let (Some(values), Some(&count)) = (values.get(..self.order.len()), counts.first()) else {
-            return Err(PyValueError::new_err(format!("{} slots of {} documents", values.len(), counts.len())));
-        };
-        if !self.masks.is_empty() {
-            return Ok(self.prepared(values, count.min(u32::MAX as u64) as u32, Vec::new()));
-        }
-        let offsets = offsets.cast::<PyArray1<u64>>()?;
-        // SAFETY: as above.
-        let (offsets, hashes) = unsafe { (offsets.as_slice()?, hashes.map_or(Ok(&[][..]), |hashes| hashes.as_slice())?) };
-        let own = match offsets {
-            [start, stop, ..] => hashes.get(*start as usize..*stop as usize),
-            _ => None,
-        };
-        let Some(own) = own else { return Err(PyValueError::new_err(format!("no offsets of a document among {} hashes", hashes.len()))) };
-        Ok(self.prepared(values, own.len() as u32, own.to_vec()))
-    }
+/// The verification hashes of the first of some signatures.
+fn first_hashes(signatures: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
+    let py = signatures.py();
+    let (hashes, offsets) = (signatures.call_method0(intern!(py, "require_hashes"))?, signatures.getattr(intern!(py, "offsets"))?);
+    // SAFETY: the GIL is held as long as they are read, and nothing in between lets another thread write.
+    let (hashes, offsets) = unsafe { (hashes.cast::<PyArray1<u32>>()?.as_slice()?, offsets.cast::<PyArray1<u64>>()?.as_slice()?) };
+    let own = match offsets {
+        [start, stop, ..] => hashes.get(*start as usize..*stop as usize),
+        _ => None,
+    };
+    own.map(<[u32]>::to_vec).ok_or_else(|| PyValueError::new_err(format!("no offsets of a document among {} hashes", hashes.len())))
 }

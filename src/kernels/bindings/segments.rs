@@ -1,9 +1,9 @@
 //! An index on disk: its segments, and what is made of arrays to write them.
 
 use super::ids::{id_bytes, IdList, PackedIds};
-use super::prepared::Prepared;
+use super::prepared::Preparation;
 use super::rows::{Batch, RowArrays, Rows};
-use super::tables::{nearest_tuples, Nearest};
+use super::tables::{nearest_tuples, Nearest, OneAnswer};
 use super::{cut, Array1};
 use crate::mapped::{self, Checked, Damage, Mapped};
 use crate::segment::{id_fingerprint, sorted_run as sort, Removed};
@@ -273,8 +273,9 @@ impl SegmentTable {
         py.detach(|| self.index.write().unwrap().update(&id, row)).map_err(raised)?.map_err(refused)
     }
 
-    /// What one document matches, (id, agreement, size), and whether its look-up was truncated.
-    fn look_up<'py>(&self, py: Python<'py>, document: &Prepared, threshold: f64) -> PyResult<(Bound<'py, PyList>, bool)> {
+    /// Of one document the distinct shingles, and what it matches, (id, agreement, size), and whether its look-up was truncated.
+    fn look_up<'py>(&self, preparation: &Preparation, document: &Bound<'py, PyAny>, threshold: f64) -> PyResult<OneAnswer<'py>> {
+        let (py, document) = (document.py(), preparation.prepare(document)?);
         let row = document.row(self.bands, self.slots)?;
         let look_up = || {
             let (index, mut hits) = (self.index.read().unwrap(), Hits::default());
@@ -286,7 +287,7 @@ impl SegmentTable {
             Ok((hits, answer.truncated))
         };
         let (hits, truncated) = py.detach(look_up).map_err(raised)?;
-        Ok((hits.tuples(py, 0..hits.columns.len())?, truncated))
+        Ok((document.size, (hits.tuples(py, 0..hits.columns.len())?, truncated)))
     }
 
     /// What each document of the batch matches, (id, agreement, size), and whether its look-up was truncated.

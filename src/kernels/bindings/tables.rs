@@ -2,7 +2,7 @@
 
 use super::ids::{id_bytes, IdList, PackedIds};
 use super::joins::WeightTable;
-use super::prepared::Prepared;
+use super::prepared::Preparation;
 use super::rows::{Batch, RowArrays, Rows};
 use super::Array1;
 use crate::lookup::Found;
@@ -39,6 +39,9 @@ impl Hits {
         Ok(tuples)
     }
 }
+
+/// What a look-up of one document is answered by, beside its distinct shingles.
+pub(super) type OneAnswer<'py> = (u32, (Bound<'py, PyList>, bool));
 
 /// The id of a document, its agreement and size; None where there is no such document.
 pub(super) type Nearest<'py> = Option<(Bound<'py, PyAny>, u32, u32)>;
@@ -153,8 +156,9 @@ impl DocumentTable {
         Ok(py.detach(|| self.store.write().unwrap().replace(&id, row))?)
     }
 
-    /// What one document matches, (id, agreement, size), and whether its look-up was truncated.
-    fn look_up<'py>(&self, py: Python<'py>, document: &Prepared, threshold: f64) -> PyResult<(Bound<'py, PyList>, bool)> {
+    /// Of one document the distinct shingles, and what it matches, (id, agreement, size), and whether its look-up was truncated.
+    fn look_up<'py>(&self, preparation: &Preparation, document: &Bound<'py, PyAny>, threshold: f64) -> PyResult<OneAnswer<'py>> {
+        let (py, document) = (document.py(), preparation.prepare(document)?);
         let row = document.row(self.bands, self.slots)?;
         let (hits, truncated) = py.detach(|| {
             let (store, mut hits) = (self.store.read().unwrap(), Hits::default());
@@ -162,7 +166,7 @@ impl DocumentTable {
             answer.found.iter().for_each(|found| hits.push(&store, found));
             (hits, answer.truncated)
         });
-        Ok((hits.tuples(py, 0..hits.columns.len())?, truncated))
+        Ok((document.size, (hits.tuples(py, 0..hits.columns.len())?, truncated)))
     }
 
     /// What each document of the batch matches, (id, agreement, size), and whether its look-up was truncated.

@@ -14,8 +14,10 @@ from neardup.errors import DuplicateIdError, UnknownDocumentError
 from neardup.ids import Id
 from neardup.minhash import MinHash, Signatures
 
-#: One document as :meth:`Store.look_up` takes it.
-Prepared = _kernels.Prepared
+#: What makes one document ready for a store, as :meth:`StoreBatch.of` does many.
+Preparation = _kernels.Preparation
+#: One document to be made ready: a text, or signatures of which it is the first.
+Document: TypeAlias = "str | Signatures"
 
 
 class StoreBatch(NamedTuple):
@@ -177,8 +179,8 @@ class Store(Protocol):
     def replace(self, id: Id, batch: StoreBatch) -> None:
         """Give a document another content. UnknownDocumentError when it is not there."""
 
-    def look_up(self, document: Prepared, threshold: float) -> Answer:
-        """What one document matches."""
+    def look_up(self, preparation: Preparation, document: Document, threshold: float) -> tuple[int, Answer]:
+        """How many distinct shingles one document has, and what it matches."""
 
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
         """What each document of the batch matches; where they are readings, what cannot match by those may be left out."""
@@ -232,8 +234,8 @@ class Store(Protocol):
         """
 
 
-def preparation(minhash: MinHash, banding: Banding, *, lean: bool) -> _kernels.Preparation:
-    """What makes single documents ready to be looked up, as :meth:`StoreBatch.of` does many."""
+def preparation(minhash: MinHash, banding: Banding, *, lean: bool) -> Preparation:
+    """What makes single documents ready, by how they are signed and cut into bands."""
     return _kernels.Preparation(minhash.recipe(hashes=not lean), banding.bands, banding.rows)
 
 

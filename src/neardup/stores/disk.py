@@ -27,9 +27,10 @@ from neardup.errors import CorruptIndexError, NearDupError, ParameterError
 from neardup.ids import Id
 from neardup.stores import (
     Answer,
+    Document,
     Extent,
     Hit,
-    Prepared,
+    Preparation,
     Readings,
     StoreBatch,
     catalog,
@@ -576,9 +577,9 @@ class DiskStore:
             ids: list[Id] = self._table.ids()
             return ids
 
-    def look_up(self, document: Prepared, threshold: float) -> Answer:
+    def look_up(self, preparation: Preparation, document: Document, threshold: float) -> tuple[int, Answer]:
         with layout.damage(self.folder):
-            return self._table.look_up(document, threshold)
+            return self._table.look_up(preparation, document, threshold)
 
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:  # noqa: ARG002
         with layout.damage(self.folder):

@@ -22,7 +22,7 @@ import xxhash
 from neardup import _kernels
 from neardup.errors import CorruptIndexError, ParameterError
 from neardup.ids import Id
-from neardup.stores import Answer, Hit, Prepared, Readings, StoreBatch, first_sets
+from neardup.stores import Answer, Document, Hit, Preparation, Readings, StoreBatch, first_sets
 
 #: Of a stored entry: its checksum, and its distinct shingles. Fingerprints and evidence follow.
 HEAD = struct.Struct("<QI")
@@ -241,8 +241,9 @@ class FetchingStore(ABC):
             answers += self._answers(self._candidates(part, self._limit), part, threshold, threads)
         return answers
 
-    def look_up(self, document: Prepared, threshold: float) -> Answer:
-        return self.query(StoreBatch(*document.arrays()), threshold, 1)[0]
+    def look_up(self, preparation: Preparation, document: Document, threshold: float) -> tuple[int, Answer]:
+        prepared = preparation.prepare(document)
+        return prepared.size, self.query(StoreBatch(*prepared.arrays()), threshold, 1)[0]
 
     def nearest(self, batch: StoreBatch, threshold: float, threads: int) -> list[Hit | None]:
         answers: list[Hit | None] = []

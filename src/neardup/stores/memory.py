@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.ids import Id
-from neardup.stores import Answer, Extent, Hit, Prepared, Readings, StoreBatch, duplicate, unknown
+from neardup.stores import Answer, Document, Extent, Hit, Preparation, Readings, StoreBatch, duplicate, unknown
 from neardup.stores.forked import Lost, watch
 
 
@@ -75,8 +75,8 @@ class MemoryStore:
             raise unknown(id)
         self._written += 1
 
-    def look_up(self, document: Prepared, threshold: float) -> Answer:
-        return self._table.look_up(document, threshold)
+    def look_up(self, preparation: Preparation, document: Document, threshold: float) -> tuple[int, Answer]:
+        return self._table.look_up(preparation, document, threshold)
 
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
         return self._table.query(batch, threshold, threads, readings)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from neardup import _kernels
 from neardup.errors import NearDupError
 from neardup.ids import Id
-from neardup.stores import Answer, Extent, Hit, Prepared, Readings, StoreBatch, duplicate
+from neardup.stores import Answer, Document, Extent, Hit, Preparation, Readings, StoreBatch, duplicate
 from neardup.stores.disk import Closed, DiskStore
 from neardup.stores.forked import Lost, watch
 from neardup.stores.memory import MemoryStore
@@ -166,8 +166,8 @@ class SampledStore:
     def keep_learnt(self, new: bytes, old: bytes) -> bytes:
         return self._table.keep_learnt(new, old)
 
-    def look_up(self, document: Prepared, threshold: float) -> Answer:
-        return self._table.look_up(document, threshold)
+    def look_up(self, preparation: Preparation, document: Document, threshold: float) -> tuple[int, Answer]:
+        return self._table.look_up(preparation, document, threshold)
 
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
         return self._table.query(batch, threshold, threads, readings)
