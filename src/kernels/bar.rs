@@ -16,6 +16,8 @@ pub enum Measure {
 #[derive(Clone, Copy)]
 pub struct Bar {
     threshold: f64,
+    /// The share of what both have together that documents share which are just so similar.
+    share: f64,
     measure: Measure,
     /// Slots of a lean signature; 0 where documents are checked by their verification hashes.
     slots: usize,
@@ -24,7 +26,8 @@ pub struct Bar {
 
 impl Bar {
     pub fn new(threshold: f64, slots: usize) -> Self {
-        Bar { threshold, measure: Measure::Jaccard, slots, equal: least_equal_slots(slots, threshold) }
+        let share = threshold / (1.0 + threshold);
+        Bar { threshold, share, measure: Measure::Jaccard, slots, equal: least_equal_slots(slots, threshold) }
     }
 
     /// By another measure, of verification hashes.
@@ -51,10 +54,20 @@ impl Bar {
     }
 
     /// The least number of shingles that documents of these sizes share when they match; None when they cannot.
-    #[inline]
+    #[inline(always)]
     pub fn least(&self, size: u32, other: u32) -> Option<usize> {
         let least = match self.measure {
-            Measure::Jaccard => least_intersection(size as usize, other as usize, self.threshold),
+            Measure::Jaccard => {
+                let both = (i64::from(size) + i64::from(other)) as f64;
+                let (least, margin) = (self.share * both, 1e-9 * (both + 1.0));
+                let (below, beyond) = (least as i64, least - (least as i64) as f64);
+                // Between whole numbers, and farther from them than rounding reaches, there is nothing to decide.
+                if margin < beyond && beyond < 1.0 - margin {
+                    below as usize + 1
+                } else {
+                    least_intersection(size as usize, other as usize, self.threshold)
+                }
+            }
             Measure::Contained => least_share(size as usize, self.threshold),
             Measure::Overlap => least_share(size.min(other) as usize, self.threshold),
         };

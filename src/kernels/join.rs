@@ -5,6 +5,7 @@
 use crate::band::spread;
 use crate::bar::Bar;
 use crate::prefix::{join_where, prefix_join, Enough, Required};
+use crate::radix::sort_by_number;
 use crate::room::{self, Roomy};
 use crate::sets::{joined, Edge, Sets, LEFT, RIGHT};
 use crate::sign::on_threads;
@@ -42,7 +43,7 @@ pub fn buckets(fingerprints: impl ExactSizeIterator<Item = u32>) -> Roomy<(Vec<u
 
 /// The buckets of postings, each a fingerprint and a set.
 fn grouped(mut postings: Vec<u64>) -> Roomy<(Vec<u32>, Vec<u32>)> {
-    sort_by_high_half(&mut postings)?;
+    sort_by_number(&mut postings, |value| (value >> 32) as u32)?;
     let (mut members, mut ends) = (Vec::new(), Vec::new());
     for bucket in postings.chunk_by(|a, b| a >> 32 == b >> 32).filter(|bucket| bucket.len() > 1) {
         room::double(&mut members, bucket.len())?;
@@ -57,31 +58,6 @@ fn grouped(mut postings: Vec<u64>) -> Roomy<(Vec<u32>, Vec<u32>)> {
 pub fn sampled_buckets(sets: Sets, sample: u32) -> Roomy<(Vec<u32>, Vec<u32>)> {
     let sampled = |set: u32| sets.get(set).iter().take_while(move |&&h| h < sample).map(move |&h| (spread(h), set));
     grouped(room::gathered((0..sets.len() as u32).flat_map(sampled).map(|(f, set)| u64::from(f) << 32 | u64::from(set)))?)
-}
-
-/// Sort by the high 32 bits, which are spread evenly; what is equal there stays in order.
-fn sort_by_high_half(values: &mut Vec<u64>) -> Roomy<()> {
-    if values.len() < 1 << 10 {
-        values.sort_by_key(|v| v >> 32);
-        return Ok(());
-    }
-    let mut sorted = room::filled(0, values.len())?;
-    for shift in [32, 43, 54] {
-        let mut ends = [0usize; 1 << 11];
-        let digit = |v: u64| (v >> shift) as usize & ((1 << 11) - 1);
-        values.iter().for_each(|&v| ends[digit(v)] += 1);
-        let mut start = 0;
-        for end in &mut ends {
-            start += std::mem::replace(end, start);
-        }
-        for &v in values.iter() {
-            let place = &mut ends[digit(v)];
-            sorted[*place] = v;
-            *place += 1;
-        }
-        std::mem::swap(values, &mut sorted);
-    }
-    Ok(())
 }
 
 /// Members of a bucket that have a role.
@@ -485,18 +461,4 @@ pub fn intersections(sets: Sets, a: &[u32], b: &[u32], threads: usize) -> Roomy<
     let pairs = room::collected(a.chunks(4096).zip(b.chunks(4096)))?;
     let count = |(&a, &b): (&u32, &u32)| intersection(sets.get(a), sets.get(b), 0).unwrap_or(0) as u32;
     room::all(on_threads(pairs, threads, |(a, b)| room::collected(a.iter().zip(b).map(count))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn postings_are_sorted_as_the_standard_library_sorts_them() {
-        let mut values: Vec<u64> = (0..5000u64).map(|i| crate::hash::mix64(i % 700) & !0xFFFF_FFFF | i).collect();
-        let mut expected = values.clone();
-        expected.sort_unstable();
-        sort_by_high_half(&mut values).unwrap();
-        assert!(values == expected);
-    }
 }

@@ -16,6 +16,7 @@ pub mod minhash;
 pub mod normalize;
 pub mod path;
 pub mod prefix;
+pub mod radix;
 pub mod room;
 pub mod segment;
 pub mod segments;

@@ -1,6 +1,7 @@
 //! Joins of sets by their rarest hashes, one of which any two share that match: whatever number of them there is, few pairs are compared.
 
 use crate::bar::Bar;
+use crate::radix::sort_by_number;
 use crate::room::{self, Roomy};
 use crate::sets::{joined, Edge, Sets, LEFT, RIGHT};
 use crate::sign::on_threads;
@@ -72,11 +73,13 @@ impl<'a> Required<'a> {
 }
 
 /// A hash of a set's prefix: which, whose, and what it and all that are less rare of that set's weigh, if that is no more than 32 bits.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Posting {
     hash: u32,
     member: u32,
     left: u32,
+    /// Whether others are looked up by it too.
+    indexed: bool,
 }
 
 impl Posting {
@@ -87,6 +90,7 @@ impl Posting {
 }
 
 /// Postings that one hash of a member meets, what is left of its own from there on, and which long list they are of.
+#[derive(Clone, Copy, Default)]
 struct Meeting {
     member: u32,
     left: u32,
@@ -102,7 +106,7 @@ impl Meeting {
 }
 
 /// A long list of postings: its number, and that of one that has all its members, or its own.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Long {
     list: u32,
     within: u32,
@@ -169,8 +173,9 @@ pub(crate) fn join_where(
     let mut members = room::collected(members.iter().copied())?;
     members.sort_unstable_by_key(|&set| (sets.sizes[set as usize], set));
     let (index, probes) = prefixes(&members, sets, bar, required)?;
+    let index = index.as_deref().unwrap_or(&probes);
     if members.iter().all(|&set| roles[set as usize] == LEFT | RIGHT) {
-        let mut edges = probed(&members, roles, sets, (bar, required), (&index, &probes), threads, (enough, may))?;
+        let mut edges = probed(&members, roles, sets, (bar, required), (index, &probes), threads, (enough, may))?;
         edges.sort_unstable();
         return Ok(edges);
     }
@@ -182,7 +187,7 @@ pub(crate) fn join_where(
     let on_both = |set: u32| roles[set as usize] == LEFT | RIGHT;
     let found = |left: u8, right: u8, again: bool| {
         let may = move |a, b| !(again && on_both(a) && on_both(b)) && may(a, b);
-        probed(&members, roles, sets, (bar, required), (&of(&index, left)?, &of(&probes, right)?), threads, (enough, may))
+        probed(&members, roles, sets, (bar, required), (&of(index, left)?, &of(&probes, right)?), threads, (enough, may))
     };
     let mut edges = room::all(vec![found(LEFT, RIGHT, false), found(RIGHT, LEFT, true)])?;
     edges.sort_unstable();
@@ -255,11 +260,11 @@ fn probed(
 
 const INDEXED: u16 = 1 << 15;
 
-/// What of the sets, in order of size, is looked up by and what it is looked up in: their rarest hashes that others may have.
+/// What of the sets, in order of size, they are looked up in, unless it is all, and what by: their rarest hashes that others may have.
 ///
 /// A set is looked up among those that are no longer, so that fewer of its hashes need to be found by the longer ones. Where more
 /// is required, what comes after the last that is looked up by weighs less than that.
-fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -> Roomy<(Vec<Posting>, Vec<Posting>)> {
+fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -> Roomy<(Option<Vec<Posting>>, Vec<Posting>)> {
     let hashes: usize = members.iter().map(|&set| sets.get(set).len()).sum();
     let bits = hashes.next_power_of_two().trailing_zeros().clamp(10, 27);
     let mut counts = room::filled(0u16, 1 << bits)?; // and the highest bit, whether any is indexed
@@ -267,44 +272,46 @@ fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -
     for &hash in members.iter().flat_map(|&set| sets.get(set)) {
         counts[cell(hash)] = (counts[cell(hash)] + 1).min(INDEXED - 1);
     }
-    let (mut index, mut probes, mut ordered) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut probes, mut ordered) = (Vec::new(), Vec::new());
     for (member, &set) in (0..).zip(members) {
         let own = sets.get(set);
         ordered.clear();
         room::double(&mut ordered, own.len())?;
         room::double(&mut probes, own.len())?;
-        room::double(&mut index, own.len())?;
-        ordered.extend(own.iter().map(|&hash| u64::from(counts[cell(hash)]) << 32 | u64::from(hash)));
-        let prefix = own.len() + 1 - bar.least_of_any(sets.sizes[set as usize]);
-        let indexed = own.len() + 1 - bar.least(sets.sizes[set as usize], sets.sizes[set as usize]).unwrap_or(own.len());
+        let counted = own.iter().map(|&hash| u64::from(counts[cell(hash)]) << 32 | u64::from(hash));
+        ordered.extend(counted.filter(|counted| counted >> 32 > 1));
+        // Those that nobody else has come before.
+        let alone = own.len() - ordered.len();
+        let prefix = (own.len() + 1 - bar.least_of_any(sets.sizes[set as usize])).saturating_sub(alone);
+        let least_alike = bar.least(sets.sizes[set as usize], sets.sizes[set as usize]).unwrap_or(own.len());
+        let indexed = (own.len() + 1 - least_alike).saturating_sub(alone);
+        let weight = |hash| required.map_or(1, |required| required.weight(hash));
+        let mut left: u64 = ordered.iter().map(|&counted| weight(counted as u32)).sum();
         if prefix < ordered.len() {
-            ordered.select_nth_unstable(prefix - 1);
+            if prefix > 0 {
+                ordered.select_nth_unstable(prefix - 1);
+            }
             ordered.truncate(prefix);
         }
         ordered.sort_unstable();
-        let weight = |hash| required.map_or(1, |required| required.weight(hash));
-        let mut left: u64 = own.iter().map(|&hash| weight(hash)).sum();
         let least = required.map_or(0, |required| required.least(set, own.len()));
         for (place, &counted) in ordered.iter().enumerate() {
             if left < least {
                 break;
             }
             let hash = counted as u32;
-            if counted >> 32 > 1 {
-                let posting = Posting { hash, member, left: left.min(u32::MAX.into()) as u32 };
-                probes.push(posting);
-                if place < indexed {
-                    index.push(posting);
-                }
-            }
+            probes.push(Posting { hash, member, left: left.min(u32::MAX.into()) as u32, indexed: place < indexed });
             left = left.saturating_sub(weight(hash));
         }
     }
-    index.iter().for_each(|posting| counts[cell(posting.hash)] |= INDEXED);
+    if probes.iter().all(|posting| posting.indexed) {
+        sort_by_number(&mut probes, |posting| posting.hash)?;
+        return Ok((None, probes));
+    }
+    probes.iter().filter(|posting| posting.indexed).for_each(|posting| counts[cell(posting.hash)] |= INDEXED);
     probes.retain(|posting| counts[cell(posting.hash)] & INDEXED != 0);
-    index.sort_unstable_by_key(Posting::place);
-    probes.sort_unstable_by_key(Posting::place);
-    Ok((index, probes))
+    sort_by_number(&mut probes, |posting| posting.hash)?;
+    Ok((Some(room::gathered(probes.iter().copied().filter(|posting| posting.indexed))?), probes))
 }
 
 /// The long lists of postings of one hash, each by its start.
@@ -364,7 +371,8 @@ fn meetings(index: &[Posting], probes: &[Posting], members: usize, long: &[(usiz
             many[probe.member as usize] += 1;
         }
     }
-    met.sort_unstable_by_key(|meeting| (meeting.member, Reverse(meeting.left)));
+    sort_by_number(&mut met, |meeting| meeting.member)?;
+    met.chunk_by_mut(|a, b| a.member == b.member).for_each(|own| own.sort_unstable_by_key(|meeting| Reverse(meeting.left)));
     let mut sum = 0;
     many.iter_mut().for_each(|n| {
         sum += *n;

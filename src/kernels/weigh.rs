@@ -3,6 +3,7 @@
 use crate::room::{self, Roomy};
 use crate::sets::Sets;
 use crate::sign::on_threads;
+use crate::verify::intersection;
 
 /// The weights of some hashes; all others weigh `rest`.
 pub struct Weights {
@@ -12,6 +13,8 @@ pub struct Weights {
     starts: Vec<u32>,
     shift: u32,
     rest: u16,
+    /// What all of them weigh, where that is the same.
+    each: Option<u16>,
 }
 
 impl Weights {
@@ -26,7 +29,8 @@ impl Weights {
         hashes.iter().for_each(|hash| starts[hash.checked_shr(shift).unwrap_or(0) as usize + 1] += 1);
         (0..1 << bits).for_each(|cell: usize| starts[cell + 1] += starts[cell]);
         let (hashes, weights) = (room::collected(hashes.iter().copied())?, room::collected(weights.iter().copied())?);
-        Ok(Some(Weights { hashes, weights, starts, shift, rest }))
+        let each = weights.first().copied().filter(|first| weights.iter().all(|weight| weight == first));
+        Ok(Some(Weights { hashes, weights, starts, shift, rest, each }))
     }
 
     /// The hashes, their weights, and what all others weigh.
@@ -44,6 +48,11 @@ impl Weights {
 
     /// What a set weighs.
     pub fn total(&self, set: &[u32]) -> u64 {
+        // Of a few that weigh the same it is enough to know how many there are.
+        if let Some(each) = self.each.filter(|_| self.hashes.len() <= 4 * set.len()) {
+            let both = intersection(set, &self.hashes, 0).unwrap_or(0) as u64;
+            return both * u64::from(each) + (set.len() as u64 - both) * u64::from(self.rest);
+        }
         set.iter().map(|&hash| u64::from(self.of(hash))).sum()
     }
 

@@ -250,6 +250,25 @@ fn the_least_intersection_is_where_the_predicate_turns() {
 }
 
 #[test]
+fn a_bar_needs_what_the_predicate_says() {
+    let large = [u32::MAX, u32::MAX - 1, 1 << 31, 1_234_567_891, 1 << 20, 65_537];
+    let sizes: Vec<u32> = (1..130).chain([796, 800, 1000, 4097]).chain(large).collect();
+    // Beside the usual thresholds those that some sizes just reach.
+    let mut thresholds = vec![0.05, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.999, 1.0, f64::MIN_POSITIVE];
+    thresholds.extend((1..40).map(|both| similarity(both, 40, 60)));
+    for &threshold in &thresholds {
+        let bar = Bar::new(threshold, 0);
+        for &n in &sizes {
+            for &m in &sizes {
+                let (n, m, most) = (n as usize, m as usize, n.min(m) as usize);
+                let expected = Some(least_intersection(n, m, threshold)).filter(|&least| least <= most);
+                assert_eq!(bar.least(n as u32, m as u32), expected, "{n} {m} {threshold}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_table_finds_what_was_not_removed() {
     let (keys, fingerprints) = ([7u64, 8], [7, 8]);
     let sets: Vec<Vec<u32>> = (0..50).map(|i| (0..20).map(|j| if j < 18 { j } else { 100 + 2 * i + j }).collect()).collect();
