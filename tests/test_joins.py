@@ -1,6 +1,6 @@
 """Joins of a whole corpus against comparing every two sets."""
 
-from itertools import combinations
+from itertools import combinations, cycle
 
 import numpy as np
 import pytest
@@ -221,6 +221,15 @@ def test_what_is_just_enough_is_found():
                 judge.threshold = float(judge.similarities(*pair, 1)[0])
                 found = _kernels.prefix_join(roles, evidence, 0.0, 1, judge.required(np.arange(2)))
                 assert listed(found) == [(0, 1, both)], (n, both, judge)
+
+
+@given(SETS, st.sets(st.integers(0, 2**32 - 1) | st.integers(0, 9), max_size=30), st.lists(st.integers(0, 65_535), min_size=1, max_size=3), st.integers(0, 65_535))
+def test_a_set_weighs_what_its_hashes_do(sets, known, weights, rest):
+    """Whether few are known or many, and whether they weigh the same."""
+    hashes = sorted(known)
+    each = dict(zip(hashes, cycle(weights), strict=False))
+    table = Weights(np.array(hashes, np.uint32), np.array(list(each.values())), rest)
+    assert table.totals(arrays(sets), 1).tolist() == [sum(each.get(hash, rest) for hash in one) for one in sets]
 
 
 def test_no_pair_is_lost_where_sets_weigh_more_than_is_counted():

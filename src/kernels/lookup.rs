@@ -34,16 +34,11 @@ impl<'a> Sought<'a> {
         Sought { size: row.size, evidence: row.evidence, bar, many, beginnings: OnceCell::new() }
     }
 
-    /// Whether a document of that size may match.
+    /// What one of the candidates is found by, when they match; its evidence is read where that may be.
     #[inline]
-    pub fn may_match(&self, size: u32) -> bool {
-        self.bar.least(self.size, size).is_some()
-    }
-
-    /// What one of the candidates is found by, when they match.
-    #[inline]
-    pub fn found<Entry>(&self, entry: Entry, size: u32, evidence: &[u32]) -> Option<Found<Entry>> {
+    pub fn found<'e, Entry>(&self, entry: Entry, size: u32, evidence: impl FnOnce() -> &'e [u32]) -> Option<Found<Entry>> {
         let least = self.bar.least(self.size, size)?;
+        let evidence = evidence();
         if self.many {
             let beginnings = self.beginnings.get_or_init(|| Beginnings::of(self.evidence));
             if beginnings.as_ref().is_some_and(|some| !some.may_share(evidence, least)) {

@@ -185,7 +185,7 @@ impl Segments {
         let (sought, mut found) = (Sought::new(row, bar, candidates.len()), Vec::new());
         for &(_, entry) in candidates.iter() {
             let (size, evidence) = self.evidence(entry)?;
-            found.extend(sought.found(entry, size, evidence));
+            found.extend(sought.found(entry, size, || evidence));
         }
         Ok(Answer { found, truncated })
     }

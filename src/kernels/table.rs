@@ -15,6 +15,7 @@ use crate::weigh::Weights;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// Rows whose buckets are asked for before they are needed.
 const AHEAD: usize = 8;
@@ -100,9 +101,9 @@ impl Entries {
     }
 
     /// As a member of a crowd in a band.
-    fn about(&self, entry: u32, band: usize) -> (Member, Sketch) {
+    fn member(&self, entry: u32, band: usize) -> Member {
         let (set_hash, size) = (self.set_hashes[entry as usize], self.sizes[entry as usize]);
-        (Member { priority: mix64(set_hash ^ band as u64), entry, size }, self.sketch(self.evidence(entry)))
+        Member { priority: mix64(set_hash ^ band as u64), entry, size }
     }
 
     /// A sketch, which is nothing to lean signatures.
@@ -209,8 +210,13 @@ impl Table {
         let (mut new, mark) = (Vec::new(), self.entries.pool.mark());
         let registered = self.registered(rows, &mut new);
         let threads = if new.len() < 64 { 1 } else { threads };
-        let entries = match registered.and_then(|entries| self.reserve(&new, threads).map(|()| entries)) {
-            Ok(entries) => entries,
+        let reserved = registered.and_then(|entries| {
+            self.reserve(&new, threads)?;
+            // One that comes into crowds of many bands is looked through once.
+            Ok((entries, room::collected(new.iter().map(|_| OnceLock::new()))?))
+        });
+        let (entries, sketches) = match reserved {
+            Ok(reserved) => reserved,
             Err(no_room) => {
                 new.iter().rev().for_each(|&(entry, _)| self.unregister(entry));
                 self.entries.pool.undo(mark);
@@ -221,17 +227,18 @@ impl Table {
         if self.sample > 0 {
             for &(entry, _) in &new {
                 for &hash in known.evidence(entry).iter().take_while(|&&h| h < self.sample) {
-                    self.bands[0].insert(spread(hash), entry, limit, |e| known.about(e, 0));
+                    self.bands[0].insert(spread(hash), entry, limit, |e| (known.member(e, 0), known.sketch(known.evidence(e))));
                 }
             }
             return Ok(entries);
         }
         on_threads(self.bands.iter_mut().enumerate().collect(), threads, |(number, band): (usize, &mut Band)| {
-            for (i, &(entry, row)) in new.iter().enumerate() {
+            for (i, (&(entry, row), sketch)) in new.iter().zip(&sketches).enumerate() {
                 if let Some((_, ahead)) = new.get(i + AHEAD) {
                     band.prefetch(ahead.fingerprints[number]);
                 }
-                band.insert(row.fingerprints[number], entry, limit, |e| known.about(e, number));
+                let of = |e| if e == entry { *sketch.get_or_init(|| known.sketch(row.evidence)) } else { known.sketch(known.evidence(e)) };
+                band.insert(row.fingerprints[number], entry, limit, |e| (known.member(e, number), of(e)));
             }
         });
         Ok(entries)
@@ -440,8 +447,7 @@ impl Table {
 
     fn verify(&self, sought: &Sought, entry: u32) -> Option<Found> {
         let size = self.size(entry);
-        // Before its evidence is read.
-        sought.may_match(size).then(|| sought.found(entry, size, self.entries.evidence(entry))).flatten()
+        sought.found(entry, size, || self.entries.evidence(entry))
     }
 
     /// The same of a reading: of both, one times the other, so much was read rightly.

@@ -1,0 +1,51 @@
+//! Sorting of many things by numbers of 32 bits.
+
+use crate::room::{self, Roomy};
+
+/// Bits of a number that one pass sorts by.
+const DIGIT: u32 = 11;
+
+/// Sort by a number that each has; what has the same stays in order.
+pub fn sort_by_number<T: Copy + Default>(values: &mut Vec<T>, number: impl Fn(&T) -> u32) -> Roomy<()> {
+    if values.len() < 1 << 10 {
+        values.sort_by_key(number);
+        return Ok(());
+    }
+    let mut sorted = room::filled(T::default(), values.len())?;
+    for shift in (0..u32::BITS).step_by(DIGIT as usize) {
+        let mut ends = [0usize; 1 << DIGIT];
+        let digit = |value: &T| (number(value) >> shift) as usize & ((1 << DIGIT) - 1);
+        values.iter().for_each(|value| ends[digit(value)] += 1);
+        if ends.contains(&values.len()) {
+            continue; // all have this digit
+        }
+        let mut start = 0;
+        for end in &mut ends {
+            start += std::mem::replace(end, start);
+        }
+        for &value in values.iter() {
+            let place = &mut ends[digit(&value)];
+            sorted[*place] = value;
+            *place += 1;
+        }
+        std::mem::swap(values, &mut sorted);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_sorted_as_the_standard_library_sorts_them() {
+        for (many, most) in [(5000, u32::MAX), (5000, 700), (100, 10), (2000, 1)] {
+            let number = |i: u64| (crate::hash::mix64(i % 700) >> 32) as u32 % most;
+            let mut values: Vec<u64> = (0..many).map(|i| u64::from(number(i)) << 32 | i).collect();
+            let mut expected = values.clone();
+            expected.sort_unstable();
+            sort_by_number(&mut values, |value| (value >> 32) as u32).unwrap();
+            assert!(values == expected);
+        }
+    }
+}
