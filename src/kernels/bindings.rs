@@ -15,6 +15,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
 use std::alloc::System;
 use std::sync::OnceLock;
 
+mod hits;
 mod ids;
 mod joins;
 mod prepared;

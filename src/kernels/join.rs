@@ -43,7 +43,7 @@ pub fn buckets(fingerprints: impl ExactSizeIterator<Item = u32>) -> Roomy<(Vec<u
 
 /// The buckets of postings, each a fingerprint and a set.
 fn grouped(mut postings: Vec<u64>) -> Roomy<(Vec<u32>, Vec<u32>)> {
-    sort_by_number(&mut postings, |value| (value >> 32) as u32)?;
+    sort_by_number(&mut postings, |posting| (posting >> 32) as u32, |&posting| posting as u32)?;
     let (mut members, mut ends) = (Vec::new(), Vec::new());
     for bucket in postings.chunk_by(|a, b| a >> 32 == b >> 32).filter(|bucket| bucket.len() > 1) {
         room::double(&mut members, bucket.len())?;

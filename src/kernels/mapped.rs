@@ -1,5 +1,6 @@
 //! A file of checksummed blocks, mapped into memory: nothing is read from it before its block has been checked.
 
+use crate::room::NoRoom;
 use bytemuck::Pod;
 use memmap2::Mmap;
 use std::fs::File;
@@ -12,16 +13,24 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Bytes that one checksum covers.
 pub const BLOCK: usize = 1 << 14;
 
-/// A block of a file is not what was written.
+/// Why files are not read, or not what was sought in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Damage {
-    /// The folder of the file, and its number there.
-    pub file: (&'static str, u64),
-    /// Where the block begins.
-    pub offset: usize,
+pub enum Unread {
+    /// A block of a file is not what was written: the folder of the file, its number there, and where the block begins.
+    Damage {
+        file: (&'static str, u64),
+        offset: usize,
+    },
+    NoRoom(NoRoom),
 }
 
-pub type Checked<T> = Result<T, Damage>;
+impl From<NoRoom> for Unread {
+    fn from(no_room: NoRoom) -> Self {
+        Unread::NoRoom(no_room)
+    }
+}
+
+pub type Checked<T> = Result<T, Unread>;
 
 /// Values of one type, one after another in a file.
 pub struct Column<T> {
@@ -76,8 +85,8 @@ impl Mapped {
     }
 
     /// What is said of a file whose blocks are what was written, but not by neardup: the block in which it is seen.
-    pub fn damage(&self, offset: usize) -> Damage {
-        Damage { file: self.file, offset: offset / BLOCK * BLOCK }
+    pub fn damage(&self, offset: usize) -> Unread {
+        Unread::Damage { file: self.file, offset: offset / BLOCK * BLOCK }
     }
 
     /// The column at an offset, of so many values, which lie within the data.
@@ -132,7 +141,7 @@ impl Mapped {
         let found = xxh3_64(&self.map[offset..self.data.min(offset + BLOCK)]);
         let written = self.data + 8 * block;
         if self.map[written..written + 8] != found.to_le_bytes() {
-            return Err(Damage { file: self.file, offset });
+            return Err(self.damage(offset));
         }
         self.checked[block / 64].fetch_or(1 << (block % 64), Ordering::Relaxed);
         Ok(())

@@ -305,12 +305,12 @@ fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -
         }
     }
     if probes.iter().all(|posting| posting.indexed) {
-        sort_by_number(&mut probes, |posting| posting.hash)?;
+        sort_by_number(&mut probes, |posting| posting.hash, |posting| posting.member)?;
         return Ok((None, probes));
     }
     probes.iter().filter(|posting| posting.indexed).for_each(|posting| counts[cell(posting.hash)] |= INDEXED);
     probes.retain(|posting| counts[cell(posting.hash)] & INDEXED != 0);
-    sort_by_number(&mut probes, |posting| posting.hash)?;
+    sort_by_number(&mut probes, |posting| posting.hash, |posting| posting.member)?;
     Ok((Some(room::gathered(probes.iter().copied().filter(|posting| posting.indexed))?), probes))
 }
 
@@ -371,7 +371,7 @@ fn meetings(index: &[Posting], probes: &[Posting], members: usize, long: &[(usiz
             many[probe.member as usize] += 1;
         }
     }
-    sort_by_number(&mut met, |meeting| meeting.member)?;
+    sort_by_number(&mut met, |meeting| meeting.member, |_| 0)?;
     met.chunk_by_mut(|a, b| a.member == b.member).for_each(|own| own.sort_unstable_by_key(|meeting| Reverse(meeting.left)));
     let mut sum = 0;
     many.iter_mut().for_each(|n| {

@@ -5,10 +5,10 @@ use crate::room::{self, Roomy};
 /// Bits of a number that one pass sorts by.
 const DIGIT: u32 = 11;
 
-/// Sort by a number that each has; what has the same stays in order.
-pub fn sort_by_number<T: Copy + Default>(values: &mut Vec<T>, number: impl Fn(&T) -> u32) -> Roomy<()> {
+/// Sort by a number that each has; what has the same one stays in the order in which it is given, that of another number.
+pub fn sort_by_number<T: Copy + Default>(values: &mut Vec<T>, number: impl Fn(&T) -> u32, other: impl Fn(&T) -> u32) -> Roomy<()> {
     if values.len() < 1 << 10 {
-        values.sort_by_key(number);
+        values.sort_unstable_by_key(|value| (number(value), other(value)));
         return Ok(());
     }
     let mut sorted = room::filled(T::default(), values.len())?;
@@ -44,7 +44,7 @@ mod tests {
             let mut values: Vec<u64> = (0..many).map(|i| u64::from(number(i)) << 32 | i).collect();
             let mut expected = values.clone();
             expected.sort_unstable();
-            sort_by_number(&mut values, |value| (value >> 32) as u32).unwrap();
+            sort_by_number(&mut values, |value| (value >> 32) as u32, |&value| value as u32).unwrap();
             assert!(values == expected);
         }
     }

@@ -60,18 +60,25 @@ pub fn gathered<T>(items: impl Iterator<Item = T>) -> Roomy<Vec<T>> {
     Ok(array)
 }
 
+/// Append what there is room for, while there was room for all before it.
+pub fn push<T>(array: &mut Vec<T>, item: T, room: &mut Roomy<()>) {
+    if room.is_ok() {
+        *room = double(array, 1).map(|()| array.push(item));
+    }
+}
+
 /// What threads did, one after another, or that there was no room for some of it.
-pub fn all<T: Copy>(parts: Vec<Roomy<Vec<T>>>) -> Roomy<Vec<T>> {
-    joined(parts.into_iter().collect::<Roomy<_>>()?)
+pub fn all<T, E: From<NoRoom>>(parts: Vec<Result<Vec<T>, E>>) -> Result<Vec<T>, E> {
+    Ok(joined(parts.into_iter().collect::<Result<_, E>>()?)?)
 }
 
 /// Arrays one after another.
-pub fn joined<T: Copy>(mut parts: Vec<Vec<T>>) -> Roomy<Vec<T>> {
+pub fn joined<T>(mut parts: Vec<Vec<T>>) -> Roomy<Vec<T>> {
     if let [_] = parts[..] {
         return Ok(parts.swap_remove(0));
     }
     let mut all = Vec::new();
     reserve(&mut all, parts.iter().map(Vec::len).sum())?;
-    parts.iter().for_each(|part| all.extend_from_slice(part));
+    parts.iter_mut().for_each(|part| all.append(part));
     Ok(all)
 }

@@ -1,8 +1,10 @@
 //! An index on disk as it is searched: segments in order of insertion, and after them the tail, a store in memory.
 
 use crate::bar::Bar;
+use crate::hash::mix64;
 use crate::lookup::{self, nearest, Row, Sought};
-use crate::mapped::Checked;
+use crate::mapped::{Checked, Unread};
+use crate::room;
 use crate::segment::{Removed, Segment};
 use crate::sign::on_threads;
 use crate::store::{Refused, Store};
@@ -130,14 +132,15 @@ impl Segments {
     /// Entries of a document's fingerprints, distinct, in order of place. Whether a bucket was longer than `limit`.
     fn candidates(&self, fingerprints: &[u32], limit: usize, out: &mut Candidates) -> Checked<bool> {
         out.clear();
-        let most = limit.saturating_add(1);
+        let (most, mut room) = (limit.saturating_add(1), Ok(()));
         for (place, (segment, removed)) in (0..).zip(&self.segments) {
-            segment.candidates(fingerprints, removed, most, |band, entry| out.push((band as u32, (place, entry))))?;
+            segment.candidates(fingerprints, removed, most, |band, entry| room::push(out, (band as u32, (place, entry)), &mut room))?;
         }
         let tail = self.segments.len() as u32;
         for (band, &fingerprint) in (0..).zip(fingerprints) {
-            self.tail.table.bucket(band as usize, fingerprint, most, |entry| out.push((band, (tail, entry))));
+            self.tail.table.bucket(band as usize, fingerprint, most, |entry| room::push(out, (band, (tail, entry)), &mut room));
         }
+        room?;
         let truncated = out.len() > limit && self.bound(limit, out)?;
         out.sort_unstable_by_key(|&(_, place)| place);
         out.dedup_by_key(|&mut (_, place)| place);
@@ -148,16 +151,15 @@ impl Segments {
     fn bound(&self, limit: usize, out: &mut Candidates) -> Checked<bool> {
         let mut truncated = false;
         out.sort_unstable();
-        let mut kept = Vec::with_capacity(out.len());
+        let mut kept = Vec::new();
+        room::reserve(&mut kept, out.len())?;
         for bucket in out.chunk_by(|a, b| a.0 == b.0) {
             if bucket.len() <= limit {
                 kept.extend_from_slice(bucket);
                 continue;
             }
-            let mut members = Vec::with_capacity(bucket.len());
-            for &(band, place) in bucket {
-                members.push((crate::hash::mix64(self.set_hash(place)? ^ band as u64), (band, place)));
-            }
+            let member = |&(band, place): &(u32, Place)| Ok((mix64(self.set_hash(place)? ^ band as u64), (band, place)));
+            let mut members = room::tried::<_, Unread>(bucket.iter().map(member))?;
             members.sort_unstable();
             let sets = members.chunk_by(|a, b| a.0 == b.0);
             truncated |= sets.clone().nth(limit).is_some();
@@ -185,7 +187,10 @@ impl Segments {
         let (sought, mut found) = (Sought::new(row, bar, candidates.len()), Vec::new());
         for &(_, entry) in candidates.iter() {
             let (size, evidence) = self.evidence(entry)?;
-            found.extend(sought.found(entry, size, || evidence));
+            if let Some(one) = sought.found(entry, size, || evidence) {
+                room::double(&mut found, 1)?;
+                found.push(one);
+            }
         }
         Ok(Answer { found, truncated })
     }
@@ -198,16 +203,16 @@ impl Segments {
     /// Of all that each document matches, whatever the length of a bucket, the nearest.
     pub fn nearest(&self, rows: &[Row], threshold: f64, threads: usize) -> Checked<Vec<Option<Found>>> {
         let answers = self.answers(rows, threshold, usize::MAX, threads)?;
-        Ok(rows.iter().zip(answers).map(|(row, answer)| nearest(row.size, answer.found)).collect())
+        Ok(room::collected(rows.iter().zip(answers).map(|(row, answer)| nearest(row.size, answer.found)))?)
     }
 
     fn answers(&self, rows: &[Row], threshold: f64, limit: usize, threads: usize) -> Checked<Vec<Answer>> {
         let bar = Bar::new(threshold, self.slots);
         let work = |run: &[Row]| {
             let mut candidates = Vec::new();
-            run.iter().map(|&row| self.answer(row, bar, limit, &mut candidates)).collect::<Vec<_>>()
+            room::tried(run.iter().map(|&row| self.answer(row, bar, limit, &mut candidates)))
         };
-        on_threads(rows.chunks(64).collect(), threads, work).into_iter().flatten().collect()
+        room::all(on_threads(rows.chunks(64).collect(), threads, work))
     }
 
     /// Visit the ids of the documents that were not removed, of an entry that lives: there is one.
@@ -254,9 +259,10 @@ impl Segments {
 
     /// The fingerprints of entries at a place, a row each; of the tail, all that there are.
     pub fn fingerprints(&self, place: usize, entries: &[u32]) -> Checked<Vec<u32>> {
-        let mut rows = Vec::with_capacity(entries.len() * self.bands);
+        let mut rows = Vec::new();
+        room::reserve(&mut rows, entries.len() * self.bands)?;
         if place == self.segments.len() {
-            let all = self.tail.table.fingerprints(0..self.tail.table.len() as u32, 1).expect("a tail is small");
+            let all = self.tail.table.fingerprints(0..self.tail.table.len() as u32, 1)?;
             for &entry in entries {
                 rows.extend_from_slice(&all[entry as usize * self.bands..][..self.bands]);
             }
@@ -288,13 +294,14 @@ impl Segments {
         fingerprints.dedup();
         let mut heavy = Vec::new();
         for fingerprint in fingerprints {
-            let mut places: Vec<Place> = Vec::new();
+            let (mut places, mut room): (Vec<Place>, _) = (Vec::new(), Ok(()));
             for (place, (segment, removed)) in (0..).zip(&self.segments) {
-                segment.bucket(band, fingerprint, removed, |entry| places.push((place, entry)))?;
+                segment.bucket(band, fingerprint, removed, |entry| room::push(&mut places, (place, entry), &mut room))?;
             }
             let tail = self.segments.len() as u32;
-            self.tail.table.bucket(band, fingerprint, usize::MAX, |entry| places.push((tail, entry)));
-            let mut members = places.into_iter().map(|place| Ok((self.set_hash(place)?, place))).collect::<Checked<Vec<_>>>()?;
+            self.tail.table.bucket(band, fingerprint, usize::MAX, |entry| room::push(&mut places, (tail, entry), &mut room));
+            room?;
+            let mut members = room::tried::<_, Unread>(places.into_iter().map(|place| Ok((self.set_hash(place)?, place))))?;
             members.sort_unstable();
             members.dedup_by_key(|&mut (set_hash, _)| set_hash);
             if members.len() > limit {

@@ -411,7 +411,7 @@ impl Table {
 
     /// Candidates of a document by its fingerprints, distinct, in order of entry; of crowds those that may match, as far as
     /// their sizes and sketches tell. Whether a bucket was longer than `limit`.
-    fn candidates(&self, fingerprints: &[u32], (size, evidence): (u32, &[u32]), bar: Bar, limit: usize, out: &mut Vec<u32>) -> bool {
+    fn candidates(&self, fingerprints: &[u32], (size, evidence): (u32, &[u32]), bar: Bar, limit: usize, out: &mut Vec<u32>) -> Roomy<bool> {
         let (mut truncated, mut sketch, mut known) = (false, None, (0, None));
         let mut seen = Seen::default();
         let none_removed = self.removed == 0;
@@ -421,10 +421,14 @@ impl Table {
         let keys = self.bands.iter().zip(banded.iter().copied());
         for (band, fingerprint) in keys.chain(samples.iter().map(|&hash| (&self.bands[0], spread(hash)))) {
             match band.members(fingerprint, &mut [0; 16]) {
-                Members::Few(members) => out.extend(members.iter().filter(|&&e| self.entries.lives(e))),
+                Members::Few(members) => {
+                    room::double(out, members.len())?;
+                    out.extend(members.iter().filter(|&&e| self.entries.lives(e)));
+                }
                 Members::Crowd(members) => {
                     let own = *sketch.get_or_insert_with(|| self.entries.sketch(evidence));
                     seen.begin(self.entries.sizes.len());
+                    room::double(out, members.len().min(limit))?;
                     let mut live = members.iter().filter(|(member, _)| none_removed || self.entries.lives(member.entry));
                     out.extend(live.by_ref().take(limit).filter_map(|(member, &other)| {
                         if seen.has(member.entry) {
@@ -442,7 +446,7 @@ impl Table {
         }
         out.sort_unstable();
         out.dedup();
-        truncated
+        Ok(truncated)
     }
 
     fn verify(&self, sought: &Sought, entry: u32) -> Option<Found> {
@@ -474,7 +478,7 @@ impl Table {
     }
 
     /// The entries that match a document, in order of entry.
-    pub fn query(&self, row: Row, threshold: f64) -> Answer {
+    pub fn query(&self, row: Row, threshold: f64) -> Roomy<Answer> {
         self.prefetch(&row);
         self.answer(row, self.bar(threshold), self.limit, &mut Vec::with_capacity(2 * self.bands.len()))
     }
@@ -488,7 +492,7 @@ impl Table {
         }
     }
 
-    fn answer(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Vec<u32>) -> Answer {
+    fn answer(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Vec<u32>) -> Roomy<Answer> {
         self.answer_by(row, bar, limit, candidates, |sought, candidate| self.verify(sought, candidate))
     }
 
@@ -500,11 +504,11 @@ impl Table {
         limit: usize,
         candidates: &mut Vec<u32>,
         verify: impl Fn(&Sought, u32) -> Option<Found>,
-    ) -> Answer {
+    ) -> Roomy<Answer> {
         if row.size == 0 {
-            return Answer::default();
+            return Ok(Answer::default());
         }
-        let truncated = self.candidates(row.fingerprints, (row.size, row.evidence), bar, limit, candidates);
+        let truncated = self.candidates(row.fingerprints, (row.size, row.evidence), bar, limit, candidates)?;
         // A copy is found whatever a bounded look-up, or a sample, left out.
         if truncated || self.sample > 0 {
             candidates.extend(self.same_set(row).filter(|e| candidates.binary_search(e).is_err()));
@@ -513,9 +517,12 @@ impl Table {
         for (i, &candidate) in candidates.iter().enumerate() {
             candidates.get(i + 2 * AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch(ahead));
             candidates.get(i + AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch_evidence(ahead));
-            found.extend(verify(&sought, candidate));
+            if let Some(one) = verify(&sought, candidate) {
+                room::double(&mut found, 1)?;
+                found.push(one);
+            }
         }
-        Answer { found, truncated }
+        Ok(Answer { found, truncated })
     }
 
     /// Look readings up, of which so much was read rightly each: what reaches the threshold, and may reach a corrected one, as far
@@ -527,9 +534,9 @@ impl Table {
         legible: &[f64],
         (corrected, number): (f64, u64),
         threads: usize,
-    ) -> Vec<Answer> {
+    ) -> Roomy<Vec<Answer>> {
         let others: &[f32] = if self.legible_by == number { &self.legible } else { &[] };
-        let (bar, rows) = (self.bar(threshold), rows.iter().zip(legible).collect::<Vec<_>>());
+        let (bar, rows) = (self.bar(threshold), room::collected(rows.iter().zip(legible))?);
         let work = |run: &[(&Row, &f64)]| {
             let mut candidates = Vec::new();
             let of_one = |&(&row, &legible): &(&Row, &f64)| {
@@ -540,23 +547,23 @@ impl Table {
                     self.verify_reading(document, e, bar, read, corrected)
                 })
             };
-            run.iter().map(of_one).collect::<Vec<_>>()
+            room::tried(run.iter().map(of_one))
         };
-        on_threads(rows.chunks(64).collect(), threads, work).into_iter().flatten().collect()
+        room::all(on_threads(rows.chunks(64).collect(), threads, work))
     }
 
     /// Look many documents up.
-    pub fn query_many(&self, rows: &[Row], threshold: f64, threads: usize) -> Vec<Answer> {
+    pub fn query_many(&self, rows: &[Row], threshold: f64, threads: usize) -> Roomy<Vec<Answer>> {
         self.answers(rows, threshold, self.limit, threads)
     }
 
     /// Of all that each document matches, whatever the length of a bucket, the nearest.
-    pub fn nearest(&self, rows: &[Row], threshold: f64, threads: usize) -> Vec<Option<Found>> {
-        let answers = self.answers(rows, threshold, usize::MAX, threads);
-        rows.iter().zip(answers).map(|(row, answer)| nearest(row.size, answer.found)).collect()
+    pub fn nearest(&self, rows: &[Row], threshold: f64, threads: usize) -> Roomy<Vec<Option<Found>>> {
+        let answers = self.answers(rows, threshold, usize::MAX, threads)?;
+        room::collected(rows.iter().zip(answers).map(|(row, answer)| nearest(row.size, answer.found)))
     }
 
-    fn answers(&self, rows: &[Row], threshold: f64, limit: usize, threads: usize) -> Vec<Answer> {
+    fn answers(&self, rows: &[Row], threshold: f64, limit: usize, threads: usize) -> Roomy<Vec<Answer>> {
         let bar = self.bar(threshold);
         let work = |run: &[Row]| {
             let mut candidates = Vec::new();
@@ -565,9 +572,9 @@ impl Table {
                 run.get(i + 1).into_iter().for_each(|row| self.prefetch(row));
                 self.answer(row, bar, limit, &mut candidates)
             };
-            run.iter().enumerate().map(answer_one).collect::<Vec<_>>()
+            room::tried(run.iter().enumerate().map(answer_one))
         };
-        on_threads(rows.chunks(64).collect(), threads, work).into_iter().flatten().collect()
+        room::all(on_threads(rows.chunks(64).collect(), threads, work))
     }
 
     /// In the order given, add each document that matches none before it; its entry, or what it matched.
@@ -575,7 +582,7 @@ impl Table {
         if let Some(entry) = self.same_set(row).filter(|_| self.slots == 0) {
             return Ok(Err(Answer { found: vec![Found { entry, agreement: row.size, size: row.size }], truncated: false }));
         }
-        let answer = self.query(row, threshold);
+        let answer = self.query(row, threshold)?;
         if answer.found.is_empty() {
             Ok(Ok(self.insert(&[row], 1)?[0]))
         } else {

@@ -1,11 +1,11 @@
 //! An index on disk: its segments, and what is made of arrays to write them.
 
+use super::hits::{Answered, Hit, Hits};
 use super::ids::{id_bytes, IdList, PackedIds};
 use super::prepared::Preparation;
 use super::rows::{Batch, RowArrays, Rows};
-use super::tables::{nearest_tuples, Nearest, OneAnswer};
 use super::{cut, Array1};
-use crate::mapped::{self, Checked, Damage, Mapped};
+use crate::mapped::{self, Checked, Mapped, Unread};
 use crate::segment::{id_fingerprint, sorted_run as sort, Removed};
 use crate::segments::{Found, Place, Segments};
 use crate::store::Refused;
@@ -14,13 +14,15 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use std::fs::File;
-use std::ops::Range;
 use std::sync::{Arc, RwLock};
 
 pyo3::create_exception!(neardup._kernels, DamageError, PyValueError, "A block of a file is not what was written: folder, number, byte.");
 
-fn raised(Damage { file: (folder, number), offset }: Damage) -> PyErr {
-    DamageError::new_err((folder, number, offset))
+fn raised(unread: Unread) -> PyErr {
+    match unread {
+        Unread::Damage { file: (folder, number), offset } => DamageError::new_err((folder, number, offset)),
+        Unread::NoRoom(no_room) => no_room.into(),
+    }
 }
 
 fn refused(refused: Refused) -> PyErr {
@@ -124,26 +126,9 @@ impl Segment {
     }
 }
 
-/// Ids, and how they are verified: what a look-up found.
-#[derive(Default)]
-struct Hits {
-    ids: IdList,
-    columns: Vec<(u32, u32)>,
-}
-
-impl Hits {
-    fn push(&mut self, index: &Segments, found: &Found) -> Checked<()> {
-        let Hits { ids, columns } = self;
-        index.members(found.entry, |id| {
-            ids.push(id);
-            columns.push((found.agreement, found.size));
-        })
-    }
-
-    fn tuples<'py>(&self, py: Python<'py>, range: Range<usize>) -> PyResult<Bound<'py, PyList>> {
-        let tuples = range.map(|i| Ok((self.ids.object(py, i)?, self.columns[i].0, self.columns[i].1)));
-        PyList::new(py, tuples.collect::<PyResult<Vec<_>>>()?)
-    }
+/// Note the documents of an entry that was found.
+fn note(hits: &mut Hits, index: &Segments, found: &Found) -> Checked<()> {
+    index.members(found.entry, |id| hits.push(id, (found.agreement, found.size)))
 }
 
 /// The rows of some documents.
@@ -274,59 +259,52 @@ impl SegmentTable {
     }
 
     /// Of one document the distinct shingles, and what it matches, (id, agreement, size), and whether its look-up was truncated.
-    fn look_up<'py>(&self, preparation: &Preparation, document: &Bound<'py, PyAny>, threshold: f64) -> PyResult<OneAnswer<'py>> {
+    fn look_up<'py>(&self, preparation: &Preparation, document: &Bound<'py, PyAny>, threshold: f64) -> PyResult<(u32, Answered<'py>)> {
         let (py, document) = (document.py(), preparation.prepare(document)?);
         let row = document.row(self.bands, self.slots)?;
         let look_up = || {
             let (index, mut hits) = (self.index.read().unwrap(), Hits::default());
             let mut answers = index.query(&[row], threshold, 1)?;
             let answer = answers.pop().expect("an answer a row");
-            for found in &answer.found {
-                hits.push(&index, found)?;
-            }
+            answer.found.iter().try_for_each(|found| note(&mut hits, &index, found))?;
             Ok((hits, answer.truncated))
         };
         let (hits, truncated) = py.detach(look_up).map_err(raised)?;
-        Ok((document.size, (hits.tuples(py, 0..hits.columns.len())?, truncated)))
+        Ok((document.size, (hits.all(py)?, truncated)))
     }
 
     /// What each document of the batch matches, (id, agreement, size), and whether its look-up was truncated.
-    #[allow(clippy::type_complexity)]
-    fn query<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<(Bound<'py, PyList>, bool)>> {
+    fn query<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<Answered<'py>>> {
         let rows = batch.rows(self.bands, self.slots)?;
         let look_up = || {
-            let index = self.index.read().unwrap();
-            let (mut hits, mut ends) = (Hits::default(), Vec::with_capacity(rows.len()));
+            let (index, mut hits) = (self.index.read().unwrap(), Hits::default());
             for answer in index.query(&rows, threshold, threads)? {
-                for found in &answer.found {
-                    hits.push(&index, found)?;
-                }
-                ends.push((hits.columns.len(), answer.truncated));
+                answer.found.iter().try_for_each(|found| note(&mut hits, &index, found))?;
+                hits.end(answer.truncated);
             }
-            Ok((hits, ends))
+            Ok(hits)
         };
-        let (hits, ends) = py.detach(look_up).map_err(raised)?;
-        let mut start = 0;
-        ends.into_iter().map(|(end, truncated)| Ok((hits.tuples(py, std::mem::replace(&mut start, end)..end)?, truncated))).collect()
+        py.detach(look_up).map_err(raised)?.each(py)
     }
 
     /// Of all that each document matches, whatever the length of a bucket, the nearest, and of equals the first.
-    fn nearest<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<Nearest<'py>>> {
+    fn nearest<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<Option<Hit<'py>>>> {
         let rows = batch.rows(self.bands, self.slots)?;
         let look_up = || {
-            let index = self.index.read().unwrap();
-            let (found, mut ids) = (index.nearest(&rows, threshold, threads)?, IdList::default());
-            for one in found.iter().flatten() {
-                let mut first = None;
-                index.members(one.entry, |id| {
-                    first.get_or_insert_with(|| id.to_vec());
-                })?;
-                ids.push(&first.unwrap_or_default());
+            let (index, mut hits) = (self.index.read().unwrap(), Hits::default());
+            for one in index.nearest(&rows, threshold, threads)? {
+                if let Some(one) = one {
+                    let mut first = None;
+                    index.members(one.entry, |id| {
+                        first.get_or_insert_with(|| id.to_vec());
+                    })?;
+                    hits.push(&first.unwrap_or_default(), (one.agreement, one.size));
+                }
+                hits.end(false);
             }
-            Ok((ids, found))
+            Ok(hits)
         };
-        let (ids, found) = py.detach(look_up).map_err(raised)?;
-        nearest_tuples(py, &ids, found.into_iter().map(|one| one.map(|one| (one.agreement, one.size))))
+        py.detach(look_up).map_err(raised)?.first_of_each(py)
     }
 
     /// How many places there are: segments, and the tail.

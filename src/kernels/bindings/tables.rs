@@ -1,5 +1,6 @@
 //! The table in memory.
 
+use super::hits::{Answered, Hit, Hits};
 use super::ids::{id_bytes, IdList, PackedIds};
 use super::joins::WeightTable;
 use super::prepared::Preparation;
@@ -13,49 +14,11 @@ use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use std::ops::Range;
 use std::sync::RwLock;
 
-/// The documents that a look-up found: their ids, agreements and sizes.
-#[derive(Default)]
-pub(super) struct Hits {
-    ids: IdList,
-    columns: Vec<(u32, u32)>,
-}
-
-impl Hits {
-    fn push(&mut self, store: &Store, found: &Found) {
-        for document in store.ids.members(found.entry) {
-            self.ids.push(store.ids.id(document));
-            self.columns.push((found.agreement, found.size));
-        }
-    }
-
-    fn tuples<'py>(&self, py: Python<'py>, range: Range<usize>) -> PyResult<Bound<'py, PyList>> {
-        let tuples = PyList::empty(py);
-        for i in range {
-            tuples.append((self.ids.object(py, i)?, self.columns[i].0, self.columns[i].1))?;
-        }
-        Ok(tuples)
-    }
-}
-
-/// What a look-up of one document is answered by, beside its distinct shingles.
-pub(super) type OneAnswer<'py> = (u32, (Bound<'py, PyList>, bool));
-
-/// The id of a document, its agreement and size; None where there is no such document.
-pub(super) type Nearest<'py> = Option<(Bound<'py, PyAny>, u32, u32)>;
-
-/// Of each document the agreement and size of the nearest, which takes the next id.
-pub(super) fn nearest_tuples<'py>(
-    py: Python<'py>,
-    ids: &IdList,
-    found: impl Iterator<Item = Option<(u32, u32)>>,
-) -> PyResult<Vec<Nearest<'py>>> {
-    ids.whole()?;
-    let mut places = 0..ids.len();
-    let mut named = |(agreement, size)| Ok((ids.object(py, places.next().expect("an id each"))?, agreement, size));
-    found.map(|one| one.map(&mut named).transpose()).collect()
+/// Note the documents of an entry that was found.
+fn note(hits: &mut Hits, store: &Store, found: &Found) {
+    store.ids.members(found.entry).for_each(|document| hits.push(store.ids.id(document), (found.agreement, found.size)));
 }
 
 /// A bucket table whose entries have documents, known by their ids. Safe to use from many threads; each call is atomic.
@@ -136,10 +99,10 @@ impl DocumentTable {
         let done = py.detach(|| {
             let mut store = self.store.write().unwrap();
             let answer = store.add_unless_match(&id, row, threshold)?;
-            answer.iter().flat_map(|answer| &answer.found).for_each(|found| hits.push(&store, found));
+            answer.iter().flat_map(|answer| &answer.found).for_each(|found| note(&mut hits, &store, found));
             Ok::<_, NoRoom>(answer.map(drop))
         })?;
-        done.map(|()| hits.tuples(py, 0..hits.columns.len())).transpose()
+        done.map(|()| hits.all(py)).transpose()
     }
 
     /// Remove a document. Whether it was there.
@@ -157,22 +120,21 @@ impl DocumentTable {
     }
 
     /// Of one document the distinct shingles, and what it matches, (id, agreement, size), and whether its look-up was truncated.
-    fn look_up<'py>(&self, preparation: &Preparation, document: &Bound<'py, PyAny>, threshold: f64) -> PyResult<OneAnswer<'py>> {
+    fn look_up<'py>(&self, preparation: &Preparation, document: &Bound<'py, PyAny>, threshold: f64) -> PyResult<(u32, Answered<'py>)> {
         let (py, document) = (document.py(), preparation.prepare(document)?);
         let row = document.row(self.bands, self.slots)?;
         let (hits, truncated) = py.detach(|| {
             let (store, mut hits) = (self.store.read().unwrap(), Hits::default());
-            let answer = store.table.query(row, threshold);
-            answer.found.iter().for_each(|found| hits.push(&store, found));
-            (hits, answer.truncated)
-        });
-        Ok((document.size, (hits.tuples(py, 0..hits.columns.len())?, truncated)))
+            let answer = store.table.query(row, threshold)?;
+            answer.found.iter().for_each(|found| note(&mut hits, &store, found));
+            Ok::<_, NoRoom>((hits, answer.truncated))
+        })?;
+        Ok((document.size, (hits.all(py)?, truncated)))
     }
 
     /// What each document of the batch matches, (id, agreement, size), and whether its look-up was truncated.
     ///
     /// Of `readings`, how much was read rightly of each, only what may reach a corrected similarity too.
-    #[allow(clippy::type_complexity)]
     #[pyo3(signature = (batch, threshold, threads, readings=None))]
     fn query<'py>(
         &self,
@@ -181,28 +143,26 @@ impl DocumentTable {
         threshold: f64,
         threads: usize,
         readings: Option<(PyReadonlyArray1<'py, f64>, f64, u64)>,
-    ) -> PyResult<Vec<(Bound<'py, PyList>, bool)>> {
+    ) -> PyResult<Vec<Answered<'py>>> {
         let rows = batch.rows(self.bands, self.slots)?;
         let readings =
             readings.as_ref().map(|(legible, corrected, number)| Ok::<_, PyErr>((legible.as_slice()?, *corrected, *number))).transpose()?;
         if let Some((legible, _, _)) = readings.filter(|(legible, _, _)| self.slots > 0 || legible.len() != rows.len()) {
             return Err(PyValueError::new_err(format!("{} readings, {} documents and {} slots", legible.len(), rows.len(), self.slots)));
         }
-        let (hits, ends) = py.detach(|| {
-            let store = self.store.read().unwrap();
-            let (mut hits, mut ends) = (Hits::default(), Vec::with_capacity(rows.len()));
+        let hits = py.detach(|| {
+            let (store, mut hits) = (self.store.read().unwrap(), Hits::default());
             let answers = match readings {
                 Some((legible, corrected, number)) => store.table.query_readings(&rows, threshold, legible, (corrected, number), threads),
                 None => store.table.query_many(&rows, threshold, threads),
             };
-            for answer in answers {
-                answer.found.iter().for_each(|found| hits.push(&store, found));
-                ends.push((hits.columns.len(), answer.truncated));
+            for answer in answers? {
+                answer.found.iter().for_each(|found| note(&mut hits, &store, found));
+                hits.end(answer.truncated);
             }
-            (hits, ends)
-        });
-        let mut start = 0;
-        ends.into_iter().map(|(end, truncated)| Ok((hits.tuples(py, std::mem::replace(&mut start, end)..end)?, truncated))).collect()
+            Ok::<_, NoRoom>(hits)
+        })?;
+        hits.each(py)
     }
 
     /// Learn how much of each document was read rightly: the share of its hashes that weigh 1, over that of the clearest.
@@ -212,17 +172,20 @@ impl DocumentTable {
     }
 
     /// Of all that each document matches, whatever the length of a bucket, the nearest, and of equals the first.
-    fn nearest<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<Nearest<'py>>> {
+    fn nearest<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<Option<Hit<'py>>>> {
         let rows = batch.rows(self.bands, self.slots)?;
-        let (ids, found) = py.detach(|| {
-            let store = self.store.read().unwrap();
-            let (found, mut ids) = (store.table.nearest(&rows, threshold, threads), IdList::default());
-            for one in found.iter().flatten() {
-                ids.push(store.ids.members(one.entry).next().map_or(&[], |document| store.ids.id(document)));
+        let hits = py.detach(|| {
+            let (store, mut hits) = (self.store.read().unwrap(), Hits::default());
+            for one in store.table.nearest(&rows, threshold, threads)? {
+                if let Some(one) = one {
+                    let first = store.ids.members(one.entry).next();
+                    hits.push(first.map_or(&[], |document| store.ids.id(document)), (one.agreement, one.size));
+                }
+                hits.end(false);
             }
-            (ids, found)
-        });
-        nearest_tuples(py, &ids, found.into_iter().map(|one| one.map(|one| (one.agreement, one.size))))
+            Ok::<_, NoRoom>(hits)
+        })?;
+        hits.first_of_each(py)
     }
 
     /// What a document is verified by; None when it is not there.

@@ -67,5 +67,8 @@ fn main() {
         .collect();
     let mut table = Table::new(BANDS, 1000, 0);
     table.insert(&rows, 1).unwrap();
-    println!("{}", (0..5).flat_map(|_| table.query_many(&rows, 0.8, 1)).map(|answer| answer.found.len()).sum::<usize>());
+    println!(
+        "{}",
+        (0..5).flat_map(|_| table.query_many(&rows, 0.8, 1).expect("there is room")).map(|answer| answer.found.len()).sum::<usize>()
+    );
 }

@@ -68,10 +68,10 @@ fn look_up() {
         sets.iter().zip(hashes).map(|(evidence, set_hash)| Row { fingerprints: &[7, 8], set_hash, size: 800, evidence }).collect();
     let mut table = Table::new(2, 100, 0);
     table.insert(&rows, 1).unwrap();
-    let expected = table.query(rows[0], 0.9).found.len();
+    let expected = table.query(rows[0], 0.9).unwrap().found.len();
     let _arrays = all_of(1 << 20);
     let _small = all_of(LARGE - 1);
-    assert_eq!(table.query(rows[0], 0.9).found.len(), expected);
+    assert_eq!(table.query(rows[0], 0.9).unwrap().found.len(), expected);
 }
 
 #[test]

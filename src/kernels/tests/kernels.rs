@@ -279,12 +279,12 @@ fn a_table_finds_what_was_not_removed() {
         assert_eq!(table.insert(&[row(i)], 1).unwrap(), [Some(i as u32)]);
         assert_eq!(table.insert(&[row(i), row(i)], 1).unwrap(), [Some(i as u32); 2], "one entry a set");
     }
-    let answer = table.query(row(3), 0.5);
+    let answer = table.query(row(3), 0.5).unwrap();
     assert!(answer.truncated && answer.found.len() <= 21 && answer.found.iter().any(|f| f.entry == 3));
     for i in 0..45 {
         assert!(table.remove(i) && !table.remove(i));
     }
-    let answer = table.query(row(47), 0.8);
+    let answer = table.query(row(47), 0.8).unwrap();
     assert!(!answer.truncated);
     assert_eq!(answer.found.iter().map(|f| f.entry).collect::<Vec<_>>(), [45, 46, 47, 48, 49]);
     assert_eq!(table.fingerprints(45..47, 2).unwrap(), [fingerprints.to_vec(), fingerprints.to_vec()].concat());

@@ -4,7 +4,7 @@
 use neardup_kernels::bar::Bar;
 use neardup_kernels::hash::mix64;
 use neardup_kernels::join::{self, Bounds, Buckets};
-use neardup_kernels::lookup::Row;
+use neardup_kernels::lookup::{Answer, Row};
 use neardup_kernels::minhash::Lattice;
 use neardup_kernels::path::Path;
 use neardup_kernels::prefix::{Enough, Required};
@@ -98,7 +98,7 @@ fn check(store: &Store, documents: &[&Documents]) {
     assert_eq!(ids, documents.iter().flat_map(|some| some.ids.iter().map(Vec::as_slice)).collect::<Vec<_>>());
     for some in documents {
         for (row, id) in some.rows().into_iter().zip(&some.ids) {
-            let found = store.table.query(row, 0.9).found;
+            let found = store.table.query(row, 0.9).unwrap().found;
             assert_eq!(found.len(), 1);
             assert!(store.ids.members(found[0].entry).any(|document| store.ids.id(document) == id));
         }
@@ -240,7 +240,7 @@ fn history(seed: u64, mut store: Store) -> usize {
             ids.sort_unstable();
             assert!(ids.into_iter().eq(there.keys().map(|id| &id[..])), "{seed} {step}");
             for number in 0..FAMILIES {
-                let found = store.table.query(row(number), 0.9).found;
+                let found = store.table.query(row(number), 0.9).unwrap().found;
                 let mut ids: Vec<&[u8]> = found.iter().flat_map(|one| store.ids.members(one.entry)).map(|d| store.ids.id(d)).collect();
                 ids.sort_unstable();
                 let held = there.iter().filter(|(_, &held)| held == number && number % 50 != 7).map(|(id, _)| &id[..]);
@@ -261,6 +261,43 @@ fn any_history_with_room_and_without() {
     });
     let refused: Vec<usize> = refused.collect();
     assert!(refused.iter().sum::<usize>() > 30, "{refused:?}");
+}
+
+#[test]
+fn what_has_no_room_is_not_looked_up() {
+    // Sets of 40 of which each has a hash of its own: all match and are in one crowd.
+    let evidence: Vec<Vec<u32>> = (0..1500).map(|i| (0..39).map(|j| j << 20).chain([(40 << 20) + i]).collect()).collect();
+    let row = |(evidence, i): (&'static [u32], u64)| Row { fingerprints: &[1, 2, 3, 4], set_hash: i, size: 40, evidence };
+    let evidence: &'static [Vec<u32>] = evidence.leak();
+    let rows: Vec<Row> = evidence.iter().map(Vec::as_slice).zip(0..).map(row).collect();
+    let mut table = Table::new(4, 2000, 0);
+    table.insert(&rows, 1).unwrap();
+    let legible = vec![1.0; rows.len()];
+    type Work<'a> = &'a dyn Fn(&Table) -> Roomy<usize>;
+    let counted = |answers: Roomy<Vec<Answer>>| Ok(answers?.iter().map(|answer| answer.found.len()).sum());
+    let looked_up: [(Work, usize); 4] = [
+        (&|table| counted(table.query(rows[7], 0.9).map(|answer| vec![answer])), 4),
+        (&|table| counted(table.query_many(&rows[..8], 0.9, 1)), 30),
+        (&|table| counted(table.query_readings(&rows[..8], 0.9, &legible[..8], (0.9, 0), 1)), 30),
+        (&|table| Ok(table.nearest(&rows[..8], 0.9, 1)?.iter().flatten().count()), 30),
+    ];
+    for (work, least) in looked_up {
+        let expected = work(&table).unwrap();
+        assert!(expected >= 8);
+        let mut refused = 0;
+        for turn in 0.. {
+            LEFT.set(turn);
+            let found = work(&table);
+            let failed = LEFT.replace(usize::MAX) > usize::MAX / 2;
+            // What only makes it quicker can be missing.
+            assert!(found == Ok(expected) || (failed && matches!(found, Err(NoRoom(bytes)) if bytes > 0)), "{turn} {found:?}");
+            refused += usize::from(found.is_err());
+            if !failed {
+                break;
+            }
+        }
+        assert!(refused >= least, "{refused}");
+    }
 }
 
 #[test]
