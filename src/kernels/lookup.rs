@@ -1,7 +1,8 @@
 //! What a look-up takes, what it compares, and what it finds.
 
 use crate::bar::Bar;
-use crate::verify::Beginnings;
+use crate::room;
+use crate::verify::{Beginnings, TOGETHER};
 use std::cell::OnceCell;
 
 /// A document to look up or add: borrowed rows of a batch.
@@ -17,7 +18,7 @@ pub struct Row<'a> {
 }
 
 /// Candidates from which on those are dismissed first that have too few of a document's beginnings.
-const MANY: usize = 32;
+pub const MANY: usize = 32;
 
 /// A document that is compared with its candidates.
 pub struct Sought<'a> {
@@ -47,6 +48,54 @@ impl<'a> Sought<'a> {
         }
         let agreement = self.bar.agreement((self.size, self.evidence), (size, evidence))?;
         Some(Found { entry, agreement, size })
+    }
+}
+
+/// Members of crowds that a look-up has met: look-alikes share most of their bands.
+#[derive(Default)]
+pub struct Seen(Vec<u64>);
+
+impl Seen {
+    /// Entries for which it takes as long to begin as to sort what crowds have.
+    const MOST: usize = 1 << 21;
+
+    /// Where there are more, or is no room for them, none is ever seen: they are sorted later all the same.
+    pub fn begin(&mut self, entries: usize) {
+        if self.0.is_empty() && entries <= Self::MOST {
+            self.0 = room::filled(0, entries.div_ceil(64)).unwrap_or_default();
+        }
+    }
+
+    /// Whether it was seen before; from now on it is.
+    pub fn has(&mut self, entry: u32) -> bool {
+        let (Some(some), bit) = (self.0.get_mut(entry as usize / 64), 1 << (entry % 64)) else { return false };
+        let seen = *some & bit != 0;
+        *some |= bit;
+        seen
+    }
+}
+
+/// Documents of many candidates that wait for others, to be compared together.
+#[derive(Default)]
+pub struct Waiting<'a> {
+    pub places: Vec<usize>,
+    pub rows: Vec<Row<'a>>,
+    pub candidates: Vec<Vec<u32>>,
+}
+
+impl<'a> Waiting<'a> {
+    /// Candidates of all that wait, with which they wait no longer.
+    const MOST: usize = 1 << 18;
+
+    pub fn push(&mut self, place: usize, row: Row<'a>, candidates: Vec<u32>) {
+        self.places.push(place);
+        self.rows.push(row);
+        self.candidates.push(candidates);
+    }
+
+    /// Whether they are compared now.
+    pub fn are_enough(&self) -> bool {
+        self.rows.len() == TOGETHER || self.candidates.iter().map(Vec::len).sum::<usize>() > Self::MOST
     }
 }
 

@@ -6,11 +6,12 @@
 use crate::band::{spread, Band, Member, Members, Sketch, FEW};
 use crate::bar::{Bar, Measure};
 use crate::hash::mix64;
-use crate::lookup::{nearest, Answer, Found, Row, Sought};
+use crate::lookup::{nearest, Answer, Found, Row, Seen, Sought, Waiting, MANY};
 use crate::path::prefetch;
+use crate::radix::sort_by_number;
 use crate::room::{self, NoRoom, Roomy};
 use crate::sign::on_threads;
-use crate::verify::{intersection, least_read, may_share};
+use crate::verify::{intersection, least_read, may_share, ManyBeginnings, TOGETHER};
 use crate::weigh::Weights;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
@@ -109,30 +110,6 @@ impl Entries {
     /// A sketch, which is nothing to lean signatures.
     fn sketch(&self, evidence: &[u32]) -> Sketch {
         Sketch::of(if self.width == 0 { evidence } else { &[] })
-    }
-}
-
-/// Members of crowds that a look-up has met: look-alikes share most of their bands.
-#[derive(Default)]
-struct Seen(Vec<u64>);
-
-impl Seen {
-    /// Entries for which it takes as long to begin as to sort what crowds have.
-    const MOST: usize = 1 << 21;
-
-    /// Where there are more, or is no room for them, none is ever seen: they are sorted later all the same.
-    fn begin(&mut self, entries: usize) {
-        if self.0.is_empty() && entries <= Self::MOST {
-            self.0 = room::filled(0, entries.div_ceil(64)).unwrap_or_default();
-        }
-    }
-
-    /// Whether it was seen before; from now on it is.
-    fn has(&mut self, entry: u32) -> bool {
-        let (Some(some), bit) = (self.0.get_mut(entry as usize / 64), 1 << (entry % 64)) else { return false };
-        let seen = *some & bit != 0;
-        *some |= bit;
-        seen
     }
 }
 
@@ -505,24 +482,60 @@ impl Table {
         candidates: &mut Vec<u32>,
         verify: impl Fn(&Sought, u32) -> Option<Found>,
     ) -> Roomy<Answer> {
+        let truncated = self.met(row, bar, limit, candidates)?;
+        let sought = Sought::new(row, bar, candidates.len());
+        Ok(Answer { found: self.found(candidates, |candidate| verify(&sought, candidate))?, truncated })
+    }
+
+    /// All candidates of a document. Whether there may be more.
+    fn met(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Vec<u32>) -> Roomy<bool> {
+        candidates.clear();
         if row.size == 0 {
-            return Ok(Answer::default());
+            return Ok(false);
         }
         let truncated = self.candidates(row.fingerprints, (row.size, row.evidence), bar, limit, candidates)?;
         // A copy is found whatever a bounded look-up, or a sample, left out.
         if truncated || self.sample > 0 {
             candidates.extend(self.same_set(row).filter(|e| candidates.binary_search(e).is_err()));
         }
-        let (sought, mut found) = (Sought::new(row, bar, candidates.len()), Vec::new());
+        Ok(truncated)
+    }
+
+    /// What is found of candidates.
+    #[inline]
+    fn found(&self, candidates: &[u32], verify: impl Fn(u32) -> Option<Found>) -> Roomy<Vec<Found>> {
+        let mut found = Vec::new();
         for (i, &candidate) in candidates.iter().enumerate() {
             candidates.get(i + 2 * AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch(ahead));
             candidates.get(i + AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch_evidence(ahead));
-            if let Some(one) = verify(&sought, candidate) {
+            if let Some(one) = verify(candidate) {
                 room::double(&mut found, 1)?;
                 found.push(one);
             }
         }
-        Ok(Answer { found, truncated })
+        Ok(found)
+    }
+
+    /// Leave those candidates of some documents which may have enough of a document's beginnings. Documents of one crowd have the
+    /// same candidates mostly: each of those is read once for all.
+    fn dismiss(&self, rows: &[Row], bar: Bar, candidates: &mut [Vec<u32>]) -> Roomy<()> {
+        let Some(beginnings) = ManyBeginnings::of(rows.iter().map(|row| row.evidence)) else { return Ok(()) };
+        let mut all = Vec::new();
+        room::reserve(&mut all, candidates.iter().map(Vec::len).sum())?;
+        for (row, own) in (0..).zip(candidates.iter_mut()) {
+            all.extend(own.drain(..).map(|entry| u64::from(entry) << 32 | row));
+        }
+        sort_by_number(&mut all, |&one| (one >> 32) as u32, |&one| one as u32)?;
+        for same in all.chunk_by(|a, b| a >> 32 == b >> 32) {
+            let entry = (same[0] >> 32) as u32;
+            let (size, mut least) = (self.size(entry), [usize::MAX; TOGETHER]);
+            for row in same.iter().map(|&one| one as u32 as usize) {
+                least[row] = bar.least(rows[row].size, size).unwrap_or(usize::MAX);
+            }
+            let may = beginnings.may_share(self.entries.evidence(entry), &least);
+            same.iter().map(|&one| one as u32 as usize).filter(|row| may >> row & 1 == 1).for_each(|row| candidates[row].push(entry));
+        }
+        Ok(())
     }
 
     /// Look readings up, of which so much was read rightly each: what reaches the threshold, and may reach a corrected one, as far
@@ -566,15 +579,41 @@ impl Table {
     fn answers(&self, rows: &[Row], threshold: f64, limit: usize, threads: usize) -> Roomy<Vec<Answer>> {
         let bar = self.bar(threshold);
         let work = |run: &[Row]| {
-            let mut candidates = Vec::new();
+            let (mut answers, mut own) = (Vec::new(), Vec::new());
+            let mut waiting = Waiting::default();
+            room::reserve(&mut answers, run.len())?;
             run.first().into_iter().for_each(|row| self.prefetch(row));
-            let answer_one = |(i, &row): (usize, &Row)| {
+            for (i, &row) in run.iter().enumerate() {
                 run.get(i + 1).into_iter().for_each(|row| self.prefetch(row));
-                self.answer(row, bar, limit, &mut candidates)
-            };
-            room::tried(run.iter().enumerate().map(answer_one))
+                let truncated = self.met(row, bar, limit, &mut own)?;
+                let mut found = Vec::new();
+                if bar.is_high() && own.len() >= MANY {
+                    waiting.push(i, row, std::mem::take(&mut own));
+                } else {
+                    let sought = Sought::new(row, bar, own.len());
+                    found = self.found(&own, |candidate| self.verify(&sought, candidate))?;
+                }
+                answers.push(Answer { found, truncated });
+                if waiting.are_enough() || i + 1 == run.len() {
+                    self.compare_together(bar, &mut waiting, &mut answers)?;
+                }
+            }
+            Ok(answers)
         };
-        room::all(on_threads(rows.chunks(64).collect(), threads, work))
+        room::all::<_, NoRoom>(on_threads(rows.chunks(64).collect(), threads, work))
+    }
+
+    /// Find what documents match that waited for each other.
+    fn compare_together(&self, bar: Bar, waiting: &mut Waiting, answers: &mut [Answer]) -> Roomy<()> {
+        let together = waiting.rows.len() > 1;
+        if together {
+            self.dismiss(&waiting.rows, bar, &mut waiting.candidates)?;
+        }
+        for ((place, row), candidates) in waiting.places.drain(..).zip(waiting.rows.drain(..)).zip(waiting.candidates.drain(..)) {
+            let sought = Sought::new(row, bar, if together { 0 } else { candidates.len() });
+            answers[place].found = self.found(&candidates, |candidate| self.verify(&sought, candidate))?;
+        }
+        Ok(())
     }
 
     /// In the order given, add each document that matches none before it; its entry, or what it matched.

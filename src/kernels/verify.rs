@@ -104,6 +104,57 @@ impl Beginnings {
     }
 }
 
+/// Documents that are compared with others at a time.
+pub const TOGETHER: usize = 8;
+
+/// The same of up to eight documents: which of them have a hash that begins so, a bit each. A hash of another is looked up once
+/// for all.
+pub struct ManyBeginnings(Box<[u8; 1 << 16]>);
+
+impl ManyBeginnings {
+    /// Of each byte that can be: its bits, a byte each.
+    const SPREAD: [u64; 256] = {
+        let mut spread = [0; 256];
+        let mut bits = 0;
+        while bits < 256 {
+            let mut bit = 0;
+            while bit < 8 {
+                spread[bits] |= (bits as u64 >> bit & 1) << (8 * bit);
+                bit += 1;
+            }
+            bits += 1;
+        }
+        spread
+    };
+
+    /// None where there is no room for them.
+    pub fn of<'a>(documents: impl Iterator<Item = &'a [u32]>) -> Option<Self> {
+        let mut all: Box<[u8; 1 << 16]> = room::filled(0, 1 << 16).ok()?.try_into().ok()?;
+        for (bit, hashes) in documents.take(TOGETHER).enumerate() {
+            hashes.iter().for_each(|&hash| all[(hash >> 16) as usize] |= 1 << bit);
+        }
+        Some(ManyBeginnings(all))
+    }
+
+    /// The documents, a bit each, with which another may share as many hashes as is the least for each.
+    pub fn may_share(&self, hashes: &[u32], least: &[usize; TOGETHER]) -> u8 {
+        let (mut most, mut rest, mut may) = ([0usize; TOGETHER], hashes.len(), 0);
+        for some in hashes.chunks(64) {
+            let counts = some.iter().map(|hash| Self::SPREAD[self.0[(hash >> 16) as usize] as usize]).sum::<u64>().to_le_bytes();
+            rest -= some.len();
+            may = 0;
+            for (bit, ((most, count), &least)) in most.iter_mut().zip(counts).zip(least).enumerate() {
+                *most += count as usize;
+                may |= u8::from(*most + rest >= least) << bit;
+            }
+            if may == 0 {
+                break;
+            }
+        }
+        may
+    }
+}
+
 /// Documents of so many times the length of another are not read through for it.
 const LONGER: usize = 16;
 

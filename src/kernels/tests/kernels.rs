@@ -2,13 +2,13 @@
 
 use neardup_kernels::bar::{Bar, Measure};
 use neardup_kernels::hash::mix64;
-use neardup_kernels::lookup::Row;
+use neardup_kernels::lookup::{Answer, Row};
 use neardup_kernels::minhash::{lean_masks, lean_signatures, DistinctCounter, Lattice, Value};
 use neardup_kernels::path::Path;
 use neardup_kernels::sign::{on_threads, sign_many, tokens, Document, Product, Recipe};
 use neardup_kernels::table::Table;
 use neardup_kernels::verify::{
-    intersection, least_intersection, least_share, set_hash, similarity, sort_distinct, Beginnings, SortScratch,
+    intersection, least_intersection, least_share, set_hash, similarity, sort_distinct, Beginnings, ManyBeginnings, SortScratch, TOGETHER,
 };
 use std::collections::{BTreeSet, HashSet};
 
@@ -233,6 +233,80 @@ fn nobody_who_shares_enough_is_dismissed_by_beginnings() {
             let (both, beginnings) = (intersection(&a, &b, 0).unwrap(), Beginnings::of(&a).unwrap());
             let most = b.iter().filter(|hash| a.iter().any(|other| other >> 16 == *hash >> 16)).count();
             assert!(both <= most && beginnings.may_share(&b, most) && !beginnings.may_share(&b, most + 1));
+        }
+    }
+}
+
+/// Sets of about 300 hashes of one pool, most of which two have in common.
+fn look_alikes(many: u64) -> Vec<Vec<u32>> {
+    let hash = |i: u64| (mix64(i) >> 32) as u32;
+    let set =
+        |i: u64| (0..320).filter(move |&j| mix64(i << 32 | j) % 100 > i % 40).map(hash).chain((0..i % 50).map(move |j| hash(i << 40 | j)));
+    (1..=many).map(|i| set(i).collect::<BTreeSet<u32>>().into_iter().collect()).collect()
+}
+
+#[test]
+fn beginnings_of_many_are_those_of_each() {
+    let sets = look_alikes(40);
+    for some in sets.chunks(7) {
+        let many = ManyBeginnings::of(some.iter().map(Vec::as_slice)).unwrap();
+        for other in &sets {
+            let mut least = [usize::MAX; TOGETHER];
+            for off in [0, 1, 40] {
+                some.iter().zip(&mut least).for_each(|(own, least)| *least = intersection(own, other, 0).unwrap() + off);
+                let expected = some
+                    .iter()
+                    .zip(&least)
+                    .zip(0..)
+                    .map(|((own, &least), bit)| u8::from(Beginnings::of(own).unwrap().may_share(other, least)) << bit);
+                assert_eq!(many.may_share(other, &least), expected.sum::<u8>());
+            }
+        }
+    }
+}
+
+#[test]
+fn many_are_looked_up_as_each_is() {
+    let sets = look_alikes(130);
+    let fingerprints: Vec<[u32; 3]> = (0..sets.len() as u32).map(|i| [1, i % 3, i % 40]).collect();
+    let row = |((evidence, fingerprints), i): ((&'static Vec<u32>, &'static [u32; 3]), u64)| Row {
+        fingerprints,
+        set_hash: i,
+        size: evidence.len() as u32,
+        evidence,
+    };
+    let (sets, fingerprints): (&'static [Vec<u32>], &'static [[u32; 3]]) = (sets.leak(), fingerprints.leak());
+    let rows: Vec<Row> = sets.iter().zip(fingerprints).zip(0..).map(row).collect();
+    for limit in [30, 1000] {
+        let mut table = Table::new(3, limit, 0);
+        table.insert(&rows[..100], 1).unwrap();
+        for threshold in [0.5, 0.8] {
+            let listed = |answer: Answer| {
+                (answer.found.iter().map(|one| (one.entry, one.agreement, one.size)).collect::<Vec<_>>(), answer.truncated)
+            };
+            let each: Vec<_> = rows.iter().map(|&row| listed(table.query(row, threshold).unwrap())).collect();
+            assert!(each.iter().any(|(found, _)| found.len() > 1) && each.iter().any(|(found, _)| found.len() < 30));
+            for threads in [1, 2] {
+                let many: Vec<_> = table.query_many(&rows, threshold, threads).unwrap().into_iter().map(listed).collect();
+                assert!(many == each, "{limit} {threshold}");
+            }
+            let nearest = table.nearest(&rows, threshold, 1).unwrap();
+            let all = rows.iter().map(|&row| {
+                let found = (0..100).filter_map(|entry| {
+                    let (size, evidence) = (table.size(entry), table.evidence(entry));
+                    let agreement = Bar::new(threshold, 0).agreement((row.size, row.evidence), (size, evidence))?;
+                    Some((entry, agreement, size))
+                });
+                found.reduce(|best, one| {
+                    let score = |(_, both, size): (u32, u32, u32)| similarity(both as usize, row.size as usize, size as usize);
+                    if score(one) > score(best) {
+                        one
+                    } else {
+                        best
+                    }
+                })
+            });
+            assert!(nearest.into_iter().map(|one| one.map(|one| (one.entry, one.agreement, one.size))).eq(all), "{limit} {threshold}");
         }
     }
 }
