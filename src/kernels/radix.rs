@@ -3,7 +3,7 @@
 use crate::room::{self, Roomy};
 
 /// Bits of a number that one pass sorts by.
-const DIGIT: u32 = 11;
+const DIGIT: u32 = 8;
 
 /// Sort by a number that each has; what has the same one stays in the order in which it is given, that of another number.
 pub fn sort_by_number<T: Copy + Default>(values: &mut Vec<T>, number: impl Fn(&T) -> u32, other: impl Fn(&T) -> u32) -> Roomy<()> {
