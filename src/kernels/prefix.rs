@@ -56,6 +56,18 @@ impl<'a> Required<'a> {
         }
     }
 
+    /// Whether so much of two sets may be enough: soon said, and no only where it is not.
+    #[inline]
+    fn may_be_enough(&self, left: u32, (a, size): (u32, u32), (b, other): (u32, u32)) -> bool {
+        match *self {
+            // As `least_read` says of sets of one size; those of others share more.
+            Required::Readings { legible, corrected, .. } => {
+                corrected * legible[a as usize] * legible[b as usize] * f64::from(size.max(other)) * (1.0 - 1e-6) <= f64::from(left)
+            }
+            Required::Weighed { .. } => true,
+        }
+    }
+
     /// What two sets share at least that match: of hashes, of which it is `least` by their sizes, and by weight.
     #[inline]
     fn between(&self, least: usize, (a, size): (u32, u32), (b, other): (u32, u32)) -> (usize, u64) {
@@ -227,12 +239,16 @@ fn probed(
                         continue;
                     }
                     let (size, other_size) = (sets.sizes[own as usize], sets.sizes[other as usize]);
+                    // Where more is left than is known, its order is not known either.
+                    let unknown = meeting.left.max(posting.left) == u32::MAX;
+                    let left = meeting.left.min(posting.left);
+                    if !unknown && required.is_some_and(|required| !required.may_be_enough(left, (own, size), (other, other_size))) {
+                        continue;
+                    }
                     let Some(least) = bar.least(size, other_size) else { continue };
                     let between = |required: Required| required.between(least, (own, size), (other, other_size));
                     let (least, weight) = required.map_or((least, least as u64), between);
-                    // Where more is left than is known, its order is not known either.
-                    let unknown = meeting.left.max(posting.left) == u32::MAX;
-                    if (unknown || weight <= meeting.left.min(posting.left).into()) && may(own, other) {
+                    if (unknown || weight <= left.into()) && may(own, other) {
                         let edge = sets.compare(other, own, least);
                         let reached =
                             |_: &Edge| enough.most == u64::MAX || required.is_none_or(|required| required.reached(own, other, sets));
