@@ -500,6 +500,49 @@ def test_an_index_that_is_not_saved_is_not_there(tmp_path, monkeypatch, profile,
         assert Index.load(tmp_path / name).ids() == list(range(60))
 
 
+@pytest.mark.parametrize("profile", ["text", "excerpt"])
+@pytest.mark.parametrize("step", ["_prepare", "add"])
+def test_an_index_whose_process_was_killed_while_it_was_saved_is_not_opened(tmp_path, monkeypatch, profile, step):
+    """It has not all documents; it is not taken for one that has."""
+    index = Index(0.6, profile=profile)
+    index.add_many(range(60), TEXTS)
+
+    work = getattr(disk.DiskStore, step)
+
+    def done_and_killed(*given, **options):
+        work(*given, **options)
+        os._exit(9)
+
+    child = os.fork()
+    if not child:
+        try:
+            monkeypatch.setattr(disk.DiskStore, step, done_and_killed)
+            index.save(tmp_path / "saved")
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    for opened in (Index.load, Index.open, index.save, lambda path: Index.open(path, mode="r")):
+        with pytest.raises(
+            CorruptIndexError, match=r"saved has not all documents of an index: it is being saved, or .*; remove the folder"
+        ):
+            opened(tmp_path / "saved")
+    shutil.rmtree(tmp_path / "saved")
+    index.save(tmp_path / "saved")
+    assert Index.load(tmp_path / "saved").ids() == list(range(60))
+
+
+def test_two_do_not_save_to_one_folder(tmp_path):
+    """The second is told; the first goes on."""
+    index = Index(0.6)
+    index.add_many(range(60), TEXTS)
+    with disk.filling(tmp_path / "saved"):
+        with pytest.raises(FileExistsError, match=r"an index is being saved to .*saved, or its process ended before; remove it if nobody"):
+            index.save(tmp_path / "saved")
+        assert [path.name for path in (tmp_path / "saved").iterdir()] == ["unfinished"]
+    index.save(tmp_path / "saved")
+    assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == ["catalog.sqlite", "documents", "segments", "writer.lock"]
+
+
 def test_an_index_of_others_is_never_removed(tmp_path, monkeypatch):
     """One that is there, that is being written to, or that another made in the meantime."""
     index = Index(0.6)

@@ -223,7 +223,12 @@ def test_what_is_just_enough_is_found():
                 assert listed(found) == [(0, 1, both)], (n, both, judge)
 
 
-@given(SETS, st.sets(st.integers(0, 2**32 - 1) | st.integers(0, 9), max_size=30), st.lists(st.integers(0, 65_535), min_size=1, max_size=3), st.integers(0, 65_535))
+@given(
+    SETS,
+    st.sets(st.integers(0, 2**32 - 1) | st.integers(0, 9), max_size=30),
+    st.lists(st.integers(0, 65_535), min_size=1, max_size=3),
+    st.integers(0, 65_535),
+)
 def test_a_set_weighs_what_its_hashes_do(sets, known, weights, rest):
     """Whether few are known or many, and whether they weigh the same."""
     hashes = sorted(known)

@@ -265,12 +265,13 @@ class Index:
     def save(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         """Write all documents to a new index, on disk or on a server, which :meth:`open` and :meth:`load` read.
 
-        In a folder it is there whole or, after an error, not at all. On a server the error tells that a part of it may be there.
+        In a folder it is there whole or, after an error, not at all; where the process was killed, what it left is not opened. On a
+        server the error tells that a part of it may be there.
 
         Raises
         ------
         FileExistsError
-            If there is an index already.
+            If there is an index already, or one is being saved there.
 
         Examples
         --------
@@ -287,7 +288,7 @@ class Index:
         place = places.named(path, name)
         if places.read_parameters(place) is not None:
             raise FileExistsError(f"there is an index in {place} already; {places.another(place)}")
-        with Index.open(path, self.threshold, name=name, **self._settings.given) as saved:
+        with places.filling(place), Index.open(path, self.threshold, name=name, **self._settings.given) as saved:
             try:
                 saved._take(self)
             except BaseException as error:

@@ -49,6 +49,8 @@ TAIL, TAIL_WORDS = 4096, 1 << 22
 BULK = 2048
 #: Segments that a look-up reads at most; they are merged when there are more than half as many.
 SEGMENTS = 8
+#: A file that is in the folder as long as an index is saved to it.
+UNFINISHED = "unfinished"
 #: Documents taken out at a time, and about how many words of evidence.
 BATCH, BATCH_WORDS = 1 << 16, 1 << 24
 
@@ -159,10 +161,48 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; an index is a folder, name another path")
     parameters = catalog.read_parameters(folder) if catalog.exists(folder) else None
+    if parameters is not None and (folder / UNFINISHED).exists():
+        remedy = "remove the folder, and save the index again"
+        raise CorruptIndexError(f"{folder} has not all documents of an index: it is being saved, or its process ended before; {remedy}")
     # The catalog is made before the folders of files.
     if parameters is None and folder.is_dir() and any((folder / kind).is_dir() for kind in layout.KINDS):
         raise CorruptIndexError(f"{folder} has files of an index and no {catalog.NAME} of it; restore the folder from a copy")
     return parameters
+
+
+@contextmanager
+def filling(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let nobody take a new index for a whole one before this has ended, nor where it never does.
+
+    Raises
+    ------
+    FileExistsError
+        If that is begun already.
+    """
+    folder, made = Path(path), False
+    mark = folder / UNFINISHED
+    try:
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            made = True
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        remedy = "remove it if nobody is at work on it, or name another folder"
+        raise FileExistsError(f"an index is being saved to {folder}, or its process ended before; {remedy}") from None
+    except PermissionError as error:
+        raise PermissionError(error.errno, f"{error.strerror}; give write access to the folder, or name another", str(folder)) from None
+    try:
+        layout.sync_folder(folder)
+        yield
+    except BaseException:
+        with suppress(OSError):
+            mark.unlink()
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    mark.unlink()
+    layout.sync_folder(folder)
 
 
 class DiskStore:

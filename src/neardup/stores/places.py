@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from neardup.errors import ParameterError, plain
@@ -100,6 +101,15 @@ def store(
     from neardup.stores.redis import RedisStore
 
     return RedisStore(place, own, bands, bucket_limit, slots, writes=writes)
+
+
+def filling(place: Folder | Place) -> AbstractContextManager[None]:
+    """While a new index is filled: one in a folder is none before that has ended. On a server nothing tells."""
+    if not isinstance(place, Folder):
+        return nullcontext()
+    from neardup.stores import disk
+
+    return disk.filling(place.path)
 
 
 def discard(place: Folder | Place, made: Store, error: BaseException) -> None:
