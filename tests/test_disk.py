@@ -500,6 +500,9 @@ def test_an_index_that_is_not_saved_is_not_there(tmp_path, monkeypatch, profile,
         assert Index.load(tmp_path / name).ids() == list(range(60))
 
 
+UNFINISHED = r"saved has not all documents of an index: it is being saved, or .*; wait for it, or, .*, remove the folder and save"
+
+
 @pytest.mark.parametrize("profile", ["text", "excerpt"])
 @pytest.mark.parametrize("step", ["_prepare", "add"])
 def test_an_index_whose_process_was_killed_while_it_was_saved_is_not_opened(tmp_path, monkeypatch, profile, step):
@@ -522,9 +525,7 @@ def test_an_index_whose_process_was_killed_while_it_was_saved_is_not_opened(tmp_
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     for opened in (Index.load, Index.open, index.save, lambda path: Index.open(path, mode="r")):
-        with pytest.raises(
-            CorruptIndexError, match=r"saved has not all documents of an index: it is being saved, or .*; remove the folder"
-        ):
+        with pytest.raises(CorruptIndexError, match=UNFINISHED):
             opened(tmp_path / "saved")
     shutil.rmtree(tmp_path / "saved")
     index.save(tmp_path / "saved")
@@ -536,11 +537,40 @@ def test_two_do_not_save_to_one_folder(tmp_path):
     index = Index(0.6)
     index.add_many(range(60), TEXTS)
     with disk.filling(tmp_path / "saved"):
-        with pytest.raises(FileExistsError, match=r"an index is being saved to .*saved, or its process ended before; remove it if nobody"):
-            index.save(tmp_path / "saved")
-        assert [path.name for path in (tmp_path / "saved").iterdir()] == ["unfinished"]
+        for opened in (Index.load, Index.open, index.save):
+            with pytest.raises(CorruptIndexError, match=UNFINISHED):
+                opened(tmp_path / "saved")
+        assert [path.name for path in (tmp_path / "saved").iterdir()] == ["unfinished.neardup"]
     index.save(tmp_path / "saved")
     assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == ["catalog.sqlite", "documents", "segments", "writer.lock"]
+
+
+@pytest.mark.parametrize("step", ["discard", "close"])
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+def test_a_part_of_an_index_that_could_not_be_removed_is_not_opened(tmp_path, monkeypatch, step, error):
+    """As where Ctrl-C is pressed again while it is being removed, or the disk fails."""
+    index = Index(0.6)
+    index.add_many(range(60), TEXTS)
+    with monkeypatch.context() as patched:
+        if step == "discard":
+            patched.setattr(disk.DiskStore, "add", failing(OSError(28, "No space left on device"), disk.DiskStore.add))
+        patched.setattr(disk.DiskStore, step, failing(error))
+        with pytest.raises(type(error)):
+            index.save(tmp_path / "saved")
+    with pytest.raises(CorruptIndexError, match=UNFINISHED):
+        Index.open(tmp_path / "saved")
+
+
+def test_an_index_that_another_saved_a_moment_ago_stays_whole(tmp_path, monkeypatch):
+    """Who comes too late with another is told so."""
+    index = Index(0.6)
+    index.add_many(range(60), TEXTS)
+    index.save(tmp_path / "there")
+    with monkeypatch.context() as patched:
+        patched.setattr("neardup.stores.places.read_parameters", lambda _: None)  # as it was
+        with pytest.raises(FileExistsError, match=r"there is an index in .*there' already; name another folder"):
+            Index(0.6).save(tmp_path / "there")
+    assert Index.load(tmp_path / "there").ids() == list(range(60))
 
 
 def test_an_index_of_others_is_never_removed(tmp_path, monkeypatch):
@@ -552,6 +582,7 @@ def test_an_index_of_others_is_never_removed(tmp_path, monkeypatch):
         index.save(tmp_path / "there")
     with Index.open(tmp_path / "there") as there, monkeypatch.context() as patched:
         patched.setattr("neardup.stores.places.read_parameters", lambda _: None)  # as it was a moment ago
+        patched.setattr("neardup.stores.places.filling", lambda _: contextlib.nullcontext())
         with pytest.raises(BlockingIOError, match="is being written to by process"):
             index.save(tmp_path / "there")
         there.close()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from neardup.judging import Judge, View
+    from neardup.stores.places import Where
 
 #: Texts signed and looked up at a time.
 SLICE = 4096
@@ -234,12 +235,8 @@ class Index:
         if stored is None:
             if mode != "a":
                 raise FileNotFoundError(f"no index in {place}; {places.another(place)}, or add documents to make one")
-            import secrets
-
             index = cls(threshold, **named)
-            parameters = {**profiles.stored(index._settings), "recall": index._settings.recall, "id_seed": secrets.randbits(63)}
         else:
-            parameters = stored
             settings = profiles.restored(stored, shingling if minhash is None else minhash.shingling, place)
             index = cls(settings.threshold, **settings.given)
             wanted = {"threshold": threshold, **named, "recall": recall if banding is None else None}
@@ -251,27 +248,32 @@ class Index:
                     raise IncompatibleError(
                         f"the index in {place} has {option} {has!r}, not {beside(value, has)}; give that, or leave it out"
                     )
-        index._store = places.store(
-            place,
-            parameters,
-            index.banding.bands,
-            index.bucket_limit,
-            index._verification.slots,
-            index._settings.sample,
-            writes=mode != "r",
-        )
-        return index
+        return index._kept_in(place, stored, writes=mode != "r")
+
+    def _kept_in(self, place: Where, parameters: dict[str, Any] | None, *, writes: bool) -> Index:
+        """Itself, empty as it is, in a store that has these parameters, or in a new one."""
+        from neardup.stores import places
+
+        if parameters is None:
+            import secrets
+
+            parameters = {**profiles.stored(self._settings), "recall": self._settings.recall, "id_seed": secrets.randbits(63)}
+        shape = self.banding.bands, self.bucket_limit, self._verification.slots, self._settings.sample
+        self._store = places.store(place, parameters, *shape, writes=writes)
+        return self
 
     def save(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         """Write all documents to a new index, on disk or on a server, which :meth:`open` and :meth:`load` read.
 
-        In a folder it is there whole or, after an error, not at all; where the process was killed, what it left is not opened. On a
-        server the error tells that a part of it may be there.
+        In a folder it is there whole or, after an error, not at all; what a killed process left is not opened. On a server the
+        error tells that a part of it may be there.
 
         Raises
         ------
         FileExistsError
-            If there is an index already, or one is being saved there.
+            If there is an index already.
+        CorruptIndexError
+            If one is being saved there, or was and not to its end.
 
         Examples
         --------
@@ -288,7 +290,7 @@ class Index:
         place = places.named(path, name)
         if places.read_parameters(place) is not None:
             raise FileExistsError(f"there is an index in {place} already; {places.another(place)}")
-        with places.filling(place), Index.open(path, self.threshold, name=name, **self._settings.given) as saved:
+        with places.filling(place), Index(self.threshold, **self._settings.given)._kept_in(place, None, writes=True) as saved:
             try:
                 saved._take(self)
             except BaseException as error:

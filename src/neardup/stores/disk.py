@@ -50,7 +50,7 @@ BULK = 2048
 #: Segments that a look-up reads at most; they are merged when there are more than half as many.
 SEGMENTS = 8
 #: A file that is in the folder as long as an index is saved to it.
-UNFINISHED = "unfinished"
+UNFINISHED = "unfinished.neardup"
 #: Documents taken out at a time, and about how many words of evidence.
 BATCH, BATCH_WORDS = 1 << 16, 1 << 24
 
@@ -160,14 +160,18 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; an index is a folder, name another path")
+    if (folder / UNFINISHED).exists():
+        raise _unfinished(folder)
     parameters = catalog.read_parameters(folder) if catalog.exists(folder) else None
-    if parameters is not None and (folder / UNFINISHED).exists():
-        remedy = "remove the folder, and save the index again"
-        raise CorruptIndexError(f"{folder} has not all documents of an index: it is being saved, or its process ended before; {remedy}")
     # The catalog is made before the folders of files.
     if parameters is None and folder.is_dir() and any((folder / kind).is_dir() for kind in layout.KINDS):
         raise CorruptIndexError(f"{folder} has files of an index and no {catalog.NAME} of it; restore the folder from a copy")
     return parameters
+
+
+def _unfinished(folder: Path) -> CorruptIndexError:
+    remedy = "wait for it, or, where nobody is at work on it, remove the folder and save the index again"
+    return CorruptIndexError(f"{folder} has not all documents of an index: it is being saved, or its process ended before; {remedy}")
 
 
 @contextmanager
@@ -177,7 +181,9 @@ def filling(path: str | os.PathLike[str]) -> Iterator[None]:
     Raises
     ------
     FileExistsError
-        If that is begun already.
+        If there is an index already.
+    CorruptIndexError
+        If one is being filled, or was and not to its end.
     """
     folder, made = Path(path), False
     mark = folder / UNFINISHED
@@ -187,19 +193,26 @@ def filling(path: str | os.PathLike[str]) -> Iterator[None]:
             made = True
         mark.touch(exist_ok=False)
     except FileExistsError:
-        remedy = "remove it if nobody is at work on it, or name another folder"
-        raise FileExistsError(f"an index is being saved to {folder}, or its process ended before; {remedy}") from None
+        raise _unfinished(folder) from None
     except PermissionError as error:
         raise PermissionError(error.errno, f"{error.strerror}; give write access to the folder, or name another", str(folder)) from None
+    try:
+        whole = catalog.exists(folder) and catalog.read_parameters(folder) is not None
+    except BaseException:
+        mark.unlink()
+        raise
+    if whole:  # another was quicker
+        mark.unlink()
+        raise FileExistsError(f"there is an index in {str(path)!r} already; name another folder")
     try:
         layout.sync_folder(folder)
         yield
     except BaseException:
-        with suppress(OSError):
-            mark.unlink()
-        if made:
+        if not catalog.exists(folder):  # else not all was removed, and is not to be opened
             with suppress(OSError):
-                folder.rmdir()
+                mark.unlink()
+                if made:
+                    folder.rmdir()
         raise
     mark.unlink()
     layout.sync_folder(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from neardup.errors import ParameterError, plain
 from neardup.stores import Store
@@ -23,7 +23,11 @@ class Folder(NamedTuple):
         return repr(self.path)
 
 
-def named(path: str | os.PathLike[str], name: str | None) -> Folder | Place:
+#: Where an index lives.
+Where: TypeAlias = Folder | Place
+
+
+def named(path: str | os.PathLike[str], name: str | None) -> Where:
     """The folder, or the place on a server.
 
     Raises
@@ -42,7 +46,7 @@ def named(path: str | os.PathLike[str], name: str | None) -> Folder | Place:
     return Place(text, check_name(name, f"{scheme}://..."))
 
 
-def refuse_excerpts(place: Folder | Place, *, sample: int) -> None:
+def refuse_excerpts(place: Where, *, sample: int) -> None:
     """Refuse an index whose documents are found by a sample of their shingles on a server.
 
     Raises
@@ -54,7 +58,7 @@ def refuse_excerpts(place: Folder | Place, *, sample: int) -> None:
         raise ParameterError(f"verify is 'contained' and {place} is on a server; an index of excerpts lives in memory or in a folder")
 
 
-def another(place: Folder | Place) -> str:
+def another(place: Where) -> str:
     """What a user would give instead, for messages."""
     return "name another folder" if isinstance(place, Folder) else "give another name"
 
@@ -64,7 +68,7 @@ def label(path: str, name: str | None) -> str:
     return str(Place(path, str(name))) if "://" in path else path
 
 
-def read_parameters(place: Folder | Place) -> dict[str, Any] | None:
+def read_parameters(place: Where) -> dict[str, Any] | None:
     """The parameters of the index that is there; None where there is none."""
     if isinstance(place, Folder):
         from neardup.stores import disk
@@ -79,9 +83,7 @@ def read_parameters(place: Folder | Place) -> dict[str, Any] | None:
     return redis.read_parameters(place)
 
 
-def store(
-    place: Folder | Place, parameters: dict[str, Any], bands: int, bucket_limit: int, slots: int, sample: int, *, writes: bool
-) -> Store:
+def store(place: Where, parameters: dict[str, Any], bands: int, bucket_limit: int, slots: int, sample: int, *, writes: bool) -> Store:
     """The store that is there, made where there is none."""
     if isinstance(place, Folder):
         from neardup.stores.disk import DiskStore
@@ -103,7 +105,7 @@ def store(
     return RedisStore(place, own, bands, bucket_limit, slots, writes=writes)
 
 
-def filling(place: Folder | Place) -> AbstractContextManager[None]:
+def filling(place: Where) -> AbstractContextManager[None]:
     """While a new index is filled: one in a folder is none before that has ended. On a server nothing tells."""
     if not isinstance(place, Folder):
         return nullcontext()
@@ -112,7 +114,7 @@ def filling(place: Folder | Place) -> AbstractContextManager[None]:
     return disk.filling(place.path)
 
 
-def discard(place: Folder | Place, made: Store, error: BaseException) -> None:
+def discard(place: Where, made: Store, error: BaseException) -> None:
     """Remove an index that was made and could not be filled; of one on a server, which others may have by now, the error tells."""
     from neardup.stores.disk import DiskStore
     from neardup.stores.sampled import SampledStore
