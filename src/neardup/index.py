@@ -265,8 +265,8 @@ class Index:
     def save(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         """Write all documents to a new index, on disk or on a server, which :meth:`open` and :meth:`load` read.
 
-        In a folder it is there whole or, after an error, not at all; what a killed process left is not opened. On a server the
-        error tells that a part of it may be there.
+        In a folder it is there whole or, after an error, not at all; what is left of it where the process was killed, or interrupted
+        again while it was removed, is not opened. On a server the error tells that a part of it may be there.
 
         Raises
         ------
