@@ -68,14 +68,6 @@ fn active<'b>(bucket: &[u32], roles: &[u8], out: &'b mut Vec<u32>) -> Roomy<&'b 
     Ok(out)
 }
 
-/// How many pairs of some sets are joined.
-fn comparisons(members: &[u32], roles: &[u8]) -> u64 {
-    let mut many = [0u64; 4];
-    members.iter().for_each(|&set| many[(roles[set as usize] & (LEFT | RIGHT)) as usize] += 1);
-    let [_, left, right, both] = many;
-    left * right + both * (left + right) + both * both.saturating_sub(1) / 2
-}
-
 /// How a bucket is joined: pair by pair, by rare hashes where it is crowded, or, of more comparisons than `most`, not at all.
 #[derive(Clone, Copy)]
 pub struct Bounds {
@@ -84,17 +76,26 @@ pub struct Bounds {
     pub most: u64,
 }
 
+#[derive(PartialEq)]
+enum Way {
+    PairByPair,
+    ByRareHashes,
+    NotAtAll,
+}
+
 impl Bounds {
-    fn crowded(&self, members: &[u32], roles: &[u8]) -> bool {
-        comparisons(members, roles).saturating_mul(2) > self.crowd.saturating_sub(1).saturating_mul(members.len() as u64)
-    }
-
-    fn pairwise(&self, members: &[u32], roles: &[u8]) -> bool {
-        comparisons(members, roles) <= self.most && !self.crowded(members, roles)
-    }
-
-    fn by_rare_hashes(&self, members: &[u32], roles: &[u8]) -> bool {
-        comparisons(members, roles) <= self.most && self.crowded(members, roles)
+    fn way(&self, bucket: &[u32], roles: &[u8]) -> Way {
+        let mut many = [0u64; 4];
+        bucket.iter().for_each(|&set| many[(roles[set as usize] & (LEFT | RIGHT)) as usize] += 1);
+        let [_, left, right, both] = many;
+        let comparisons = left * right + both * (left + right) + both * both.saturating_sub(1) / 2;
+        if comparisons > self.most {
+            Way::NotAtAll
+        } else if comparisons.saturating_mul(2) > self.crowd.saturating_sub(1).saturating_mul(left + right + both) {
+            Way::ByRareHashes
+        } else {
+            Way::PairByPair
+        }
     }
 }
 
@@ -103,10 +104,10 @@ pub fn partners(bands: &[Buckets], roles: &[u8], bounds: Bounds) -> Roomy<Vec<u6
     let mut counts = room::filled(0, roles.len())?;
     let mut scratch = Vec::new();
     for bucket in bands.iter().flat_map(|band| band.each()) {
-        let members = active(bucket, roles, &mut scratch)?;
-        if !bounds.pairwise(members, roles) {
+        if bounds.way(bucket, roles) != Way::PairByPair {
             continue;
         }
+        let members = active(bucket, roles, &mut scratch)?;
         let (mut left, mut right, mut any) = (0, 0, 0);
         for &set in members.iter().rev() {
             let role = roles[set as usize];
@@ -172,9 +173,11 @@ impl Later {
         let each = |with: &mut dyn FnMut(&[u32]) -> Roomy<()>| {
             let mut scratch = Vec::new();
             for bucket in bands.iter().flat_map(|band| band.each()) {
+                if bounds.way(bucket, roles) != Way::PairByPair {
+                    continue;
+                }
                 let bucket = active(bucket, roles, &mut scratch)?;
-                let first = bucket.iter().position(|set| range.contains(set));
-                if let Some(first) = first.filter(|_| bounds.pairwise(bucket, roles)) {
+                if let Some(first) = bucket.iter().position(|set| range.contains(set)) {
                     with(&bucket[first..])?;
                 }
             }
@@ -278,8 +281,8 @@ pub fn crowds(bands: &[Buckets], roles: &[u8], bounds: Bounds) -> Roomy<Vec<(Vec
     let mut of_band = |band: &Buckets| {
         let (mut members, mut ends) = (Vec::new(), Vec::new());
         for bucket in band.each() {
-            let bucket = active(bucket, roles, &mut scratch)?;
-            if bounds.by_rare_hashes(bucket, roles) {
+            if bounds.way(bucket, roles) == Way::ByRareHashes {
+                let bucket = active(bucket, roles, &mut scratch)?;
                 room::double(&mut members, bucket.len())?;
                 room::double(&mut ends, 1)?;
                 members.extend_from_slice(bucket);

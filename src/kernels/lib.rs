@@ -22,6 +22,7 @@ pub mod segment;
 pub mod segments;
 pub mod sets;
 pub mod sha1;
+pub mod shared;
 pub mod sign;
 pub mod store;
 pub mod table;

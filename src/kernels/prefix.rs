@@ -4,6 +4,7 @@ use crate::bar::Bar;
 use crate::radix::sort_by_number;
 use crate::room::{self, Roomy};
 use crate::sets::{joined, Edge, Sets, LEFT, RIGHT};
+use crate::shared::{Scratch, Shared};
 use crate::sign::on_threads;
 use crate::verify::least_read;
 use crate::weigh::Weights;
@@ -84,10 +85,11 @@ impl<'a> Required<'a> {
     }
 }
 
-/// A hash of a set's prefix: which, whose, and what it and all that are less rare of that set's weigh, if that is no more than 32 bits.
+/// A class of hashes of a set's prefix: which, whose, and what it and all that are less rare of that set's weigh, if that is no more
+/// than 32 bits.
 #[derive(Clone, Copy, Default)]
 struct Posting {
-    hash: u32,
+    class: u32,
     member: u32,
     left: u32,
     /// Whether others are looked up by it too.
@@ -97,11 +99,11 @@ struct Posting {
 impl Posting {
     /// Where it comes among others.
     fn place(&self) -> u64 {
-        u64::from(self.hash) << 32 | u64::from(self.member)
+        u64::from(self.class) << 32 | u64::from(self.member)
     }
 }
 
-/// Postings that one hash of a member meets, what is left of its own from there on, and which long list they are of.
+/// Postings that one class of a member meets, what is left of its own from there on, and which long list they are of.
 #[derive(Clone, Copy, Default)]
 struct Meeting {
     member: u32,
@@ -274,69 +276,52 @@ fn probed(
     room::all(found)
 }
 
-const INDEXED: u16 = 1 << 15;
-
-/// What of the sets, in order of size, they are looked up in, unless it is all, and what by: their rarest hashes that others may have.
+/// What of the sets, in order of size, they are looked up in, unless it is all, and what by: the classes of their rarest hashes that
+/// others may have.
 ///
 /// A set is looked up among those that are no longer, so that fewer of its hashes need to be found by the longer ones. Where more
 /// is required, what comes after the last that is looked up by weighs less than that.
 fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -> Roomy<(Option<Vec<Posting>>, Vec<Posting>)> {
-    let hashes: usize = members.iter().map(|&set| sets.get(set).len()).sum();
-    let bits = hashes.next_power_of_two().trailing_zeros().clamp(10, 27);
-    let mut counts = room::filled(0u16, 1 << bits)?; // and the highest bit, whether any is indexed
-    let cell = |hash: u32| (hash >> (32 - bits)) as usize;
-    for &hash in members.iter().flat_map(|&set| sets.get(set)) {
-        counts[cell(hash)] = (counts[cell(hash)] + 1).min(INDEXED - 1);
-    }
-    let (mut probes, mut ordered) = (Vec::new(), Vec::new());
+    let shared = Shared::among(members, sets)?;
+    let (mut probes, mut scratch) = (Vec::new(), Scratch::default());
     for (member, &set) in (0..).zip(members) {
-        let own = sets.get(set);
-        ordered.clear();
-        room::double(&mut ordered, own.len())?;
-        room::double(&mut probes, own.len())?;
-        let counted = own.iter().map(|&hash| u64::from(counts[cell(hash)]) << 32 | u64::from(hash));
-        ordered.extend(counted.filter(|counted| counted >> 32 > 1));
-        // Those that nobody else has come before.
-        let alone = own.len() - ordered.len();
-        let prefix = (own.len() + 1 - bar.least_of_any(sets.sizes[set as usize])).saturating_sub(alone);
-        let least_alike = bar.least(sets.sizes[set as usize], sets.sizes[set as usize]).unwrap_or(own.len());
-        let indexed = (own.len() + 1 - least_alike).saturating_sub(alone);
+        let (size, many) = (sets.sizes[set as usize], sets.get(set).len());
+        let first = many + 1 - bar.least_of_any(size);
+        let first_alike = many + 1 - bar.least(size, size).unwrap_or(many);
         let weight = |hash| required.map_or(1, |required| required.weight(hash));
-        let mut left: u64 = ordered.iter().map(|&counted| weight(counted as u32)).sum();
-        if prefix < ordered.len() {
-            if prefix > 0 {
-                ordered.select_nth_unstable(prefix - 1);
-            }
-            ordered.truncate(prefix);
-        }
-        ordered.sort_unstable();
-        let least = required.map_or(0, |required| required.least(set, own.len()));
-        for (place, &counted) in ordered.iter().enumerate() {
+        let rarest = shared.rarest(member as usize, (first, many), weight, &mut scratch)?;
+        let (mut place, mut left) = (rarest.alone, rarest.weight);
+        let least = required.map_or(0, |required| required.least(set, many));
+        room::double(&mut probes, rarest.classes.len())?;
+        for class in rarest.classes {
             if left < least {
                 break;
             }
-            let hash = counted as u32;
-            probes.push(Posting { hash, member, left: left.min(u32::MAX.into()) as u32, indexed: place < indexed });
-            left = left.saturating_sub(weight(hash));
+            probes.push(Posting { class: class.name, member, left: left.min(u32::MAX.into()) as u32, indexed: place < first_alike });
+            left = left.saturating_sub(class.weight);
+            place += class.hashes;
         }
     }
     if probes.iter().all(|posting| posting.indexed) {
-        sort_by_number(&mut probes, |posting| posting.hash, |posting| posting.member)?;
+        sort_by_number(&mut probes, |posting| posting.class, |posting| posting.member)?;
         return Ok((None, probes));
     }
-    probes.iter().filter(|posting| posting.indexed).for_each(|posting| counts[cell(posting.hash)] |= INDEXED);
-    probes.retain(|posting| counts[cell(posting.hash)] & INDEXED != 0);
-    sort_by_number(&mut probes, |posting| posting.hash, |posting| posting.member)?;
+    let mut looked_up = room::filled(false, probes.len().next_power_of_two())?;
+    let last = looked_up.len() - 1;
+    let cell = |class: u32| class as usize & last;
+    probes.iter().filter(|posting| posting.indexed).for_each(|posting| looked_up[cell(posting.class)] = true);
+    probes.retain(|posting| looked_up[cell(posting.class)]);
+    sort_by_number(&mut probes, |posting| posting.class, |posting| posting.member)?;
     Ok((Some(room::gathered(probes.iter().copied().filter(|posting| posting.indexed))?), probes))
 }
 
-/// The long lists of postings of one hash, each by its start.
+/// The long lists of postings of one class, each by its start.
 ///
-/// Of a passage that many have every hash has the same members: whoever has met them need not meet them again.
+/// Passages that many have have nearly the same members: whoever has met them need not meet them again.
 fn long_lists(index: &[Posting], members: usize) -> Roomy<Vec<(usize, Long)>> {
     let mut lists: Vec<Range<usize>> = Vec::new();
     let mut start = 0;
-    for list in index.chunk_by(|a, b| a.hash == b.hash) {
+    for list in index.chunk_by(|a, b| a.class == b.class) {
         if list.len() >= Long::LEAST {
             room::double(&mut lists, 1)?;
             lists.push(start..start + list.len());
@@ -372,7 +357,7 @@ fn meetings(index: &[Posting], probes: &[Posting], members: usize, long: &[(usiz
     let (mut met, mut many) = (Vec::new(), room::filled(0, members)?);
     let (mut start, mut stop) = (0, 0);
     for probe in probes {
-        while index.get(start).is_some_and(|posting| posting.hash < probe.hash) {
+        while index.get(start).is_some_and(|posting| posting.class < probe.class) {
             start += 1;
         }
         stop = stop.max(start);
