@@ -18,6 +18,7 @@ use std::sync::OnceLock;
 mod hits;
 mod ids;
 mod joins;
+mod objects;
 mod prepared;
 mod rows;
 mod segments;

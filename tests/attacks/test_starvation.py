@@ -198,6 +198,45 @@ print(len(index), index.query(texts[-3])[0].similarity)
     assert any(refusal.startswith("no memory for") for refusal in refusals), refusals
 
 
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_answers_that_have_no_room(where, tmp_path):
+    """Hundreds of thousands of matches and ids: a MemoryError, whichever object is one too many, and nothing is lost by it."""
+    code = """
+import os, resource, sys
+from neardup import Index
+N, text = 100_000, "one text that many copies are kept of"
+index = Index(0.8) if sys.argv[1] == "memory" else Index.open(sys.argv[2], 0.8)
+index.add_many([f"copy {i}" if i % 3 else 2**40 + i for i in range(N)], [text] * N)
+asked = [lambda: [index.ids() for _ in range(40)][0], lambda: index.query_many(["another", *[text] * 8], threads=1)[1]]
+
+def ask_with(room, ask):
+    with open("/proc/self/statm") as file:
+        resource.setrlimit(resource.RLIMIT_AS, (room + int(file.read().split()[0]) * resource.getpagesize(), -1))
+    try:
+        found = len(ask())
+    except MemoryError:
+        found = None
+    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+    assert found in (None, N) and len(ask()) == N
+    return found
+
+refused = [0, 0]
+for room in range(1 << 20, 140 << 20, 45 << 20):
+    for number, ask in enumerate(asked):
+        child = os.fork()
+        if child == 0:
+            os._exit(7 if ask_with(room, ask) is None else 0)
+        outcome = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert outcome in (0, 7), (room, number, outcome)
+        refused[number] += outcome == 7
+print(refused)
+"""
+    command = [sys.executable, "-c", code, where, tmp_path / "index"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert min(json.loads(done.stdout)) >= 2  # of four
+
+
 # ---- files, threads, disk ------------------------------------------------------------------------------------------------
 
 

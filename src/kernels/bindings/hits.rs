@@ -1,15 +1,11 @@
 //! What look-ups found, on its way to Python.
 
 use super::ids::IdList;
+use super::objects;
 use crate::room::{self, Roomy};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyBool, PyList};
 use std::ops::Range;
-
-/// The id of a match, its agreement and its size.
-pub(super) type Hit<'py> = (Bound<'py, PyAny>, u32, u32);
-/// The matches of one look-up, and whether it was truncated.
-pub(super) type Answered<'py> = (Bound<'py, PyList>, bool);
 
 /// Documents that were found, one look-up after another: their ids, agreements and sizes.
 pub(super) struct Hits {
@@ -43,36 +39,40 @@ impl Hits {
         self.tuples(py, 0..self.columns.len())
     }
 
-    /// Those of each look-up.
-    pub(super) fn each<'py>(&self, py: Python<'py>) -> PyResult<Vec<Answered<'py>>> {
+    /// Those of each look-up, and whether it was truncated.
+    pub(super) fn each<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.room?;
         let mut start = 0;
-        let answer = |&(end, truncated): &(usize, bool)| Ok((self.tuples(py, std::mem::replace(&mut start, end)..end)?, truncated));
-        self.ends.iter().map(answer).collect()
+        let answer = |&(end, truncated): &(usize, bool)| {
+            let found = self.tuples(py, std::mem::replace(&mut start, end)..end)?;
+            objects::tuple(py, [found.into_any(), PyBool::new(py, truncated).to_owned().into_any()])
+        };
+        objects::list(py, self.ends.iter().map(answer))
     }
 
     /// The first of each look-up; None where it found nothing.
-    pub(super) fn first_of_each<'py>(&self, py: Python<'py>) -> PyResult<Vec<Option<Hit<'py>>>> {
+    pub(super) fn first_of_each<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.room?;
         let mut start = 0;
         let first = |&(end, _): &(usize, bool)| {
             let start = std::mem::replace(&mut start, end);
-            (start < end).then(|| self.tuple(py, start)).transpose()
+            if start < end {
+                self.tuple(py, start)
+            } else {
+                Ok(py.None().into_bound(py))
+            }
         };
-        self.ends.iter().map(first).collect()
+        objects::list(py, self.ends.iter().map(first))
     }
 
     fn tuples<'py>(&self, py: Python<'py>, range: Range<usize>) -> PyResult<Bound<'py, PyList>> {
         self.room?;
-        let tuples = PyList::empty(py);
-        for place in range {
-            tuples.append(self.tuple(py, place)?)?;
-        }
-        Ok(tuples)
+        objects::list(py, range.map(|place| self.tuple(py, place)))
     }
 
-    fn tuple<'py>(&self, py: Python<'py>, place: usize) -> PyResult<Hit<'py>> {
+    /// The id of a match, its agreement and its size.
+    fn tuple<'py>(&self, py: Python<'py>, place: usize) -> PyResult<Bound<'py, PyAny>> {
         let (agreement, size) = self.columns[place];
-        Ok((self.ids.object(py, place)?, agreement, size))
+        objects::tuple(py, [self.ids.object(py, place)?, objects::integer(py, agreement.into())?, objects::integer(py, size.into())?])
     }
 }

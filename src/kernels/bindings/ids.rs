@@ -1,6 +1,6 @@
 //! Ids on their way into a store and out of it.
 
-use super::{names, Utf8};
+use super::{names, objects, Utf8};
 use crate::room::{self, NoRoom, Roomy};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
@@ -93,26 +93,26 @@ impl IdList {
                 None => return Self::decoded(py, &[INTEGER]),
             }
             let folded = u64::from_le_bytes(folded);
-            return Ok(((folded >> 1) as i64 ^ -((folded & 1) as i64)).into_pyobject(py)?.into_any());
+            return objects::integer(py, (folded >> 1) as i64 ^ -((folded & 1) as i64));
         }
         match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(PyString::new(py, text).into_any()),
+            Ok(text) => Ok(PyString::from_bytes(py, text.as_bytes())?.into_any()),
             // Lone surrogates.
             Err(_) => Self::decoded(py, bytes),
         }
     }
 
     fn decoded<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        names().decode.bind(py).call1((PyBytes::new(py, bytes), &names().utf_8, &names().surrogatepass))
+        let copy = |own: &mut [u8]| {
+            own.copy_from_slice(bytes);
+            Ok(())
+        };
+        names().decode.bind(py).call1((PyBytes::new_with(py, bytes.len(), copy)?, &names().utf_8, &names().surrogatepass))
     }
 
     pub(super) fn list<'py>(&self, py: Python<'py>, range: Range<usize>) -> PyResult<Bound<'py, PyList>> {
         self.whole()?;
-        let list = PyList::empty(py);
-        for place in range {
-            list.append(self.object(py, place)?)?;
-        }
-        Ok(list)
+        objects::list(py, range.map(|place| self.object(py, place)))
     }
 
     pub(super) fn whole(&self) -> Roomy<()> {

@@ -1,6 +1,6 @@
 //! An index on disk: its segments, and what is made of arrays to write them.
 
-use super::hits::{Answered, Hit, Hits};
+use super::hits::Hits;
 use super::ids::{id_bytes, IdList, PackedIds};
 use super::prepared::Preparation;
 use super::rows::{Batch, RowArrays, Rows};
@@ -259,7 +259,12 @@ impl SegmentTable {
     }
 
     /// Of one document the distinct shingles, and what it matches, (id, agreement, size), and whether its look-up was truncated.
-    fn look_up<'py>(&self, preparation: &Preparation, document: &Bound<'py, PyAny>, threshold: f64) -> PyResult<(u32, Answered<'py>)> {
+    fn look_up<'py>(
+        &self,
+        preparation: &Preparation,
+        document: &Bound<'py, PyAny>,
+        threshold: f64,
+    ) -> PyResult<(u32, (Bound<'py, PyList>, bool))> {
         let (py, document) = (document.py(), preparation.prepare(document)?);
         let row = document.row(self.bands, self.slots)?;
         let look_up = || {
@@ -274,7 +279,7 @@ impl SegmentTable {
     }
 
     /// What each document of the batch matches, (id, agreement, size), and whether its look-up was truncated.
-    fn query<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<Answered<'py>>> {
+    fn query<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Bound<'py, PyList>> {
         let rows = batch.rows(self.bands, self.slots)?;
         let look_up = || {
             let (index, mut hits) = (self.index.read().unwrap(), Hits::default());
@@ -288,7 +293,7 @@ impl SegmentTable {
     }
 
     /// Of all that each document matches, whatever the length of a bucket, the nearest, and of equals the first.
-    fn nearest<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<Option<Hit<'py>>>> {
+    fn nearest<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Bound<'py, PyList>> {
         let rows = batch.rows(self.bands, self.slots)?;
         let look_up = || {
             let (index, mut hits) = (self.index.read().unwrap(), Hits::default());

@@ -1,6 +1,6 @@
 //! The table in memory.
 
-use super::hits::{Answered, Hit, Hits};
+use super::hits::Hits;
 use super::ids::{id_bytes, IdList, PackedIds};
 use super::joins::WeightTable;
 use super::prepared::Preparation;
@@ -120,7 +120,12 @@ impl DocumentTable {
     }
 
     /// Of one document the distinct shingles, and what it matches, (id, agreement, size), and whether its look-up was truncated.
-    fn look_up<'py>(&self, preparation: &Preparation, document: &Bound<'py, PyAny>, threshold: f64) -> PyResult<(u32, Answered<'py>)> {
+    fn look_up<'py>(
+        &self,
+        preparation: &Preparation,
+        document: &Bound<'py, PyAny>,
+        threshold: f64,
+    ) -> PyResult<(u32, (Bound<'py, PyList>, bool))> {
         let (py, document) = (document.py(), preparation.prepare(document)?);
         let row = document.row(self.bands, self.slots)?;
         let (hits, truncated) = py.detach(|| {
@@ -143,7 +148,7 @@ impl DocumentTable {
         threshold: f64,
         threads: usize,
         readings: Option<(PyReadonlyArray1<'py, f64>, f64, u64)>,
-    ) -> PyResult<Vec<Answered<'py>>> {
+    ) -> PyResult<Bound<'py, PyList>> {
         let rows = batch.rows(self.bands, self.slots)?;
         let readings =
             readings.as_ref().map(|(legible, corrected, number)| Ok::<_, PyErr>((legible.as_slice()?, *corrected, *number))).transpose()?;
@@ -172,7 +177,7 @@ impl DocumentTable {
     }
 
     /// Of all that each document matches, whatever the length of a bucket, the nearest, and of equals the first.
-    fn nearest<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Vec<Option<Hit<'py>>>> {
+    fn nearest<'py>(&self, py: Python<'py>, batch: Batch<'py>, threshold: f64, threads: usize) -> PyResult<Bound<'py, PyList>> {
         let rows = batch.rows(self.bands, self.slots)?;
         let hits = py.detach(|| {
             let (store, mut hits) = (self.store.read().unwrap(), Hits::default());
