@@ -774,7 +774,8 @@ def test_a_full_disk_stays_what_it_is():
 def test_a_full_disk_says_which_file(folder):
     """Arrow does not; what was there stays."""
     put("out.jsonl", "old")
-    with pytest.raises(OSError, match="No space left") as caught, atomic_path("out.jsonl"):
+    words = r"No space left on device; make room, or write elsewhere: 'out\.jsonl'$"
+    with pytest.raises(OSError, match=words) as caught, atomic_path("out.jsonl"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename == "out.jsonl"
     assert list(Path().iterdir()) == [Path("out.jsonl")]

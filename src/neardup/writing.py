@@ -60,7 +60,7 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
             _sync(target.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:  # Arrow does not say where
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+            raise OSError(error.errno, f"{error.strerror}; make room, or write elsewhere", os.fspath(path)) from error
         raise
     finally:
         with suppress(OSError):  # why it cannot be removed has been said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -118,7 +119,8 @@ def write(folder: Path, kind: str, number: int, parameters: bytes, columns: Sequ
     except BaseException as error:
         aside.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:  # writing and syncing do not say which file did not fit
-            error.filename = str(name)
+            remedy = ", nothing was changed; make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+            raise OSError(error.errno, f"{error.strerror}{remedy}", str(name)) from error
         raise
     sync_folder(name.parent)
 
