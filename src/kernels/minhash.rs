@@ -176,6 +176,8 @@ pub struct DistinctCounter {
     room: usize,
     /// Only hashes that begin with this many zero bits are counted any more.
     level: u32,
+    /// Where a document repeats itself, most of what is pending already.
+    known: Known,
     /// The pending by their first bits.
     parted: Vec<u64>,
     /// Words chosen by the first bits of a hash; two bits in each for its last bits.
@@ -200,6 +202,7 @@ impl Default for DistinctCounter {
             pending: Vec::new(),
             room: 0,
             level: 0,
+            known: Known::default(),
             parted: Vec::new(),
             bits: Vec::new(),
             suspects: Vec::new(),
@@ -268,16 +271,26 @@ impl DistinctCounter {
         self.pending.clear();
         self.room = Self::ROOM;
         self.level = 0;
+        self.known.learn(&[], self.multiplier);
     }
 
     /// Count some hashes.
     #[inline(always)]
     pub fn insert_all(&mut self, hashes: &[u64]) {
         if self.pending.len() + hashes.len() > self.room {
+            let before = self.pending.len();
             self.settle();
             self.room = (4 * self.pending.len()).clamp(Self::ROOM, 2 * Self::LIMIT);
+            let repeats = self.level == 0 && self.pending.len() <= Known::MOST.min(before / 2);
+            self.known.learn(if repeats { &self.pending } else { &[] }, self.multiplier);
         }
-        if self.level == 0 {
+        if self.known.some() {
+            for &y in hashes {
+                if !self.known.has(y) {
+                    self.pending.push(y);
+                }
+            }
+        } else if self.level == 0 {
             self.pending.extend_from_slice(hashes);
         } else {
             let level = self.level;
@@ -398,6 +411,49 @@ impl DistinctCounter {
             kept += fresh as usize;
         }
         kept
+    }
+}
+
+/// Hashes that are known, in buckets of one line of memory. What a bucket has no room for is not known.
+#[derive(Default)]
+struct Known {
+    /// 0 is an empty place.
+    buckets: Vec<[u64; 8]>,
+    multiplier: u64,
+}
+
+impl Known {
+    /// The most hashes: they stay in the cache.
+    const MOST: usize = 1 << 16;
+
+    /// Know these hashes, and no others.
+    fn learn(&mut self, hashes: &[u64], multiplier: u64) {
+        self.multiplier = multiplier;
+        self.buckets.clear();
+        if hashes.is_empty() {
+            return;
+        }
+        self.buckets.resize((hashes.len() / 4).next_power_of_two(), [0; 8]);
+        for &y in hashes {
+            let bucket = self.bucket(y);
+            if let Some(place) = self.buckets[bucket].iter_mut().find(|place| **place == 0) {
+                *place = y;
+            }
+        }
+    }
+
+    fn some(&self) -> bool {
+        !self.buckets.is_empty()
+    }
+
+    #[inline(always)]
+    fn bucket(&self, y: u64) -> usize {
+        (y.wrapping_mul(self.multiplier) >> 32) as usize & (self.buckets.len() - 1)
+    }
+
+    #[inline(always)]
+    fn has(&self, y: u64) -> bool {
+        self.buckets[self.bucket(y)].iter().fold(false, |has, &known| has | (known == y)) && y != 0
     }
 }
 

@@ -167,6 +167,18 @@ fn distinct_hashes_are_counted() {
         assert_eq!(counter.count(), distinct);
         assert!(counter.count_once(&hashes).is_none_or(|count| count == distinct));
     }
+    // 0 too, where it comes after many that repeat themselves.
+    counter.clear();
+    (0..600).for_each(|_| counter.insert_all(&(1..=1000).collect::<Vec<_>>()));
+    counter.insert_all(&[0, 7]);
+    assert_eq!(counter.count(), 1001);
+    // Of more than are counted exactly those that begin with a zero are left, few here, and of what comes later too.
+    let (few, many) = (1..=10u64, (0..2_300_000u64).map(|i| 1 << 63 | i << 20));
+    counter.clear();
+    for part in few.chain(many).collect::<Vec<_>>().chunks(700).cycle().take(2 * 3300) {
+        counter.insert_all(part);
+    }
+    assert_eq!(counter.count(), 20);
     // What is given up, for all fall into one cell, leaves nothing behind.
     let crowded: Vec<u64> = (0..3000).collect();
     assert_eq!(counter.count_once(&crowded), None);
