@@ -67,8 +67,8 @@ impl Shared {
     fn add(&mut self, set: u32, hashes: &[u32]) -> Roomy<()> {
         let (mut rare, mut common) = (self.rare.len(), self.common.len());
         let who = mix32(set.wrapping_add(1));
-        room::double(&mut self.rare, hashes.len())?;
-        room::double(&mut self.common, hashes.len())?;
+        room::grow(&mut self.rare, hashes.len())?;
+        room::grow(&mut self.common, hashes.len())?;
         self.rare.resize(rare + hashes.len(), 0);
         self.common.resize(common + hashes.len(), 0);
         let (rare_start, start) = (rare, common);

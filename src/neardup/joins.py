@@ -283,6 +283,13 @@ class Sets:
         parts = [slice(0), *self.signed.slices(len(self), 1)]
         return np.concatenate([measure((self.signed.evidence, self.starts[part], self.lengths[part])) for part in parts])
 
+    def those(self, numbers: PlaceArray) -> _kernels.Sets:
+        """The arrays of some sets that are compared: where all are that are in memory, or from the file."""
+        words, starts, lengths = self.arrays
+        if self.signed.spilled and words is self.signed.evidence:
+            return self.alone(numbers)
+        return words, starts[numbers], lengths[numbers]
+
     def alone(self, numbers: PlaceArray) -> _kernels.Sets:
         """The arrays of some sets, in memory."""
         return self.signed.gathered(self.starts[numbers], self.lengths[numbers])
@@ -551,7 +558,7 @@ class Join:
         if not len(numbers):
             return NONE
         bands = [(np.searchsorted(numbers, members).astype(np.uint32), ends) for members, ends in buckets]
-        some = self.sets.alone(numbers)
+        some = self.sets.those(numbers)
         required = None if self.judge is None else self.judge.required(numbers)
         earlier, later, both = _kernels.crowd_join(bands, roles[numbers], some, self.threshold, self.threads, required, most)
         return numbers[earlier].astype(np.uint32), numbers[later].astype(np.uint32), both
