@@ -1,5 +1,7 @@
 """Joins of a whole corpus against comparing every two sets."""
 
+import signal
+import time
 from itertools import combinations, cycle
 
 import numpy as np
@@ -267,6 +269,35 @@ def test_a_join_ends_where_there_is_too_much(threads, roles):
         assert 1000 < len(found(1000)[0]) < 1000 + threads * 1100
         assert listed(found(len(whole))) == whole
         assert len(found(len(whole) - 1)[0]) >= len(whole) - 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_long_join_ends_where_it_is_interrupted(threads):
+    """What a signal handler raises comes at once, not when all of half a minute is compared; a join after that is whole."""
+    rng = np.random.default_rng(2)
+    pool = rng.choice(2**32, 120, replace=False)
+    evidence = arrays([frozenset(pool[np.argsort(rng.random(120))[:60]].tolist()) for _ in range(24_000)])
+    roles, crowd = np.full(24_000, 3, np.uint8), [band([0] * 24_000)]
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for join in (
+            lambda: _kernels.prefix_join(roles, evidence, 0.5, threads),
+            lambda: _kernels.crowd_join(crowd, roles, evidence, 0.5, threads),
+        ):
+            start = time.monotonic()
+            signal.setitimer(signal.ITIMER_REAL, 1)
+            with pytest.raises(KeyboardInterrupt):
+                join()
+            assert time.monotonic() - start < 6
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    few = arrays([frozenset(range(10)), frozenset(range(11))])
+    assert listed(_kernels.prefix_join(roles[:2], few, 0.9, threads)) == [(0, 1, 10)]
 
 
 def test_what_is_required_is_used():

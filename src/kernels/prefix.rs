@@ -152,20 +152,21 @@ pub fn prefix_join(
     join_where(members, roles, sets, bar, threads, required, enough, |_, _| true)
 }
 
-/// How many matches are too many: a join that has found more ends.
-pub struct Enough {
+/// How many matches are too many: a join that has found more ends. It is asked now and then whether it is to end before.
+pub struct Enough<'a> {
     most: u64,
     found: AtomicU64,
+    ends: &'a (dyn Fn() -> bool + Sync),
 }
 
-impl Enough {
-    pub fn new(most: u64) -> Self {
-        Enough { most, found: AtomicU64::new(0) }
+impl<'a> Enough<'a> {
+    pub fn new(most: u64, ends: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        Enough { most, found: AtomicU64::new(0), ends }
     }
 
     /// Whether it is enough, with so many more.
     pub(crate) fn with(&self, more: usize) -> bool {
-        self.found.fetch_add(more as u64, Ordering::Relaxed) + more as u64 > self.most
+        self.found.fetch_add(more as u64, Ordering::Relaxed) + more as u64 > self.most || (self.ends)()
     }
 }
 

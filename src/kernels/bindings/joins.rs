@@ -4,12 +4,16 @@ use super::Array1;
 use crate::bar::{Bar, Measure};
 use crate::join::{self, Bounds, Buckets};
 use crate::prefix::{self, Enough, Required};
-use crate::room::{self, NoRoom};
+use crate::room::{self, NoRoom, Roomy};
 use crate::sets::{Edge, Sets};
 use crate::weigh::{self, Weights};
 use numpy::{IntoPyArray, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Instant;
 
 /// Pairs of sets by number, the earlier first, and how many hashes they share.
 type Edges<'py> = (Array1<'py, u32>, Array1<'py, u32>, Array1<'py, u32>);
@@ -179,6 +183,29 @@ fn with_required<R>(
     Ok(work(bar, Some(required)))
 }
 
+/// Do something that may take long, and asks now and then whether it is to end: for an interrupt, say. Python tells its main thread
+/// alone of those, so that only the thread that waits for the work asks.
+fn unless_interrupted<R: Send>(py: Python<'_>, work: impl FnOnce(&(dyn Fn() -> bool + Sync)) -> Roomy<R> + Send) -> PyResult<R> {
+    let (asking, begin, next, raised) = (thread::current().id(), Instant::now(), AtomicU64::new(OFTEN), OnceLock::new());
+    let ends = || {
+        if thread::current().id() == asking && begin.elapsed().as_millis() as u64 >= next.load(Ordering::Relaxed) {
+            if let Some(Err(error)) = Python::try_attach(|py| py.check_signals()) {
+                let _ = raised.set(error);
+            }
+            next.store(begin.elapsed().as_millis() as u64 + OFTEN, Ordering::Relaxed);
+        }
+        raised.get().is_some()
+    };
+    let done = py.detach(|| work(&ends));
+    match raised.into_inner() {
+        Some(error) => Err(error),
+        None => Ok(done?),
+    }
+}
+
+/// Milliseconds after which signals are looked for again.
+const OFTEN: u64 = 50;
+
 /// The crowded buckets of each band: of their members those that have a role, and where each ends.
 #[pyfunction]
 pub(super) fn crowds<'py>(
@@ -209,7 +236,7 @@ pub(super) fn crowd_join<'py>(
     let (bands, sets, roles) = (all(&bands, roles.len())?, sets.sets()?, roles.as_slice()?);
     check_roles(roles.len(), sets.len())?;
     let edges = with_required(required, sets.len(), threshold, |bar, required| {
-        py.detach(|| join::crowd_join(&bands, roles, sets, bar, threads, required, &Enough::new(most)))
+        unless_interrupted(py, |ends| join::crowd_join(&bands, roles, sets, bar, threads, required, &Enough::new(most, ends)))
     })??;
     columns(py, &edges)
 }
@@ -230,7 +257,7 @@ pub(super) fn prefix_join<'py>(
     check_roles(roles.len(), sets.len())?;
     let members = room::gathered((0u32..).zip(roles).filter(|(_, &role)| role != 0).map(|(set, _)| set))?;
     let edges = with_required(required, sets.len(), threshold, |bar, required| {
-        py.detach(|| prefix::prefix_join(&members, roles, sets, bar, threads, required, &Enough::new(most)))
+        unless_interrupted(py, |ends| prefix::prefix_join(&members, roles, sets, bar, threads, required, &Enough::new(most, ends)))
     })??;
     columns(py, &edges)
 }

@@ -406,8 +406,8 @@ fn joined(corpus: &Corpus, roles: &[u8]) -> Roomy<([u64; 11], usize)> {
     let crowded = join::crowds(&buckets, roles, bounds)?;
     let crowds: Vec<Buckets> = crowded.iter().map(|(members, ends)| Buckets::new(members, ends, n).unwrap()).collect();
     let light = join::compare(&pairs, sets, bar, 1)?.unwrap();
-    let edges = join::crowd_join(&crowds, roles, sets, bar, 1, None, &Enough::new(u64::MAX))?;
-    let weighed = join::crowd_join(&crowds, roles, sets, bar, 1, Some(required), &Enough::new(u64::MAX))?;
+    let edges = join::crowd_join(&crowds, roles, sets, bar, 1, None, &Enough::new(u64::MAX, &|| false))?;
+    let weighed = join::crowd_join(&crowds, roles, sets, bar, 1, Some(required), &Enough::new(u64::MAX, &|| false))?;
     let [a, b] = [|edge: &Edge| edge.earlier, |edge: &Edge| edge.later].map(|end| room::collected(edges.iter().map(end)));
     let (a, b) = (a?, b?);
     let (sampled, whole) = (join::sampled_buckets(sets, 1 << 30)?, join::buckets(corpus.evidence.iter().copied())?);

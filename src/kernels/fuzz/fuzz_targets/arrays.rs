@@ -221,7 +221,7 @@ fn sets(mut of: Values) {
                     1 => Some(Required::Weighed { weights: &weights, totals: &starts, threshold }),
                     _ => None,
                 };
-                let _ = join::crowd_join(&[buckets], &roles, sets, bar, 1, required, &Enough::new(most));
+                let _ = join::crowd_join(&[buckets], &roles, sets, bar, 1, required, &Enough::new(most, &|| false));
             }
             let _ = join::preceded(&[buckets], &vec![true; n]);
         }
