@@ -7,7 +7,7 @@ test wants them. To test another kind of store, add it to STORES.
 import secrets
 import time
 from collections import defaultdict
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
@@ -520,6 +520,43 @@ def test_the_choice_differs_by_band(new_store):
     hits, truncated = ask(store, document([*range(9), 99], [3, 7, 0]))
     assert (set(hits), truncated) == ({*first, *second}, True)
     assert set(ask(store, document([*range(9), 99], [3, 8, 0]))[0]) == set(first)
+
+
+@pytest.mark.parametrize("limit", [30, 1000])
+@pytest.mark.parametrize("threshold", [0.5, 0.8])
+def test_a_batch_of_look_alikes_is_answered_as_each_is(new_store, limit, threshold):
+    """Those of many candidates are compared together; some are removed, some come later, and some asked have nobody."""
+    rng = np.random.default_rng(9)
+    pool = rng.choice(2**32, 90, replace=False)
+    documents = [
+        document(pool[:70][rng.random(70) < rng.choice([0.75, 0.9, 0.97])].tolist() + pool[70:][rng.random(20) < 0.4].tolist(), keys)
+        for keys in ([1, i % 3, i % 40] for i in range(150))
+    ]
+    documents = list(dict.fromkeys(documents))
+    store = new_store(bucket_limit=limit)
+    cuts = [0, 60, 61, 110]
+    for start, stop in pairwise(cuts):
+        store.add(list(range(start, stop)), batch(*documents[start:stop]))
+    for gone in range(0, 110, 9):
+        store.remove(gone)
+    asked = [*documents, FAR, EMPTY, *documents[:5]]
+    each = [ask(store, one, threshold) for one in asked]
+    expected = [
+        {
+            i: (len(doc[0] & one[0]), len(doc[0]))
+            for i, doc in enumerate(documents[:110])
+            if i % 9 and len(doc[0] & one[0]) / len(doc[0] | one[0]) >= threshold
+        }
+        for one in asked
+    ]
+    expected[len(documents)] = expected[len(documents) + 1] = {}
+    if limit == 1000:
+        assert each == [(hits, False) for hits in expected]
+    assert any(len(hits) > 20 for hits, _ in each)
+    assert any(not truncated and not hits for hits, truncated in each)
+    for threads in (1, 2):
+        answers = store.query(batch(*asked), threshold, threads)
+        assert [({id: (both, size) for id, both, size in listed}, truncated) for listed, truncated in answers] == each
 
 
 @pytest.mark.parametrize("cuts", [[40], [1] * 40, [3, 30, 7], [7, 0, 33]])

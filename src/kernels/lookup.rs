@@ -1,8 +1,9 @@
 //! What a look-up takes, what it compares, and what it finds.
 
 use crate::bar::Bar;
-use crate::room;
-use crate::verify::{Beginnings, TOGETHER};
+use crate::radix::sort_by_number;
+use crate::room::{self, NoRoom};
+use crate::verify::{Beginnings, ManyBeginnings, TOGETHER};
 use std::cell::OnceCell;
 
 /// A document to look up or add: borrowed rows of a batch.
@@ -35,20 +36,80 @@ impl<'a> Sought<'a> {
         Sought { size: row.size, evidence: row.evidence, bar, many, beginnings: OnceCell::new() }
     }
 
-    /// What one of the candidates is found by, when they match; its evidence is read where that may be.
+    /// What one of the candidates is found by, when they match.
     #[inline]
-    pub fn found<'e, Entry>(&self, entry: Entry, size: u32, evidence: impl FnOnce() -> &'e [u32]) -> Option<Found<Entry>> {
-        let least = self.bar.least(self.size, size)?;
-        let evidence = evidence();
+    pub fn found<V: Evidence + ?Sized>(&self, kept: &V, entry: V::Entry) -> Result<Option<Found<V::Entry>>, V::Error> {
+        let (size, evidence) = kept.read(entry)?;
+        let Some(least) = self.bar.least(self.size, size) else { return Ok(None) };
         if self.many {
             let beginnings = self.beginnings.get_or_init(|| Beginnings::of(self.evidence));
             if beginnings.as_ref().is_some_and(|some| !some.may_share(evidence, least)) {
-                return None;
+                return Ok(None);
             }
         }
-        let agreement = self.bar.agreement((self.size, self.evidence), (size, evidence))?;
-        Some(Found { entry, agreement, size })
+        let agreement = self.bar.agreement((self.size, self.evidence), (size, evidence));
+        Ok(agreement.map(|agreement| Found { entry, agreement, size }))
     }
+}
+
+/// What keeps the evidence of entries.
+pub trait Evidence {
+    type Entry: Copy + Default;
+    type Error: From<NoRoom>;
+
+    /// The distinct shingles of an entry, and its verification hashes or its lean signature.
+    fn read(&self, entry: Self::Entry) -> Result<(u32, &[u32]), Self::Error>;
+
+    /// Ask for what will soon be wanted of the candidates behind a place.
+    fn ahead(&self, candidates: &[Self::Entry], place: usize);
+
+    /// What entries are in order of, in two halves, the high one first.
+    fn number(entry: Self::Entry) -> (u32, u32);
+}
+
+/// What is found of candidates.
+#[inline]
+pub fn found<V: Evidence>(
+    kept: &V,
+    candidates: &[V::Entry],
+    verify: impl Fn(V::Entry) -> Result<Option<Found<V::Entry>>, V::Error>,
+) -> Result<Vec<Found<V::Entry>>, V::Error> {
+    let mut found = Vec::new();
+    for (place, &candidate) in candidates.iter().enumerate() {
+        kept.ahead(candidates, place);
+        if let Some(one) = verify(candidate)? {
+            room::double(&mut found, 1)?;
+            found.push(one);
+        }
+    }
+    Ok(found)
+}
+
+/// What documents match, of which `meet` tells the candidates, in order, and whether there may be more. Those of many candidates
+/// wait for each other.
+pub fn answers<V: Evidence>(
+    kept: &V,
+    rows: &[Row],
+    bar: Bar,
+    mut meet: impl FnMut(usize, &mut Vec<V::Entry>) -> Result<bool, V::Error>,
+) -> Result<Vec<Answer<V::Entry>>, V::Error> {
+    let (mut answers, mut own, mut waiting) = (Vec::new(), Vec::new(), Waiting::default());
+    room::reserve(&mut answers, rows.len())?;
+    for (place, &row) in rows.iter().enumerate() {
+        let truncated = meet(place, &mut own)?;
+        let mut of_one = Vec::new();
+        if bar.is_high() && own.len() >= MANY {
+            waiting.push(place, row, std::mem::take(&mut own));
+        } else {
+            let sought = Sought::new(row, bar, own.len());
+            of_one = found(kept, &own, |candidate| sought.found(kept, candidate))?;
+        }
+        answers.push(Answer { found: of_one, truncated });
+        if waiting.are_enough() || place + 1 == rows.len() {
+            waiting.compare(kept, bar, &mut answers)?;
+        }
+    }
+    Ok(answers)
 }
 
 /// Members of crowds that a look-up has met: look-alikes share most of their bands.
@@ -76,26 +137,67 @@ impl Seen {
 }
 
 /// Documents of many candidates that wait for others, to be compared together.
-#[derive(Default)]
-pub struct Waiting<'a> {
-    pub places: Vec<usize>,
-    pub rows: Vec<Row<'a>>,
-    pub candidates: Vec<Vec<u32>>,
+struct Waiting<'a, Entry> {
+    places: Vec<usize>,
+    rows: Vec<Row<'a>>,
+    candidates: Vec<Vec<Entry>>,
 }
 
-impl<'a> Waiting<'a> {
+impl<Entry> Default for Waiting<'_, Entry> {
+    fn default() -> Self {
+        Waiting { places: Vec::new(), rows: Vec::new(), candidates: Vec::new() }
+    }
+}
+
+impl<'a, Entry: Copy + Default> Waiting<'a, Entry> {
     /// Candidates of all that wait, with which they wait no longer.
     const MOST: usize = 1 << 18;
 
-    pub fn push(&mut self, place: usize, row: Row<'a>, candidates: Vec<u32>) {
+    fn push(&mut self, place: usize, row: Row<'a>, candidates: Vec<Entry>) {
         self.places.push(place);
         self.rows.push(row);
         self.candidates.push(candidates);
     }
 
     /// Whether they are compared now.
-    pub fn are_enough(&self) -> bool {
+    fn are_enough(&self) -> bool {
         self.rows.len() == TOGETHER || self.candidates.iter().map(Vec::len).sum::<usize>() > Self::MOST
+    }
+
+    /// Find what they match.
+    fn compare<V: Evidence<Entry = Entry>>(&mut self, kept: &V, bar: Bar, answers: &mut [Answer<Entry>]) -> Result<(), V::Error> {
+        let together = self.rows.len() > 1;
+        if together {
+            self.dismiss(kept, bar)?;
+        }
+        for ((place, row), candidates) in self.places.drain(..).zip(self.rows.drain(..)).zip(self.candidates.drain(..)) {
+            let sought = Sought::new(row, bar, if together { 0 } else { candidates.len() });
+            answers[place].found = found(kept, &candidates, |candidate| sought.found(kept, candidate))?;
+        }
+        Ok(())
+    }
+
+    /// Leave those candidates which may have enough of a document's beginnings. Documents of one crowd have the same candidates
+    /// mostly: each of those is read once for all.
+    fn dismiss<V: Evidence<Entry = Entry>>(&mut self, kept: &V, bar: Bar) -> Result<(), V::Error> {
+        let Some(beginnings) = ManyBeginnings::of(self.rows.iter().map(|row| row.evidence)) else { return Ok(()) };
+        let mut all: Vec<(Entry, u32)> = Vec::new();
+        room::reserve(&mut all, self.candidates.iter().map(Vec::len).sum())?;
+        for (row, own) in (0..).zip(self.candidates.iter_mut()) {
+            all.extend(own.drain(..).map(|entry| (entry, row)));
+        }
+        sort_by_number(&mut all, |&(entry, _)| V::number(entry).1, |&(_, row)| row)?;
+        sort_by_number(&mut all, |&(entry, _)| V::number(entry).0, |&(entry, _)| V::number(entry).1)?;
+        for same in all.chunk_by(|&(a, _), &(b, _)| V::number(a) == V::number(b)) {
+            let entry = same[0].0;
+            let ((size, evidence), mut least) = (kept.read(entry)?, [usize::MAX; TOGETHER]);
+            for &(_, row) in same {
+                least[row as usize] = bar.least(self.rows[row as usize].size, size).unwrap_or(usize::MAX);
+            }
+            let may = beginnings.may_share(evidence, &least);
+            same.iter().filter(|&&(_, row)| may >> row & 1 == 1).for_each(|&(_, row)| self.candidates[row as usize].push(entry));
+        }
+        Ok(())
     }
 }
 

@@ -245,11 +245,11 @@ impl Segment {
         Ok(Members { one: [0], list: Some(self.segment.get(self.runs.copies, list + 1..list + 1 + count)?) })
     }
 
-    pub fn size(&self, entry: u32) -> Checked<u32> {
-        if self.width > 0 {
-            return self.documents.one(self.columns.sizes, entry as usize);
-        }
-        Ok(self.evidence(entry)?.len() as u32)
+    /// The distinct shingles and the evidence of an entry.
+    pub fn sized_evidence(&self, entry: u32) -> Checked<(u32, &[u32])> {
+        let evidence = self.evidence(entry)?;
+        let size = if self.width > 0 { self.documents.one(self.columns.sizes, entry as usize)? } else { evidence.len() as u32 };
+        Ok((size, evidence))
     }
 
     pub fn set_hash(&self, entry: u32) -> Checked<u64> {
@@ -274,7 +274,7 @@ impl Segment {
     /// The entry of exactly this size and evidence.
     pub fn same_set(&self, row: Row) -> Checked<Option<u32>> {
         for &entry in self.runs.sets.find(&self.segment, (row.set_hash >> 32) as u32)? {
-            if self.set_hash(entry)? == row.set_hash && self.size(entry)? == row.size && self.evidence(entry)? == row.evidence {
+            if self.set_hash(entry)? == row.set_hash && self.sized_evidence(entry)? == (row.size, row.evidence) {
                 return Ok(Some(entry));
             }
         }

@@ -2,8 +2,10 @@
 
 use crate::bar::Bar;
 use crate::hash::mix64;
-use crate::lookup::{self, nearest, Row, Sought};
+use crate::lookup::{self, nearest, Evidence, Row};
 use crate::mapped::{Checked, Unread};
+use crate::path::prefetch;
+use crate::radix::sort_by_number;
 use crate::room;
 use crate::segment::{Removed, Segment};
 use crate::sign::on_threads;
@@ -27,6 +29,33 @@ pub struct Segments {
 
 /// Working memory of look-ups: a band and a place each.
 type Candidates = Vec<(u32, Place)>;
+
+/// Candidates whose evidence is asked for before it is needed.
+const AHEAD: usize = 4;
+
+impl Evidence for Segments {
+    type Entry = Place;
+    type Error = Unread;
+
+    #[inline]
+    fn read(&self, (place, entry): Place) -> Checked<(u32, &[u32])> {
+        if self.is_tail((place, entry)) {
+            return Ok(self.tail.table.read(entry)?);
+        }
+        self.segments[place as usize].0.sized_evidence(entry)
+    }
+
+    #[inline]
+    fn ahead(&self, candidates: &[Place], place: usize) {
+        if let Some(Ok((_, evidence))) = candidates.get(place + AHEAD).map(|&entry| self.read(entry)) {
+            evidence.chunks(16).take(4).for_each(|line| prefetch(&line[0]));
+        }
+    }
+
+    fn number(place: Place) -> (u32, u32) {
+        place
+    }
+}
 
 impl Segments {
     pub fn new(bands: usize, limit: usize, slots: usize) -> Self {
@@ -103,15 +132,6 @@ impl Segments {
         Ok(Ok(true))
     }
 
-    /// The distinct shingles and the evidence of an entry.
-    fn evidence(&self, (place, entry): Place) -> Checked<(u32, &[u32])> {
-        if self.is_tail((place, entry)) {
-            return Ok((self.tail.table.size(entry), self.tail.table.evidence(entry)));
-        }
-        let segment = &self.segments[place as usize].0;
-        Ok((segment.size(entry)?, segment.evidence(entry)?))
-    }
-
     /// The entry of a document; None when it has no shingles.
     pub fn entry(&self, (place, document): Place) -> Checked<Option<Place>> {
         let entry = if self.is_tail((place, document)) {
@@ -141,8 +161,12 @@ impl Segments {
             self.tail.table.bucket(band as usize, fingerprint, most, |entry| room::push(out, (band, (tail, entry)), &mut room));
         }
         room?;
-        let truncated = out.len() > limit && self.bound(limit, out)?;
-        out.sort_unstable_by_key(|&(_, place)| place);
+        let mut members = room::filled(0usize, fingerprints.len())?;
+        out.iter().for_each(|&(band, _)| members[band as usize] += 1);
+        let truncated = members.into_iter().any(|many| many > limit) && self.bound(limit, out)?;
+        // Look-alikes share many bands.
+        sort_by_number(out, |&(_, (_, entry))| entry, |&(_, (place, _))| place)?;
+        sort_by_number(out, |&(_, (place, _))| place, |&(_, (_, entry))| entry)?;
         out.dedup_by_key(|&mut (_, place)| place);
         Ok(truncated)
     }
@@ -150,7 +174,7 @@ impl Segments {
     /// Of each band's candidates, leave the entries of its `limit` first shingle sets in order of priority. Whether any had more.
     fn bound(&self, limit: usize, out: &mut Candidates) -> Checked<bool> {
         let mut truncated = false;
-        out.sort_unstable();
+        sort_by_number(out, |&(band, _)| band, |&(_, (_, entry))| entry)?;
         let mut kept = Vec::new();
         room::reserve(&mut kept, out.len())?;
         for bucket in out.chunk_by(|a, b| a.0 == b.0) {
@@ -160,7 +184,7 @@ impl Segments {
             }
             let member = |&(band, place): &(u32, Place)| Ok((mix64(self.set_hash(place)? ^ band as u64), (band, place)));
             let mut members = room::tried::<_, Unread>(bucket.iter().map(member))?;
-            members.sort_unstable();
+            members.sort_unstable_by_key(|&(priority, _)| priority);
             let sets = members.chunk_by(|a, b| a.0 == b.0);
             truncated |= sets.clone().nth(limit).is_some();
             kept.extend(sets.take(limit).flatten().map(|&(_, candidate)| candidate));
@@ -169,30 +193,25 @@ impl Segments {
         Ok(truncated)
     }
 
-    fn answer(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Candidates) -> Checked<Answer> {
+    /// All candidates of a document, in order. Whether there may be more.
+    fn met(&self, row: Row, limit: usize, scratch: &mut Candidates, candidates: &mut Vec<Place>) -> Checked<bool> {
+        candidates.clear();
         if row.size == 0 {
-            return Ok(Answer::default());
+            return Ok(false);
         }
-        let truncated = self.candidates(row.fingerprints, limit, candidates)?;
+        let truncated = self.candidates(row.fingerprints, limit, scratch)?;
+        room::double(candidates, scratch.len())?;
+        candidates.extend(scratch.iter().map(|&(_, place)| place));
         if truncated {
             // A copy is found whatever a bounded look-up left out.
             for (place, (segment, removed)) in (0..).zip(&self.segments) {
-                let copy = segment.same_set(row)?.filter(|&entry| removed.lives(entry));
-                candidates.extend(copy.map(|entry| (0, (place, entry))));
+                candidates.extend(segment.same_set(row)?.filter(|&entry| removed.lives(entry)).map(|entry| (place, entry)));
             }
-            candidates.extend(self.tail.table.same_set(row).map(|entry| (0, (self.segments.len() as u32, entry))));
-            candidates.sort_unstable_by_key(|&(_, place)| place);
-            candidates.dedup_by_key(|&mut (_, place)| place);
+            candidates.extend(self.tail.table.same_set(row).map(|entry| (self.segments.len() as u32, entry)));
+            candidates.sort_unstable();
+            candidates.dedup();
         }
-        let (sought, mut found) = (Sought::new(row, bar, candidates.len()), Vec::new());
-        for &(_, entry) in candidates.iter() {
-            let (size, evidence) = self.evidence(entry)?;
-            if let Some(one) = sought.found(entry, size, || evidence) {
-                room::double(&mut found, 1)?;
-                found.push(one);
-            }
-        }
-        Ok(Answer { found, truncated })
+        Ok(truncated)
     }
 
     /// Look many documents up.
@@ -209,8 +228,8 @@ impl Segments {
     fn answers(&self, rows: &[Row], threshold: f64, limit: usize, threads: usize) -> Checked<Vec<Answer>> {
         let bar = Bar::new(threshold, self.slots);
         let work = |run: &[Row]| {
-            let mut candidates = Vec::new();
-            room::tried(run.iter().map(|&row| self.answer(row, bar, limit, &mut candidates)))
+            let mut scratch = Vec::new();
+            lookup::answers(self, run, bar, |place, candidates| self.met(run[place], limit, &mut scratch, candidates))
         };
         room::all(on_threads(rows.chunks(64).collect(), threads, work))
     }
@@ -278,7 +297,7 @@ impl Segments {
 
     /// The set hash, the distinct shingles and the evidence of an entry.
     pub fn row(&self, entry: Place) -> Checked<(u64, u32, &[u32])> {
-        let (size, evidence) = self.evidence(entry)?;
+        let (size, evidence) = self.read(entry)?;
         Ok((self.set_hash(entry)?, size, evidence))
     }
 

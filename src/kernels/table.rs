@@ -6,12 +6,11 @@
 use crate::band::{spread, Band, Member, Members, Sketch, FEW};
 use crate::bar::{Bar, Measure};
 use crate::hash::mix64;
-use crate::lookup::{nearest, Answer, Found, Row, Seen, Sought, Waiting, MANY};
+use crate::lookup::{self, found, nearest, Answer, Evidence, Found, Row, Seen, Sought};
 use crate::path::prefetch;
-use crate::radix::sort_by_number;
 use crate::room::{self, NoRoom, Roomy};
 use crate::sign::on_threads;
-use crate::verify::{intersection, least_read, may_share, ManyBeginnings, TOGETHER};
+use crate::verify::{intersection, least_read, may_share};
 use crate::weigh::Weights;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
@@ -64,6 +63,26 @@ impl Pool {
 
     fn nbytes(&self) -> usize {
         self.blocks.iter().map(|block| 4 * block.capacity()).sum()
+    }
+}
+
+impl Evidence for Table {
+    type Entry = u32;
+    type Error = NoRoom;
+
+    #[inline]
+    fn read(&self, entry: u32) -> Roomy<(u32, &[u32])> {
+        Ok((self.size(entry), self.entries.evidence(entry)))
+    }
+
+    #[inline]
+    fn ahead(&self, candidates: &[u32], place: usize) {
+        candidates.get(place + 2 * AHEAD).into_iter().for_each(|&entry| self.entries.prefetch(entry));
+        candidates.get(place + AHEAD).into_iter().for_each(|&entry| self.entries.prefetch_evidence(entry));
+    }
+
+    fn number(entry: u32) -> (u32, u32) {
+        (0, entry)
     }
 }
 
@@ -426,12 +445,7 @@ impl Table {
         Ok(truncated)
     }
 
-    fn verify(&self, sought: &Sought, entry: u32) -> Option<Found> {
-        let size = self.size(entry);
-        sought.found(entry, size, || self.entries.evidence(entry))
-    }
-
-    /// The same of a reading: of both, one times the other, so much was read rightly.
+    /// A reading, when they match: of both, one times the other, so much was read rightly.
     fn verify_reading(&self, (size, evidence): (u32, &[u32]), entry: u32, bar: Bar, read: f64, corrected: f64) -> Option<Found> {
         let (other, own) = (self.size(entry), self.entries.evidence(entry));
         let least = bar.least(size, other)?.max(least_read(size as usize, other as usize, read, corrected));
@@ -470,7 +484,7 @@ impl Table {
     }
 
     fn answer(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Vec<u32>) -> Roomy<Answer> {
-        self.answer_by(row, bar, limit, candidates, |sought, candidate| self.verify(sought, candidate))
+        self.answer_by(row, bar, limit, candidates, |sought, candidate| sought.found(self, candidate))
     }
 
     #[inline]
@@ -480,11 +494,11 @@ impl Table {
         bar: Bar,
         limit: usize,
         candidates: &mut Vec<u32>,
-        verify: impl Fn(&Sought, u32) -> Option<Found>,
+        verify: impl Fn(&Sought, u32) -> Roomy<Option<Found>>,
     ) -> Roomy<Answer> {
         let truncated = self.met(row, bar, limit, candidates)?;
         let sought = Sought::new(row, bar, candidates.len());
-        Ok(Answer { found: self.found(candidates, |candidate| verify(&sought, candidate))?, truncated })
+        Ok(Answer { found: found(self, candidates, |candidate| verify(&sought, candidate))?, truncated })
     }
 
     /// All candidates of a document. Whether there may be more.
@@ -499,43 +513,6 @@ impl Table {
             candidates.extend(self.same_set(row).filter(|e| candidates.binary_search(e).is_err()));
         }
         Ok(truncated)
-    }
-
-    /// What is found of candidates.
-    #[inline]
-    fn found(&self, candidates: &[u32], verify: impl Fn(u32) -> Option<Found>) -> Roomy<Vec<Found>> {
-        let mut found = Vec::new();
-        for (i, &candidate) in candidates.iter().enumerate() {
-            candidates.get(i + 2 * AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch(ahead));
-            candidates.get(i + AHEAD).into_iter().for_each(|&ahead| self.entries.prefetch_evidence(ahead));
-            if let Some(one) = verify(candidate) {
-                room::double(&mut found, 1)?;
-                found.push(one);
-            }
-        }
-        Ok(found)
-    }
-
-    /// Leave those candidates of some documents which may have enough of a document's beginnings. Documents of one crowd have the
-    /// same candidates mostly: each of those is read once for all.
-    fn dismiss(&self, rows: &[Row], bar: Bar, candidates: &mut [Vec<u32>]) -> Roomy<()> {
-        let Some(beginnings) = ManyBeginnings::of(rows.iter().map(|row| row.evidence)) else { return Ok(()) };
-        let mut all = Vec::new();
-        room::reserve(&mut all, candidates.iter().map(Vec::len).sum())?;
-        for (row, own) in (0..).zip(candidates.iter_mut()) {
-            all.extend(own.drain(..).map(|entry| u64::from(entry) << 32 | row));
-        }
-        sort_by_number(&mut all, |&one| (one >> 32) as u32, |&one| one as u32)?;
-        for same in all.chunk_by(|a, b| a >> 32 == b >> 32) {
-            let entry = (same[0] >> 32) as u32;
-            let (size, mut least) = (self.size(entry), [usize::MAX; TOGETHER]);
-            for row in same.iter().map(|&one| one as u32 as usize) {
-                least[row] = bar.least(rows[row].size, size).unwrap_or(usize::MAX);
-            }
-            let may = beginnings.may_share(self.entries.evidence(entry), &least);
-            same.iter().map(|&one| one as u32 as usize).filter(|row| may >> row & 1 == 1).for_each(|row| candidates[row].push(entry));
-        }
-        Ok(())
     }
 
     /// Look readings up, of which so much was read rightly each: what reaches the threshold, and may reach a corrected one, as far
@@ -557,7 +534,7 @@ impl Table {
                 let document = (row.size, row.evidence);
                 self.answer_by(row, bar, self.limit, &mut candidates, |_, e| {
                     let read = legible * f64::from(others.get(e as usize).copied().unwrap_or(0.0));
-                    self.verify_reading(document, e, bar, read, corrected)
+                    Ok(self.verify_reading(document, e, bar, read, corrected))
                 })
             };
             room::tried(run.iter().map(of_one))
@@ -579,41 +556,13 @@ impl Table {
     fn answers(&self, rows: &[Row], threshold: f64, limit: usize, threads: usize) -> Roomy<Vec<Answer>> {
         let bar = self.bar(threshold);
         let work = |run: &[Row]| {
-            let (mut answers, mut own) = (Vec::new(), Vec::new());
-            let mut waiting = Waiting::default();
-            room::reserve(&mut answers, run.len())?;
             run.first().into_iter().for_each(|row| self.prefetch(row));
-            for (i, &row) in run.iter().enumerate() {
-                run.get(i + 1).into_iter().for_each(|row| self.prefetch(row));
-                let truncated = self.met(row, bar, limit, &mut own)?;
-                let mut found = Vec::new();
-                if bar.is_high() && own.len() >= MANY {
-                    waiting.push(i, row, std::mem::take(&mut own));
-                } else {
-                    let sought = Sought::new(row, bar, own.len());
-                    found = self.found(&own, |candidate| self.verify(&sought, candidate))?;
-                }
-                answers.push(Answer { found, truncated });
-                if waiting.are_enough() || i + 1 == run.len() {
-                    self.compare_together(bar, &mut waiting, &mut answers)?;
-                }
-            }
-            Ok(answers)
+            lookup::answers(self, run, bar, |place, candidates| {
+                run.get(place + 1).into_iter().for_each(|row| self.prefetch(row));
+                self.met(run[place], bar, limit, candidates)
+            })
         };
         room::all::<_, NoRoom>(on_threads(rows.chunks(64).collect(), threads, work))
-    }
-
-    /// Find what documents match that waited for each other.
-    fn compare_together(&self, bar: Bar, waiting: &mut Waiting, answers: &mut [Answer]) -> Roomy<()> {
-        let together = waiting.rows.len() > 1;
-        if together {
-            self.dismiss(&waiting.rows, bar, &mut waiting.candidates)?;
-        }
-        for ((place, row), candidates) in waiting.places.drain(..).zip(waiting.rows.drain(..)).zip(waiting.candidates.drain(..)) {
-            let sought = Sought::new(row, bar, if together { 0 } else { candidates.len() });
-            answers[place].found = self.found(&candidates, |candidate| self.verify(&sought, candidate))?;
-        }
-        Ok(())
     }
 
     /// In the order given, add each document that matches none before it; its entry, or what it matched.

@@ -120,7 +120,7 @@ impl Segment {
         others: PyReadonlyArray1<'py, u32>,
     ) -> PyResult<Array1<'py, bool>> {
         let (entries, others) = (entries.as_slice()?, others.as_slice()?);
-        let same = |(&a, &b): (&u32, &u32)| Ok(self.0.size(a)? == other.0.size(b)? && self.0.evidence(a)? == other.0.evidence(b)?);
+        let same = |(&a, &b): (&u32, &u32)| Ok(self.0.sized_evidence(a)? == other.0.sized_evidence(b)?);
         let same: Vec<bool> = py.detach(|| entries.iter().zip(others).map(same).collect::<Checked<_>>()).map_err(raised)?;
         Ok(same.into_pyarray(py))
     }
