@@ -778,6 +778,10 @@ def test_a_full_disk_says_which_file(folder):
     with pytest.raises(OSError, match=words) as caught, atomic_path("out.jsonl"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename == "out.jsonl"
+    with pytest.raises(OSError, match=words), atomic_path("out.jsonl") as part:
+        raise OSError(errno.ENOSPC, "No space left on device", "source.txt", None, str(part / "1.txt"))
+    with pytest.raises(OSError, match=r"No space left on device: 'elsewhere'$"), atomic_path("out.jsonl"):
+        raise OSError(errno.ENOSPC, "No space left on device", "elsewhere")
     assert list(Path().iterdir()) == [Path("out.jsonl")]
 
 

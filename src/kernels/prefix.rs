@@ -286,11 +286,12 @@ fn prefixes(members: &[u32], sets: Sets, bar: Bar, required: Option<Required>) -
     let shared = Shared::among(members, sets)?;
     let (mut probes, mut scratch) = (Vec::new(), Scratch::default());
     for (member, &set) in (0..).zip(members) {
-        let (size, many) = (sets.sizes[set as usize], sets.get(set).len());
+        let (size, own) = (sets.sizes[set as usize], sets.get(set));
+        let many = own.len();
         let first = many + 1 - bar.least_of_any(size);
         let first_alike = many + 1 - bar.least(size, size).unwrap_or(many);
         let weight = |hash| required.map_or(1, |required| required.weight(hash));
-        let rarest = shared.rarest(member as usize, (first, many), weight, &mut scratch)?;
+        let rarest = shared.rarest(member as usize, own, first, weight, &mut scratch)?;
         let (mut place, mut left) = (rarest.alone, rarest.weight);
         let least = required.map_or(0, |required| required.least(set, many));
         room::double(&mut probes, rarest.classes.len())?;

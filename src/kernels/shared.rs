@@ -3,6 +3,7 @@
 use crate::hash::mix32;
 use crate::room::{self, Roomy};
 use crate::sets::Sets;
+use std::hash::{BuildHasher, RandomState};
 
 /// The hashes of some sets that others of them may have, the frequent ones in classes.
 ///
@@ -11,11 +12,10 @@ use crate::sets::Sets;
 pub struct Shared {
     counts: Counts,
     seen: Seen,
-    /// The rare hashes of member i are `rare[ends[i - 1].0..ends[i].0]`, its frequent ones those at `common[ends[i - 1].1..ends[i].1]`.
-    rare: Vec<u32>,
-    common: Vec<u32>,
-    ends: Vec<(usize, usize)>,
-    frequent: Vec<Frequent>,
+    /// Of each 64 hashes of a member which may be shared and are rare, and which are frequent; those of member i begin at `starts[i]`.
+    kinds: Vec<[u64; 2]>,
+    starts: Vec<usize>,
+    frequent: Table,
     /// One hash of each class, the rarest class first.
     names: Vec<u32>,
 }
@@ -41,74 +41,62 @@ pub struct Rarest<'a> {
 /// Where the classes of one set are made.
 #[derive(Default)]
 pub struct Scratch {
-    keys: Vec<u64>,
+    rare: Vec<u64>,
+    common: Vec<u32>,
+    unplaced: Vec<u32>,
     classes: Vec<Class>,
     /// Of each class how many of its hashes the set has and what they weigh, 0 in between.
     sums: Vec<(usize, u64)>,
     met: Vec<u32>,
 }
 
+/// The places of the bits of a word.
+fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = word.trailing_zeros() as usize;
+        word &= word.wrapping_sub(1);
+        (bit < 64).then_some(bit)
+    })
+}
+
 impl Shared {
     pub fn among(members: &[u32], sets: Sets) -> Roomy<Self> {
         let counts = Counts::among(members, sets)?;
-        let many = counts.cells.iter().filter(|&&count| count == MANY).count();
-        let frequent = room::filled(Frequent::default(), (2 * many + PROBES).next_power_of_two())?;
-        let seen = Seen::new(counts.cells.len())?;
-        let (rare, common, ends) = (Vec::new(), Vec::new(), room::filled((0, 0), members.len())?);
-        let mut shared = Shared { counts, seen, rare, common, ends, frequent, names: Vec::new() };
-        for (member, &set) in members.iter().enumerate() {
-            shared.add(set, sets.get(set))?;
-            shared.ends[member] = (shared.rare.len(), shared.common.len());
+        let (seen, frequent) = (Seen::new(counts.cells.len())?, Table::of(counts.cells.iter().filter(|&&count| count == MANY).count())?);
+        let words = members.iter().map(|&set| sets.get(set).len().div_ceil(64)).sum();
+        let (mut kinds, mut starts) = (Vec::new(), Vec::new());
+        room::reserve(&mut kinds, words)?;
+        room::reserve(&mut starts, members.len())?;
+        let mut shared = Shared { counts, seen, kinds, starts, frequent, names: Vec::new() };
+        for &set in members {
+            shared.starts.push(shared.kinds.len());
+            shared.add(mix32(set.wrapping_add(1)), sets.get(set));
         }
         shared.classify()?;
         Ok(shared)
     }
 
-    fn add(&mut self, set: u32, hashes: &[u32]) -> Roomy<()> {
-        let (mut rare, mut common) = (self.rare.len(), self.common.len());
-        let who = mix32(set.wrapping_add(1));
-        room::grow(&mut self.rare, hashes.len())?;
-        room::grow(&mut self.common, hashes.len())?;
-        self.rare.resize(rare + hashes.len(), 0);
-        self.common.resize(common + hashes.len(), 0);
-        let (rare_start, start) = (rare, common);
-        for &hash in hashes {
-            let count = self.counts.of(hash);
-            (self.rare[rare], self.common[common]) = (hash, hash);
-            rare += usize::from(1 < count && count < MANY);
-            common += usize::from(count == MANY);
-        }
-        self.rare.truncate(rare);
-        self.rare[rare_start..].iter().for_each(|&hash| self.seen.add(hash));
-        let (unplaced, last) = (start..common, self.frequent.len() - 1);
-        common = start;
-        for i in unplaced {
-            let hash = self.common[i];
-            let place = (0..PROBES).map(|probe| (hash as usize + probe) & last).find(|&place| self.frequent[place].may_be(hash));
-            match place {
-                Some(place) => {
-                    let frequent = &mut self.frequent[place];
-                    *frequent = Frequent { hash, count: frequent.count + 1, who: frequent.who ^ who, class: 0 };
-                    self.common[common] = place as u32;
-                    common += 1;
-                }
-                None => {
-                    room::double(&mut self.rare, 1)?;
-                    self.rare.push(hash);
-                    self.seen.add(hash);
-                }
+    fn add(&mut self, who: u32, hashes: &[u32]) {
+        for some in hashes.chunks(64) {
+            let (mut rare, mut common) = (0, 0);
+            for (bit, &hash) in some.iter().enumerate() {
+                let count = self.counts.of(hash);
+                rare |= u64::from(1 < count && count < MANY) << bit;
+                common |= u64::from(count == MANY) << bit;
             }
+            bits(rare).for_each(|bit| self.seen.add(some[bit]));
+            bits(common).for_each(|bit| self.frequent.add(some[bit], who));
+            self.kinds.push([rare, common]);
         }
-        self.common.truncate(common);
-        Ok(())
     }
 
     fn classify(&mut self) -> Roomy<()> {
-        let mut order = room::gathered((0..self.frequent.len()).filter(|&i| self.frequent[i].count > 0))?;
-        order.sort_unstable_by_key(|&i| (self.frequent[i].count, self.frequent[i].who, self.frequent[i].hash));
+        let places = &mut self.frequent.places;
+        let mut order = room::gathered((0..places.len()).filter(|&place| places[place].count > 0))?;
+        order.sort_unstable_by_key(|&place| (places[place].count, places[place].who, places[place].hash));
         let mut before = Frequent::default();
         for place in order {
-            let frequent = &mut self.frequent[place];
+            let frequent = &mut places[place];
             if (frequent.count, frequent.who) != (before.count, before.who) {
                 room::double(&mut self.names, 1)?;
                 self.names.push(frequent.hash);
@@ -119,51 +107,63 @@ impl Shared {
         Ok(())
     }
 
-    /// What a member begins with that has so many hashes: the classes of the first of them, the rarest first.
+    /// What a member begins with that has these hashes: the classes of so many of them, the rarest first.
     pub fn rarest<'a>(
         &self,
         member: usize,
-        (first, of): (usize, usize),
+        hashes: &[u32],
+        first: usize,
         weight: impl Fn(u32) -> u64,
-        Scratch { keys, classes, sums, met }: &'a mut Scratch,
+        Scratch { rare, common, unplaced, classes, sums, met }: &'a mut Scratch,
     ) -> Roomy<Rarest<'a>> {
-        let (start, end) = (if member > 0 { self.ends[member - 1] } else { (0, 0) }, self.ends[member]);
-        let (rare, common) = (&self.rare[start.0..end.0], &self.common[start.1..end.1]);
-        keys.clear();
+        let most = hashes.len();
+        rare.clear();
+        common.clear();
+        unplaced.clear();
         classes.clear();
         met.clear();
-        room::double(keys, rare.len())?;
-        keys.extend(
-            rare.iter().filter(|&&hash| self.seen.again(hash)).map(|&hash| u64::from(self.counts.of(hash)) << 32 | u64::from(hash)),
-        );
-        let alone = of - keys.len() - common.len();
-        let rare_weight: u64 = keys.iter().map(|&key| weight(key as u32)).sum();
-        let common_weight: u64 = common.iter().map(|&place| weight(self.frequent[place as usize].hash)).sum();
-        let first = first.saturating_sub(alone);
-        if first < keys.len() {
-            if first > 0 {
-                keys.select_nth_unstable(first - 1);
+        room::double(rare, most)?;
+        room::double(common, most)?;
+        room::double(unplaced, most)?;
+        for (some, kinds) in hashes.chunks(64).zip(&self.kinds[self.starts[member]..]) {
+            let again = bits(kinds[0]).map(|bit| some[bit]).filter(|&hash| self.seen.again(hash));
+            rare.extend(again.map(|hash| u64::from(self.counts.of(hash)) << 32 | u64::from(hash)));
+            for bit in bits(kinds[1]) {
+                match self.frequent.find(some[bit]) {
+                    Some(place) => common.push(place as u32),
+                    None => unplaced.push(some[bit]),
+                }
             }
-            keys.truncate(first);
         }
-        keys.sort_unstable();
-        room::double(classes, keys.len())?;
-        classes.extend(keys.iter().map(|&key| Class { name: key as u32, hashes: 1, weight: weight(key as u32) }));
-        if classes.len() < first {
+        let alone = most - rare.len() - common.len() - unplaced.len();
+        let each = rare.iter().map(|&key| key as u32).chain(unplaced.iter().copied());
+        let total = each.chain(common.iter().map(|&place| self.frequent.places[place as usize].hash)).map(&weight).sum();
+        let first = first.saturating_sub(alone);
+        if first < rare.len() {
+            if first > 0 {
+                rare.select_nth_unstable(first - 1);
+            }
+            rare.truncate(first);
+        }
+        rare.sort_unstable();
+        room::double(classes, rare.len() + unplaced.len())?;
+        let one = |hash| Class { name: hash, hashes: 1, weight: weight(hash) };
+        classes.extend(rare.iter().map(|&key| one(key as u32)));
+        let mut many = classes.len();
+        if many < first {
             room::double(sums, self.names.len().saturating_sub(sums.len()))?;
             sums.resize(self.names.len(), (0, 0));
-            for &place in common {
-                let frequent = self.frequent[place as usize];
+            room::double(met, common.len())?;
+            for &place in common.iter() {
+                let frequent = self.frequent.places[place as usize];
                 let (hashes, sum) = &mut sums[frequent.class as usize];
                 if *hashes == 0 {
-                    room::double(met, 1)?;
                     met.push(frequent.class);
                 }
                 (*hashes, *sum) = (*hashes + 1, *sum + weight(frequent.hash));
             }
             met.sort_unstable();
-            room::double(classes, met.len())?;
-            let mut many = classes.len();
+            room::double(classes, met.len() + unplaced.len())?;
             for &class in met.iter() {
                 let (hashes, weight) = std::mem::take(&mut sums[class as usize]);
                 if many < first {
@@ -171,8 +171,10 @@ impl Shared {
                 }
                 many += hashes;
             }
+            // Frequent as they may be, they come last.
+            classes.extend(unplaced.iter().take(first.saturating_sub(many)).map(|&hash| one(hash)));
         }
-        Ok(Rarest { alone, weight: rare_weight + common_weight, classes })
+        Ok(Rarest { alone, weight: total, classes })
     }
 }
 
@@ -240,13 +242,41 @@ struct Frequent {
     class: u32,
 }
 
-/// Places from its own on where a frequent hash is looked for. One that finds none free counts as rare.
+/// Frequent hashes, each in one of a few places. What finds none free is left out.
+struct Table {
+    places: Vec<Frequent>,
+    /// Odd, drawn at random: nobody can choose hashes of the same places.
+    multiplier: u64,
+}
+
+/// Places in which a hash is looked for.
 const PROBES: usize = 8;
 
-impl Frequent {
+impl Table {
+    /// With room for the hashes of so many crowded cells, and for strangers there.
+    fn of(cells: usize) -> Roomy<Self> {
+        let places = room::filled(Frequent::default(), (4 * cells + PROBES).next_power_of_two())?;
+        Ok(Table { places, multiplier: RandomState::new().hash_one(0) | 1 })
+    }
+
+    /// The place of a hash, or one where it may be put.
     #[inline(always)]
-    fn may_be(self, hash: u32) -> bool {
-        self.count == 0 || self.hash == hash
+    fn place(&self, hash: u32) -> Option<usize> {
+        let (first, last) = ((u64::from(hash).wrapping_mul(self.multiplier) >> 32) as usize, self.places.len() - 1);
+        (first..first + PROBES).map(|place| place & last).find(|&place| self.places[place].count == 0 || self.places[place].hash == hash)
+    }
+
+    #[inline(always)]
+    fn find(&self, hash: u32) -> Option<usize> {
+        self.place(hash).filter(|&place| self.places[place].count > 0)
+    }
+
+    #[inline(always)]
+    fn add(&mut self, hash: u32, who: u32) {
+        if let Some(place) = self.place(hash) {
+            let frequent = &mut self.places[place];
+            *frequent = Frequent { hash, count: frequent.count + 1, who: frequent.who ^ who, class: 0 };
+        }
     }
 }
 
@@ -265,10 +295,11 @@ mod tests {
         let shared = Shared::among(&members, Sets::new(&evidence, &starts, &sizes).unwrap()).unwrap();
         let mut scratch = Scratch::default();
         let mut of = |(member, set): (usize, &BTreeSet<u32>)| {
-            let rarest = shared.rarest(member, (set.len(), set.len()), u64::from, &mut scratch).unwrap();
+            let hashes: Vec<u32> = set.iter().copied().collect();
+            let rarest = shared.rarest(member, &hashes, set.len(), u64::from, &mut scratch).unwrap();
             let weight: u64 = rarest.classes.iter().map(|class| class.weight).sum();
-            let hashes: usize = rarest.classes.iter().map(|class| class.hashes).sum();
-            assert_eq!((rarest.weight, rarest.alone + hashes), (weight, set.len()));
+            let many: usize = rarest.classes.iter().map(|class| class.hashes).sum();
+            assert_eq!((rarest.weight, rarest.alone + many), (weight, set.len()));
             let all: u64 = set.iter().map(|&hash| u64::from(hash)).sum();
             assert_eq!(all == weight, rarest.alone == 0);
             (rarest.alone, rarest.classes.to_vec())
@@ -282,9 +313,9 @@ mod tests {
 
     #[test]
     fn who_shares_a_hash_shares_its_class_in_the_same_order() {
-        // Passages of which each set has some, and what few have; in one corpus all hashes end with the same bits.
+        // Passages of which each set has some, and what few have; in one corpus all begin with the same bits, and few find a place.
         for crowded in [false, true] {
-            let hash = |i: u64| if crowded { hash(i) << 12 } else { hash(i) };
+            let hash = |i: u64| if crowded { hash(i) >> 16 } else { hash(i) };
             let passage = |set: u64, p: u64| (mix64(set << 8 | p) & 3 > 0).then(|| (0..30).map(move |i| hash(p << 8 | i)));
             let few = |set: u64| (0..20).map(move |i| hash(1 << 20 | (set / 3) << 8 | i));
             let of = |set| (0..4).filter_map(move |p| passage(set, p)).flatten().chain(few(set)).collect();

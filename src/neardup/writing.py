@@ -59,7 +59,9 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
             part.replace(target)
             _sync(target.parent)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:  # Arrow does not say where
+        # Arrow does not say where, and whoever copies a file names that before its copy.
+        here = error.filename is None or any(str(name).startswith(str(part)) for name in (error.filename, error.filename2))
+        if here and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(error.errno, f"{error.strerror}; make room, or write elsewhere", os.fspath(path)) from error
         raise
     finally:

@@ -118,9 +118,12 @@ def write(folder: Path, kind: str, number: int, parameters: bytes, columns: Sequ
         aside.rename(name)
     except BaseException as error:
         aside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # writing and syncing do not say which file did not fit
-            remedy = ", nothing was changed; make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-            raise OSError(error.errno, f"{error.strerror}{remedy}", str(name)) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            if error.filename in (None, str(aside)):  # writing and syncing do not say which file did not fit
+                error.filename = str(name)
+            words = str(error.strerror)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT) and "; " not in words:
+                error.strerror = f"{words}; make room"
         raise
     sync_folder(name.parent)
 
