@@ -1,7 +1,7 @@
 //! Shingle hashes to signatures (`lattice-v1`), signatures to band keys, and the count of distinct shingles.
 
 use crate::hash::{mix32, mix64};
-use crate::path::{Instructions, Meetings, Path, CHUNK, TILE};
+use crate::path::{prefetch, Instructions, Meetings, Path, CHUNK, TILE};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -43,10 +43,37 @@ impl Lattice {
         unsafe {
             // Of a document that has just begun no slot is settled.
             let worth = 4 * shingles.len() > 5 * self.num_perm || values[0] != u32::MAX && self.stratum(values) < ROUNDS;
+            let shingles = self.lower(values, shingles);
             if !(worth && self.rounds::<P>(values, shingles)) {
                 self.lanes::<P>(values, shingles);
             }
         }
+    }
+
+    /// The shingles that may lower a slot, moved to the front: in a long document, whose slots are all well within the first stratum, few.
+    #[inline(always)]
+    fn lower<'a>(&self, values: &[u32], shingles: &'a mut [u64]) -> &'a [u64] {
+        let (highest, stratum) = (values.iter().fold(0, |a, &b| a.max(b)), u32::MAX >> self.bits);
+        if highest > stratum / 16 {
+            return shingles;
+        }
+        let lowers = |y: u64| (y as u32 & stratum) < highest;
+        let (mut few, whole) = (0, shingles.len() / 8 * 8);
+        for start in (0..whole).step_by(8) {
+            let Some(&some) = shingles[start..].first_chunk::<8>() else { break };
+            // Seldom, and said of eight at a time.
+            if some.iter().fold(false, |any, &y| any | lowers(y)) {
+                for y in some {
+                    shingles[few] = y;
+                    few += usize::from(lowers(y));
+                }
+            }
+        }
+        for i in whole..shingles.len() {
+            shingles[few] = shingles[i];
+            few += 1;
+        }
+        &shingles[..few]
     }
 
     /// Every slot for every shingle: an addition and a minimum each.
@@ -271,7 +298,7 @@ impl DistinctCounter {
         self.pending.clear();
         self.room = Self::ROOM;
         self.level = 0;
-        self.known.learn(&[], self.multiplier);
+        self.known.learn(&[]);
     }
 
     /// Count some hashes.
@@ -282,10 +309,11 @@ impl DistinctCounter {
             self.settle();
             self.room = (4 * self.pending.len()).clamp(Self::ROOM, 2 * Self::LIMIT);
             let repeats = self.level == 0 && self.pending.len() <= Known::MOST.min(before / 2);
-            self.known.learn(if repeats { &self.pending } else { &[] }, self.multiplier);
+            self.known.learn(if repeats { &self.pending } else { &[] });
         }
         if self.known.some() {
-            for &y in hashes {
+            for (i, &y) in hashes.iter().enumerate() {
+                hashes.get(i + 16).into_iter().for_each(|&ahead| prefetch(&self.known.buckets[self.known.bucket(ahead)]));
                 if !self.known.has(y) {
                     self.pending.push(y);
                 }
@@ -414,29 +442,31 @@ impl DistinctCounter {
     }
 }
 
-/// Hashes that are known, in buckets of one line of memory. What a bucket has no room for is not known.
+/// Hashes that are known, in buckets of one line of memory by their last bits. What a bucket has no room for is not known.
 #[derive(Default)]
 struct Known {
-    /// 0 is an empty place.
-    buckets: Vec<[u64; 8]>,
-    multiplier: u64,
+    buckets: Vec<Bucket>,
 }
+
+/// 0 is an empty place.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct Bucket([u64; 8]);
 
 impl Known {
     /// The most hashes: they stay in the cache.
     const MOST: usize = 1 << 16;
 
     /// Know these hashes, and no others.
-    fn learn(&mut self, hashes: &[u64], multiplier: u64) {
-        self.multiplier = multiplier;
+    fn learn(&mut self, hashes: &[u64]) {
         self.buckets.clear();
         if hashes.is_empty() {
             return;
         }
-        self.buckets.resize((hashes.len() / 4).next_power_of_two(), [0; 8]);
+        self.buckets.resize((hashes.len() / 4).next_power_of_two(), Bucket::default());
         for &y in hashes {
             let bucket = self.bucket(y);
-            if let Some(place) = self.buckets[bucket].iter_mut().find(|place| **place == 0) {
+            if let Some(place) = self.buckets[bucket].0.iter_mut().find(|place| **place == 0) {
                 *place = y;
             }
         }
@@ -448,12 +478,12 @@ impl Known {
 
     #[inline(always)]
     fn bucket(&self, y: u64) -> usize {
-        (y.wrapping_mul(self.multiplier) >> 32) as usize & (self.buckets.len() - 1)
+        y as usize & (self.buckets.len() - 1)
     }
 
     #[inline(always)]
     fn has(&self, y: u64) -> bool {
-        self.buckets[self.bucket(y)].iter().fold(false, |has, &known| has | (known == y)) && y != 0
+        self.buckets[self.bucket(y)].0.iter().fold(false, |has, &known| has | (known == y)) && y != 0
     }
 }
 

@@ -127,6 +127,25 @@ fn every_path_gives_the_same_bits() {
 }
 
 #[test]
+fn a_long_document_has_the_least_of_each_slot() {
+    // Of more blocks than one, so that what lowers no slot is left out.
+    let mut numbers = Numbers(8);
+    for (round, num_perm) in [2, 3, 60, 64, 100, 128, 128, 128, 300].into_iter().enumerate() {
+        let hashes: Vec<u64> = (0..40_003 + round).map(|_| numbers.next()).collect();
+        let shift = 31 - (num_perm - 1u32).ilog2();
+        let value = |y: u64, slot: u32| (y as u32).wrapping_add(slot.wrapping_mul(((y >> 32) as u32 | 1) << shift));
+        let plain: Vec<u32> = (0..num_perm).map(|slot| hashes.iter().map(|&y| value(y, slot)).min().unwrap()).collect();
+        for path in Path::available() {
+            let lattice = Lattice::new(num_perm as usize, 0);
+            let recipe = Recipe { chars: false, size: 5, secret: 0, lattice, product: Product::Signature };
+            let mut values = vec![0; num_perm as usize];
+            sign_many(&recipe, &[Document::Hashes(&hashes)], 1, path, &mut values).unwrap();
+            assert!(values == plain, "{path:?} {num_perm}");
+        }
+    }
+}
+
+#[test]
 fn every_path_shortens_alike() {
     fn shortened<V: Value>(values: &[V], num_perm: usize, path: Path) -> Vec<u32> {
         let mut words = vec![0; values.len() / num_perm * num_perm.div_ceil(4)];
