@@ -53,7 +53,11 @@ impl Lattice {
     /// The shingles that may lower a slot, moved to the front: in a long document, whose slots are all well within the first stratum, few.
     #[inline(always)]
     fn lower<'a>(&self, values: &[u32], shingles: &'a mut [u64]) -> &'a [u64] {
-        let (highest, stratum) = (values.iter().fold(0, |a, &b| a.max(b)), u32::MAX >> self.bits);
+        let stratum = u32::MAX >> self.bits;
+        if values[0] > stratum / 16 {
+            return shingles; // as in any document that has just begun
+        }
+        let highest = values.iter().fold(0, |a, &b| a.max(b));
         if highest > stratum / 16 {
             return shingles;
         }
