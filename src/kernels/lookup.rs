@@ -1,7 +1,7 @@
 //! What a look-up takes, what it compares, and what it finds.
 
 use crate::bar::Bar;
-use crate::radix::sort_by_number;
+use crate::radix::sort_by_two;
 use crate::room::{self, NoRoom};
 use crate::verify::{Beginnings, ManyBeginnings, TOGETHER};
 use std::cell::OnceCell;
@@ -19,7 +19,7 @@ pub struct Row<'a> {
 }
 
 /// Candidates from which on those are dismissed first that have too few of a document's beginnings.
-pub const MANY: usize = 32;
+const MANY: usize = 32;
 
 /// A document that is compared with its candidates.
 pub struct Sought<'a> {
@@ -38,7 +38,7 @@ impl<'a> Sought<'a> {
 
     /// What one of the candidates is found by, when they match.
     #[inline]
-    pub fn found<V: Evidence + ?Sized>(&self, kept: &V, entry: V::Entry) -> Result<Option<Found<V::Entry>>, V::Error> {
+    pub fn found<V: Evidence>(&self, kept: &V, entry: V::Entry) -> Result<Option<Found<V::Entry>>, V::Error> {
         let (size, evidence) = kept.read(entry)?;
         let Some(least) = self.bar.least(self.size, size) else { return Ok(None) };
         if self.many {
@@ -186,8 +186,7 @@ impl<'a, Entry: Copy + Default> Waiting<'a, Entry> {
         for (row, own) in (0..).zip(self.candidates.iter_mut()) {
             all.extend(own.drain(..).map(|entry| (entry, row)));
         }
-        sort_by_number(&mut all, |&(entry, _)| V::number(entry).1, |&(_, row)| row)?;
-        sort_by_number(&mut all, |&(entry, _)| V::number(entry).0, |&(entry, _)| V::number(entry).1)?;
+        sort_by_two(&mut all, |&(entry, _)| V::number(entry).0, |&(entry, _)| V::number(entry).1)?;
         for same in all.chunk_by(|&(a, _), &(b, _)| V::number(a) == V::number(b)) {
             let entry = same[0].0;
             let ((size, evidence), mut least) = (kept.read(entry)?, [usize::MAX; TOGETHER]);

@@ -5,9 +5,12 @@ use crate::room::{self, Roomy};
 /// Bits of a number that one pass sorts by.
 const DIGIT: u32 = 8;
 
+/// Fewer are as soon sorted by comparing them.
+const FEW: usize = 1 << 10;
+
 /// Sort by a number that each has; what has the same one stays in the order in which it is given, that of another number.
 pub fn sort_by_number<T: Copy + Default>(values: &mut Vec<T>, number: impl Fn(&T) -> u32, other: impl Fn(&T) -> u32) -> Roomy<()> {
-    if values.len() < 1 << 10 {
+    if values.len() < FEW {
         values.sort_unstable_by_key(|value| (number(value), other(value)));
         return Ok(());
     }
@@ -33,6 +36,14 @@ pub fn sort_by_number<T: Copy + Default>(values: &mut Vec<T>, number: impl Fn(&T
     Ok(())
 }
 
+/// Sort by two numbers that each has, the high one first.
+pub fn sort_by_two<T: Copy + Default>(values: &mut Vec<T>, high: impl Fn(&T) -> u32, low: impl Fn(&T) -> u32) -> Roomy<()> {
+    if values.len() >= FEW {
+        sort_by_number(values, &low, |_| 0)?; // and so many stay in that order
+    }
+    sort_by_number(values, high, low)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +57,9 @@ mod tests {
             expected.sort_unstable();
             sort_by_number(&mut values, |value| (value >> 32) as u32, |&value| value as u32).unwrap();
             assert!(values == expected);
+            let mut pairs: Vec<u64> = expected.iter().rev().map(|value| value.rotate_left(32)).collect();
+            sort_by_two(&mut pairs, |&pair| pair as u32, |pair| (pair >> 32) as u32).unwrap();
+            assert!(pairs.iter().map(|pair| pair.rotate_left(32)).eq(expected));
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::hash::mix64;
 use crate::lookup::{self, nearest, Evidence, Row};
 use crate::mapped::{Checked, Unread};
 use crate::path::prefetch;
-use crate::radix::sort_by_number;
+use crate::radix::{sort_by_number, sort_by_two};
 use crate::room;
 use crate::segment::{Removed, Segment};
 use crate::sign::on_threads;
@@ -161,12 +161,9 @@ impl Segments {
             self.tail.table.bucket(band as usize, fingerprint, most, |entry| room::push(out, (band, (tail, entry)), &mut room));
         }
         room?;
-        let mut members = room::filled(0usize, fingerprints.len())?;
-        out.iter().for_each(|&(band, _)| members[band as usize] += 1);
-        let truncated = members.into_iter().any(|many| many > limit) && self.bound(limit, out)?;
+        let truncated = out.len() > limit && self.bound(limit, out)?;
         // Look-alikes share many bands.
-        sort_by_number(out, |&(_, (_, entry))| entry, |&(_, (place, _))| place)?;
-        sort_by_number(out, |&(_, (place, _))| place, |&(_, (_, entry))| entry)?;
+        sort_by_two(out, |&(_, (place, _))| place, |&(_, (_, entry))| entry)?;
         out.dedup_by_key(|&mut (_, place)| place);
         Ok(truncated)
     }
@@ -174,6 +171,11 @@ impl Segments {
     /// Of each band's candidates, leave the entries of its `limit` first shingle sets in order of priority. Whether any had more.
     fn bound(&self, limit: usize, out: &mut Candidates) -> Checked<bool> {
         let mut truncated = false;
+        let mut members = room::filled(0usize, self.bands)?;
+        out.iter().for_each(|&(band, _)| members[band as usize] += 1);
+        if members.into_iter().all(|many| many <= limit) {
+            return Ok(false);
+        }
         sort_by_number(out, |&(band, _)| band, |&(_, (_, entry))| entry)?;
         let mut kept = Vec::new();
         room::reserve(&mut kept, out.len())?;

@@ -15,7 +15,7 @@ pub struct Shared {
     /// Of each 64 hashes of a member which may be shared and are rare, and which are frequent; those of member i begin at `starts[i]`.
     kinds: Vec<[u64; 2]>,
     starts: Vec<usize>,
-    frequent: Table,
+    frequent: FrequentTable,
     /// One hash of each class, the rarest class first.
     names: Vec<u32>,
 }
@@ -62,7 +62,8 @@ fn bits(mut word: u64) -> impl Iterator<Item = usize> {
 impl Shared {
     pub fn among(members: &[u32], sets: Sets) -> Roomy<Self> {
         let counts = Counts::among(members, sets)?;
-        let (seen, frequent) = (Seen::new(counts.cells.len())?, Table::of(counts.cells.iter().filter(|&&count| count == MANY).count())?);
+        let crowded = counts.cells.iter().filter(|&&count| count == MANY).count();
+        let (seen, frequent) = (Seen::new(counts.cells.len())?, FrequentTable::of(crowded)?);
         let words = members.iter().map(|&set| sets.get(set).len().div_ceil(64)).sum();
         let (mut kinds, mut starts) = (Vec::new(), Vec::new());
         room::reserve(&mut kinds, words)?;
@@ -146,7 +147,7 @@ impl Shared {
             rare.truncate(first);
         }
         rare.sort_unstable();
-        room::double(classes, rare.len() + unplaced.len())?;
+        room::double(classes, rare.len())?;
         let one = |hash| Class { name: hash, hashes: 1, weight: weight(hash) };
         classes.extend(rare.iter().map(|&key| one(key as u32)));
         let mut many = classes.len();
@@ -243,7 +244,7 @@ struct Frequent {
 }
 
 /// Frequent hashes, each in one of a few places. What finds none free is left out.
-struct Table {
+struct FrequentTable {
     places: Vec<Frequent>,
     /// Odd, drawn at random: nobody can choose hashes of the same places.
     multiplier: u64,
@@ -252,11 +253,11 @@ struct Table {
 /// Places in which a hash is looked for.
 const PROBES: usize = 8;
 
-impl Table {
+impl FrequentTable {
     /// With room for the hashes of so many crowded cells, and for strangers there.
     fn of(cells: usize) -> Roomy<Self> {
         let places = room::filled(Frequent::default(), (4 * cells + PROBES).next_power_of_two())?;
-        Ok(Table { places, multiplier: RandomState::new().hash_one(0) | 1 })
+        Ok(FrequentTable { places, multiplier: RandomState::new().hash_one(0) | 1 })
     }
 
     /// The place of a hash, or one where it may be put.

@@ -7,6 +7,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyList};
 use std::ops::Range;
 
+/// Of one document the distinct shingles, and what it matches, and whether its look-up was truncated.
+pub(super) type LookedUp<'py> = (u32, (Bound<'py, PyList>, bool));
+
 /// Documents that were found, one look-up after another: their ids, agreements and sizes.
 pub(super) struct Hits {
     ids: IdList,

@@ -186,13 +186,13 @@ fn with_required<R>(
 /// Do something that may take long, and asks now and then whether it is to end: for an interrupt, say. Python tells its main thread
 /// alone of those, so that only the thread that waits for the work asks.
 fn unless_interrupted<R: Send>(py: Python<'_>, work: impl FnOnce(&(dyn Fn() -> bool + Sync)) -> Roomy<R> + Send) -> PyResult<R> {
-    let (asking, begin, next, raised) = (thread::current().id(), Instant::now(), AtomicU64::new(OFTEN), OnceLock::new());
+    let (asking, begin, next, raised) = (thread::current().id(), Instant::now(), AtomicU64::new(PAUSE), OnceLock::new());
     let ends = || {
         if thread::current().id() == asking && begin.elapsed().as_millis() as u64 >= next.load(Ordering::Relaxed) {
             if let Some(Err(error)) = Python::try_attach(|py| py.check_signals()) {
                 let _ = raised.set(error);
             }
-            next.store(begin.elapsed().as_millis() as u64 + OFTEN, Ordering::Relaxed);
+            next.store(begin.elapsed().as_millis() as u64 + PAUSE, Ordering::Relaxed);
         }
         raised.get().is_some()
     };
@@ -204,7 +204,7 @@ fn unless_interrupted<R: Send>(py: Python<'_>, work: impl FnOnce(&(dyn Fn() -> b
 }
 
 /// Milliseconds after which signals are looked for again.
-const OFTEN: u64 = 50;
+const PAUSE: u64 = 50;
 
 /// The crowded buckets of each band: of their members those that have a role, and where each ends.
 #[pyfunction]

@@ -1,6 +1,6 @@
 //! An index on disk: its segments, and what is made of arrays to write them.
 
-use super::hits::Hits;
+use super::hits::{Hits, LookedUp};
 use super::ids::{id_bytes, IdList, PackedIds};
 use super::prepared::Preparation;
 use super::rows::{Batch, RowArrays, Rows};
@@ -259,12 +259,7 @@ impl SegmentTable {
     }
 
     /// Of one document the distinct shingles, and what it matches, (id, agreement, size), and whether its look-up was truncated.
-    fn look_up<'py>(
-        &self,
-        preparation: &Preparation,
-        document: &Bound<'py, PyAny>,
-        threshold: f64,
-    ) -> PyResult<(u32, (Bound<'py, PyList>, bool))> {
+    fn look_up<'py>(&self, preparation: &Preparation, document: &Bound<'py, PyAny>, threshold: f64) -> PyResult<LookedUp<'py>> {
         let (py, document) = (document.py(), preparation.prepare(document)?);
         let row = document.row(self.bands, self.slots)?;
         let look_up = || {
