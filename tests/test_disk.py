@@ -1,6 +1,7 @@
 """An index in a folder: what others see of it, and what is left of it when things go wrong."""
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -17,7 +18,7 @@ import disk_writer
 import pytest
 
 from neardup import Banding, CorruptIndexError, DuplicateIdError, IncompatibleError, Index, MinHash, ParameterError, Shingling
-from neardup.stores import disk
+from neardup.stores import disk, layout
 from neardup.stores.memory import MemoryStore
 
 WRITER = Path(disk_writer.__file__)
@@ -976,6 +977,31 @@ def test_batches_of_long_documents_are_short(tmp_path, monkeypatch):
         found = list(index._store.batches())
     assert [len(ids) for ids, _ in found] == [5] * 8 + [1]
     assert [id for ids, _ in found for id in ids] == [*range(40), "last"]
+
+
+def test_a_file_that_cannot_be_begun_is_named(tmp_path, monkeypatch):
+    """By the name that it would have had, not by the one that is there no more; what another error says stays as it is."""
+    folder = tmp_path / "documents"
+    folder.mkdir()
+
+    def write(error):
+        def refused(*_, **__):
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "open", refused)
+            layout.write(tmp_path, "documents", 1, b"", [])
+
+    part = str(folder / "00000001.part")
+    for error, words in (
+        (OSError(errno.ENOSPC, "No space left on device", part), "No space left on device; make room: '.*documents/00000001'$"),
+        (OSError(errno.EDQUOT, "Full; remove some", "there"), "Full; remove some: 'there'$"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error: '.*documents/00000001'$"),
+        (InterruptedError("the index is closed"), "^the index is closed$"),
+    ):
+        with pytest.raises(type(error), match=words) as raised:
+            write(error)
+        assert raised.value is error
 
 
 def test_a_file_that_does_not_fit_is_named(tmp_path, monkeypatch):

@@ -554,9 +554,10 @@ def test_a_batch_of_look_alikes_is_answered_as_each_is(new_store, limit, thresho
         assert each == [(hits, False) for hits in expected]
     assert any(len(hits) > 20 for hits, _ in each)
     assert any(not truncated and not hits for hits, truncated in each)
+    alone = [store.query(batch(one), threshold, 1)[0] for one in asked]
     for threads in (1, 2):
-        answers = store.query(batch(*asked), threshold, threads)
-        assert [({id: (both, size) for id, both, size in listed}, truncated) for listed, truncated in answers] == each
+        assert store.query(batch(*asked), threshold, threads) == alone  # in the same order
+        assert store.nearest(batch(*asked), threshold, threads) == [store.nearest(batch(one), threshold, 1)[0] for one in asked]
 
 
 @pytest.mark.parametrize("cuts", [[40], [1] * 40, [3, 30, 7], [7, 0, 33]])
