@@ -13,9 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import neardup
-from neardup import Banding, Index, MinHash, ParameterError, Shingling, alignment, containment, jaccard, reference
+from neardup import Banding, Index, MinHash, ParameterError, Shingling, _kernels, alignment, containment, jaccard, reference
 from neardup.alignment import aligned
-from neardup.verify import Match, Passage, Verification, shared_passages, shared_shingles, verification_hashes
+from neardup.asking import Matches
+from neardup.verify import Estimated, Match, Passage, shared_passages, shared_shingles, verification_hashes
 
 SHINGLINGS = st.builds(Shingling, st.sampled_from(["words", "chars"]), st.integers(1, 6))
 PAIRS_OF_TEXTS = st.one_of(st.tuples(s.plain_texts(), s.plain_texts()), st.tuples(s.texts(), s.texts()))
@@ -377,25 +378,64 @@ def test_shared_shingles_are_what_similarity_is_made_of():
 # ---- estimates -------------------------------------------------------------------------------------------------------
 
 
+def told(agreement, n, m, slots=0):
+    """What a document of ``n`` shingles is told of another of ``m``."""
+    (match,) = _kernels.Matcher(Match, Matches, slots).matches(n, ([("a", agreement, m)], False))
+    return match
+
+
 @given(st.integers(2, 300), st.integers(1, 200), st.integers(1, 200), st.data())
 def test_estimates_are_those_of_the_specification(slots, n, m, data):
     """Equal slots become a similarity, and that a containment: between 0 and 1, and never more than the sizes allow."""
     equal = data.draw(st.integers(0, slots))
-    lean = Verification(slots)
-    _, estimate, containment, exact = lean.match("a", equal, n, m)
+    _, estimate, containment, exact = told(equal, n, m, slots)
     assert estimate == reference.estimated_similarity(equal, slots, n, m)
-    assert lean.similarities(np.array([equal, slots]), np.array([n, n]), np.array([m, n])).tolist() == [estimate, 1.0]
+    two = Estimated(0.5, (np.empty(0, np.uint32),) * 3, np.array([n, m], np.uint32), slots)
+    assert two.similarities(np.array([0, 0]), np.array([1, 0]), np.array([equal, slots]), 1).tolist() == [estimate, 1.0]
     assert 0 <= estimate <= min(n, m) / max(n, m)
     assert 0 <= containment <= min(m / n, 1)
-    assert lean.match("a", slots, n, n) == ("a", 1.0, 1.0, False)
-    assert not exact
+    assert told(slots, n, n, slots) == ("a", 1.0, 1.0, False)
+    assert exact is False
 
 
 def test_a_containment_follows_from_a_similarity():
     """60 shingles of 100 in a document of 80 are a similarity of 0.5; estimated so, the containment is 0.6."""
-    lean = Verification(1024)
     equal = round((0.5 * 255 / 256 + 1 / 256) * 1024)
-    assert lean.match("a", equal, 100, 80).similarity == pytest.approx(0.5, abs=1e-3)
-    assert lean.match("a", equal, 100, 80).containment == pytest.approx(0.6, abs=1e-3)
-    assert not lean.exact
-    assert Verification(0).exact
+    assert told(equal, 100, 80, 1024).similarity == pytest.approx(0.5, abs=1e-3)
+    assert told(equal, 100, 80, 1024).containment == pytest.approx(0.6, abs=1e-3)
+
+
+# ---- matches ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 2**32 - 1), st.integers(1, 2**32 - 1), st.data())
+def test_exact_matches_are_those_of_the_definition(n, m, data):
+    """Whatever the sizes, as Python divides its integers."""
+    shared = data.draw(st.integers(0, min(n, m)))
+    match = told(shared, n, m)
+    assert type(match) is Match
+    assert match == ("a", shared / (n + m - shared), shared / n, True)
+
+
+def test_matches_are_told_in_the_order_found():
+    """As a list of its class, with what was truncated; nothing found is an empty one."""
+    matcher = _kernels.Matcher(Match, Matches, 0)
+    found = matcher.matches(4, ([("b", 4, 4), (2**63 - 1, 2, 4)], True))
+    assert type(found) is Matches
+    assert found == [Match("b", 1.0, 1.0), Match(2**63 - 1, 1 / 3, 0.5)]
+    assert found.truncated
+    nothing = matcher.matches(4, ([], False))
+    assert (nothing, type(nothing), nothing.truncated) == ([], Matches, False)
+
+
+@pytest.mark.parametrize("one", [list, type("More", (Match,), {}), int, Matches])
+def test_a_match_is_a_tuple_and_no_more(one):
+    """What has another layout is refused: it would be filled as a tuple is."""
+    with pytest.raises(TypeError, match=f"{one.__name__} is no class of tuples, or has more than those"):
+        _kernels.Matcher(one, Matches, 0)
+
+
+def test_matches_are_a_list():
+    """Nothing else is."""
+    with pytest.raises(TypeError):
+        _kernels.Matcher(Match, dict, 0).matches(1, ([], False))

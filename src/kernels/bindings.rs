@@ -18,6 +18,7 @@ use std::sync::OnceLock;
 mod hits;
 mod ids;
 mod joins;
+mod matcher;
 mod objects;
 mod prepared;
 mod rows;
@@ -325,6 +326,7 @@ fn _kernels(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(joins::shared_weights, m)?)?;
     m.add("DamageError", m.py().get_type::<segments::DamageError>())?;
     m.add_class::<joins::WeightTable>()?;
+    m.add_class::<matcher::Matcher>()?;
     m.add_class::<prepared::Prepared>()?;
     m.add_class::<prepared::Preparation>()?;
     m.add_class::<tables::DocumentTable>()?;

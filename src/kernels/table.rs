@@ -468,6 +468,11 @@ impl Table {
         self.legible_by = number;
     }
 
+    /// Ask for the buckets of a document that is soon looked up.
+    pub fn ahead(&self, fingerprints: &[u32]) {
+        self.bands.iter().zip(fingerprints).for_each(|(band, &f)| band.prefetch(f));
+    }
+
     /// The entries that match a document, in order of entry.
     pub fn query(&self, row: Row, threshold: f64) -> Roomy<Answer> {
         self.prefetch(&row);
@@ -479,7 +484,7 @@ impl Table {
         if self.sample > 0 {
             self.sampled(row.evidence).iter().for_each(|&hash| self.bands[0].prefetch(spread(hash)));
         } else {
-            self.bands.iter().zip(row.fingerprints).for_each(|(band, &f)| band.prefetch(f));
+            self.ahead(row.fingerprints);
         }
     }
 

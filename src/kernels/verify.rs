@@ -243,6 +243,21 @@ fn estimated_similarity(equal: usize, slots: usize) -> f64 {
     (equal as f64 / slots as f64 - CHANCE) / (1.0 - CHANCE)
 }
 
+/// The similarity of a document of `n` shingles and one of `m` that has so many of them, and the containment.
+pub fn scores(shared: u32, n: u32, m: u32) -> (f64, f64) {
+    let (shared, n, m) = (f64::from(shared), f64::from(n), f64::from(m));
+    (shared / (n + m - shared), shared / n)
+}
+
+/// The same of documents whose lean signatures agree in so many slots, as they speak of it: `estimated_similarity` of
+/// reference.py, and no more contained than their sizes allow.
+pub fn estimated_scores(equal: u32, slots: usize, n: u32, m: u32) -> (f64, f64) {
+    let (n, m) = (f64::from(n), f64::from(m));
+    let similarity = estimated_similarity(equal as usize, slots).max(0.0).min(n.min(m) / n.max(m));
+    let containment = similarity * (n + m) / ((1.0 + similarity) * n);
+    (similarity, containment.min(m / n).min(1.0))
+}
+
 /// In how many of the `slots` bytes two lean signatures agree. Bytes that fill the last word up are 0 in both.
 pub fn equal_slots(a: &[u32], b: &[u32], slots: usize) -> usize {
     let mut equal = 0;

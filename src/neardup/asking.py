@@ -47,8 +47,7 @@ class Asked:
     Examples
     --------
     >>> matches = Matches([Match("b", 0.6, 0.7, True), Match("a", 0.6, 0.7, True)])
-    >>> Asked(1, 0.5, "similarity", 0.5).rank(matches)
-    >>> matches
+    >>> Asked(1, 0.5, "similarity", 0.5).of_all(matches)
     [Match(id='a', similarity=0.6, containment=0.7, exact=True)]
     """
 
@@ -91,10 +90,14 @@ class Asked:
                 )
         return cls(top, float(threshold), measure, float(threshold) if measure == SIMILARITY or settings.inside else ANY)
 
-    def rank(self, matches: Matches) -> None:
-        """Put the best first, equals in order of id, and leave out those that are too many."""
-        measures = ("similarity", "containment") if self.measure == SIMILARITY else ("containment", "similarity")
-        matches.sort(key=lambda match: id_order(match.id))
-        matches.sort(key=attrgetter(*measures), reverse=True)
-        if self.top is not None:
-            del matches[self.top :]
+    def of_all(self, matches: Matches) -> Matches:
+        """Of all candidates those that are matches, the best first, equals in order of id, so many as are asked for."""
+        similar = self.measure == SIMILARITY
+        if not similar:
+            matches[:] = [match for match in matches if match.containment >= self.threshold]
+        if len(matches) > 1:
+            matches.sort(key=lambda match: id_order(match.id))
+            matches.sort(key=attrgetter("similarity", "containment") if similar else attrgetter("containment", "similarity"), reverse=True)
+            if self.top is not None:
+                del matches[self.top :]
+        return matches

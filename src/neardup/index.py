@@ -27,10 +27,10 @@ from neardup.ids import Id, check_id, check_ids
 from neardup.minhash import MinHash, Signatures
 from neardup.profiles import Verify, resolve
 from neardup.shingling import Shingling, check_text
-from neardup.stores import Answer, Document, HeavyBucket, Store, StoreBatch, duplicate, preparation
+from neardup.stores import Answer, Document, HeavyBucket, Matcher, Store, StoreBatch, duplicate, preparation
 from neardup.stores.memory import MemoryStore
 from neardup.threads import number_of_threads
-from neardup.verify import Match, Passage, Verification, shared_passages, verification_hashes
+from neardup.verify import Match, Passage, shared_passages, verification_hashes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -152,10 +152,10 @@ class Index:
             from neardup import judging
 
             self._judge = judging.Judge(judging.kind_of(self._settings))
-        self._verification = Verification(self._settings.slots)
+        self._matcher = Matcher(Match, Matches, self._settings.slots)
         self._asked_by_default = Asked.of(self._settings)
-        self._preparation = preparation(self.minhash, self.banding, lean=not self._verification.exact)
-        self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._verification.slots, self._settings.sample)
+        self._preparation = preparation(self.minhash, self.banding, lean=self._settings.slots > 0)
+        self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._settings.slots, self._settings.sample)
 
     @classmethod
     def open(
@@ -258,7 +258,7 @@ class Index:
             import secrets
 
             parameters = {**profiles.stored(self._settings), "recall": self._settings.recall, "id_seed": secrets.randbits(63)}
-        shape = self.banding.bands, self.bucket_limit, self._verification.slots, self._settings.sample
+        shape = self.banding.bands, self.bucket_limit, self._settings.slots, self._settings.sample
         self._store = places.store(place, parameters, *shape, writes=writes)
         return self
 
@@ -507,7 +507,7 @@ class Index:
         return self._store.ids()
 
     def _sign(self, texts: Iterable[str] | Utf8, threads: int) -> Signatures:
-        return self.minhash.sign_many(texts, threads, hashes=self._verification.exact)
+        return self.minhash.sign_many(texts, threads, hashes=not self._settings.slots)
 
     def _checked(self, signatures: Signatures) -> Signatures:
         if not isinstance(signatures, Signatures):
@@ -516,7 +516,7 @@ class Index:
         return signatures
 
     def _batch(self, signatures: Signatures, threads: int) -> StoreBatch:
-        return StoreBatch.of(signatures, self.banding, threads, lean=not self._verification.exact)
+        return StoreBatch.of(signatures, self.banding, threads, lean=self._settings.slots > 0)
 
     def _asked(self, top: int | None, threshold: float | None, measure: Measure) -> Asked:
         if top is threshold is None and (measure is SIMILARITY or one_of(measure, SIMILARITY)):
@@ -715,23 +715,13 @@ class Index:
 
     def _matches(self, n: int, answer: Answer, asked: Asked, hashes: Any = None, view: View | None = None) -> Matches:
         """The hits of a document of ``n`` shingles, as people see them; its verification hashes are for a judge's view."""
-        # Without a call that can be spared: a look-up is short.
+        if view is None:
+            return asked.of_all(self._matcher.matches(n, answer))
         hits, truncated = answer
-        matches = Matches()
+        matches = Matches(view.matches(self._store, hits, hashes, asked.threshold, contained=asked.measure != SIMILARITY))
         if truncated:
             matches.truncated = True
-        if hits:
-            contained = asked.measure != SIMILARITY
-            if view is not None:
-                matches += view.matches(self._store, hits, hashes, asked.threshold, contained=contained)
-            else:
-                for id, agreement, size in hits:
-                    match = self._verification.match(id, agreement, n, size)
-                    if not contained or match.containment >= asked.threshold:
-                        matches.append(match)
-            if len(matches) > 1:
-                asked.rank(matches)
-        return matches
+        return asked.of_all(matches)
 
     def query(self, text: str, *, top: int | None = None, threshold: float | None = None, measure: Measure = SIMILARITY) -> Matches:
         """The documents that a text matches, best first, verified; ties by id.
@@ -782,8 +772,9 @@ class Index:
     def _look_up(self, document: Document, asked: Asked) -> Matches:
         if self._judge is not None:
             return self._found_in(StoreBatch(*self._preparation.prepare(document).arrays()), 1, asked)[0]
-        n, answer = self._store.look_up(self._preparation, document, asked.least)
-        return self._matches(n, answer, asked)
+        matches = self._store.look_up(self._preparation, document, asked.least, self._matcher)
+        # Without a call that can be spared: a look-up is short.
+        return matches if len(matches) < 2 and asked.measure == SIMILARITY else asked.of_all(matches)
 
     def query_many(
         self,
@@ -905,7 +896,7 @@ class Index:
         """
         check_text(text)
         hashes = self._store.evidence(check_id(id))
-        if not self._verification.exact:
+        if self._settings.slots:
             raise IncompatibleError("an index of verify='estimate' keeps no shingles to show; make it with verify='exact'")
         if stored is not None:
             check_text(stored)

@@ -13,7 +13,7 @@ from neardup.joins import Edges, Join, Sets, Signed
 from neardup.profiles import Settings
 from neardup.spool import memory_bytes
 from neardup.stores import Store
-from neardup.verify import Estimated, Verification
+from neardup.verify import Estimated
 from neardup.work import Work
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _joined(store: Store, settings: Settings, judge: Judge | None, threads: int)
     elif judge is not None:
         join.judge = judge.view(store).judge(sets, settings.threshold, threads)
     elif settings.slots:
-        join.judge = Estimated(settings.threshold, sets.arrays, sets.sizes, Verification(settings.slots))
+        join.judge = Estimated(settings.threshold, sets.arrays, sets.sizes, settings.slots)
     return ids, join
 
 

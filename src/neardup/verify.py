@@ -7,7 +7,7 @@ documents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,56 +122,8 @@ def similarity(both: Any, n: Any, m: Any) -> Any:
     return both / (n + m - both)
 
 
-#: Makes a match of a tuple, as ``Match._make`` does.
-_made: Callable[[type[Match], tuple[Any, float, float, bool]], Match] = tuple.__new__
 #: How often two unlike slots agree in their 8 bits.
 CHANCE = 1 / 256
-
-
-class Verification:
-    """How an index checks its candidates.
-
-    Parameters
-    ----------
-    slots
-        Those of the lean signatures by which similarities are estimated; 0 for verification hashes, by which they are exact.
-
-    Examples
-    --------
-    >>> Verification(slots=0).match("a", 28, 30, 33).similarity, Verification(slots=128).match("a", 103, 30, 33).similarity
-    (0.8, 0.803...)
-    """
-
-    __slots__ = ("_estimates", "slots")
-
-    def __init__(self, slots: int) -> None:
-        self.slots = slots
-        #: Of each number of slots that agree, what it says of documents that might be of one size.
-        self._estimates = [max((agreement / slots - CHANCE) / (1 - CHANCE), 0.0) for agreement in range(slots + 1)] if slots else []
-
-    @property
-    def exact(self) -> bool:
-        """Whether the numbers are exact."""
-        return not self.slots
-
-    def similarities(self, agreement: Any, n: Any, m: Any) -> npt.NDArray[np.float64]:
-        """The estimated Jaccard similarities of documents of ``n`` and ``m`` shingles that agree in so many slots, arrays each."""
-        estimates: npt.NDArray[np.float64] = np.minimum(np.array(self._estimates)[agreement], np.minimum(n, m) / np.maximum(n, m))
-        return estimates
-
-    def match(self, id: Any, agreement: int, n: int, m: int) -> Match:
-        """A stored document of ``m`` shingles as the match of one of ``n``."""
-        # Without a call that can be spared: a look-up is short.
-        if not self.slots:
-            return _made(Match, (id, agreement / (n + m - agreement), agreement / n, True))
-        jaccard = self._estimates[agreement]
-        if n < m:
-            limit, most = n / m, 1.0
-        else:
-            limit = most = m / n
-        jaccard = jaccard if jaccard < limit else limit  # noqa: FURB136  `min` takes three times as long
-        contained = jaccard * (n + m) / ((1 + jaccard) * n)
-        return _made(Match, (id, jaccard, contained if contained < most else most, False))  # noqa: FURB136
 
 
 class Estimated:
@@ -185,33 +137,36 @@ class Estimated:
         All lean signatures, where each begins, and how many words it has.
     sizes
         How many shingles each has, uint32[n].
-    verification
-        What agreement says.
+    slots
+        Those of a lean signature.
 
     Examples
     --------
     >>> arrays = np.array([0x01020304, 0x01020305], np.uint32), np.array([0, 1], np.uint64), np.ones(2, np.uint32)
-    >>> estimated = Estimated(0.7, arrays, np.array([20, 20], np.uint32), Verification(slots=4))
+    >>> estimated = Estimated(0.7, arrays, np.array([20, 20], np.uint32), slots=4)
     >>> pairs = estimated.compare(np.array([1], np.uint64), threads=1)
     >>> pairs[2].tolist(), estimated.similarities(*pairs, threads=1).round(3).tolist()
     ([3], [0.749])
     """
 
-    __slots__ = ("arrays", "sizes", "threshold", "verification")
+    __slots__ = ("arrays", "sizes", "slots", "threshold")
 
-    def __init__(self, threshold: float, arrays: _kernels.Sets, sizes: npt.NDArray[np.uint32], verification: Verification) -> None:
+    def __init__(self, threshold: float, arrays: _kernels.Sets, sizes: npt.NDArray[np.uint32], slots: int) -> None:
         self.threshold = threshold
         self.arrays = arrays
         self.sizes = sizes
-        self.verification = verification
+        self.slots = slots
 
     def compare(self, pairs: npt.NDArray[np.uint64], threads: int) -> _kernels.Edges:
         """Those of some pairs that may match."""
-        return _kernels.compare(pairs, self.arrays, self.threshold, threads, slots=self.verification.slots)
+        return _kernels.compare(pairs, self.arrays, self.threshold, threads, slots=self.slots)
 
     def similarities(self, a: Any, b: Any, both: Any, threads: int) -> npt.NDArray[np.float64]:  # noqa: ARG002  little work
         """The estimates of pairs, given by number, that agree in so many slots."""
-        return self.verification.similarities(both, self.sizes[a], self.sizes[b])
+        n, m = self.sizes[a], self.sizes[b]
+        one_size = np.maximum((both / self.slots - CHANCE) / (1 - CHANCE), 0.0)
+        estimates: npt.NDArray[np.float64] = np.minimum(one_size, np.minimum(n, m) / np.maximum(n, m))
+        return estimates
 
     def required(self, numbers: npt.NDArray[np.int64]) -> None:
         """Nothing: what has no hashes has no rare ones."""

@@ -58,7 +58,7 @@ from neardup.interop.datasketch import from_datasketch, to_datasketch
 from neardup.joins import Join, Sets, Signed
 from neardup.profiles import Verify
 from neardup.stores import StoreBatch, catalog, disk, layout, places, segments
-from neardup.verify import Estimated, Verification
+from neardup.verify import Estimated
 from neardup.work import Work
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -318,7 +318,7 @@ def joined(store: disk.DiskStore) -> None:
     sets = Sets.of(signed, np.arange(n), 1)
     join, every = Join(sets, 0.5, 1), np.ones(len(sets), bool)
     if store._home.slots:
-        join.judge = Estimated(0.5, sets.arrays, sets.sizes, Verification(store._home.slots))
+        join.judge = Estimated(0.5, sets.arrays, sets.sizes, store._home.slots)
     join.edges(every, every, lambda *_: None)
 
 

@@ -322,7 +322,9 @@ def test_forks_at_many_first_uses():
 def test_a_child_that_lost_an_index_forks_again(monkeypatch):
     """What it has in the index's place is passed over, and its other indexes are told of the fork."""
     lost, other = Index(THRESHOLD), Index(THRESHOLD)
-    monkeypatch.setattr(lost._store, "_table", Lost("an index", "fork before"))
+    gone = Lost("an index", "fork before")
+    monkeypatch.setattr(lost._store, "_table", gone)
+    monkeypatch.setattr(lost._store, "look_up", gone)
     told = []
     monkeypatch.setattr(other._store, "forked", lambda: told.append(1), raising=False)
     _tell()

@@ -1,14 +1,12 @@
 //! What look-ups found, on its way to Python.
 
 use super::ids::IdList;
+use super::matcher::Matcher;
 use super::objects;
 use crate::room::{self, Roomy};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyList};
 use std::ops::Range;
-
-/// Of one document the distinct shingles, and what it matches, and whether its look-up was truncated.
-pub(super) type LookedUp<'py> = (u32, (Bound<'py, PyList>, bool));
 
 /// Documents that were found, one look-up after another: their ids, agreements and sizes.
 pub(super) struct Hits {
@@ -40,6 +38,14 @@ impl Hits {
     /// All of them, of one look-up.
     pub(super) fn all<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.tuples(py, 0..self.columns.len())
+    }
+
+    /// All of them, of one look-up of a document of `size` shingles, which may be truncated, as matches.
+    pub(super) fn matches<'py>(&self, matcher: &Bound<'py, Matcher>, size: u32, truncated: bool) -> PyResult<Bound<'py, PyList>> {
+        self.room?;
+        let py = matcher.py();
+        let found = self.columns.iter().enumerate().map(|(place, &scored)| Ok((self.ids.object(py, place)?, scored)));
+        matcher.get().told(py, size, found, truncated)
     }
 
     /// Those of each look-up, and whether it was truncated.

@@ -87,16 +87,21 @@ impl Preparation {
     }
 
     /// A document: a text, or the first of `neardup.Signatures`.
-    pub(super) fn prepare(&self, document: &Bound<'_, PyAny>) -> PyResult<Prepared> {
-        match document.cast::<PyString>() {
-            Ok(text) => self.text(text),
-            Err(_) => self.signature(document),
-        }
+    fn prepare(&self, document: &Bound<'_, PyAny>) -> PyResult<Prepared> {
+        self.prepare_for(document, |_| ())
     }
 }
 
 impl Preparation {
-    fn text(&self, text: &Bound<'_, PyString>) -> PyResult<Prepared> {
+    /// The same for one who is told its fingerprints before the rest is done.
+    pub(super) fn prepare_for(&self, document: &Bound<'_, PyAny>, told: impl Fn(&[u32]) + Send) -> PyResult<Prepared> {
+        match document.cast::<PyString>() {
+            Ok(text) => self.text(text, told),
+            Err(_) => self.signature(document, told),
+        }
+    }
+
+    fn text(&self, text: &Bound<'_, PyString>, told: impl Fn(&[u32]) + Send) -> PyResult<Prepared> {
         let py = text.py();
         let text = Utf8::new(text)?;
         let bytes = text.bytes()?;
@@ -110,11 +115,11 @@ impl Preparation {
             if let (true, Ok(mut idle)) = (bytes.len() <= LARGE, self.idle.try_lock()) {
                 idle.push(signer);
             }
-            Ok(self.prepared(&values, count, hashes))
+            Ok(self.prepared(&values, count, hashes, told))
         })
     }
 
-    fn signature(&self, signatures: &Bound<'_, PyAny>) -> PyResult<Prepared> {
+    fn signature(&self, signatures: &Bound<'_, PyAny>, told: impl Fn(&[u32])) -> PyResult<Prepared> {
         let py = signatures.py();
         let (values, counts) = (signatures.getattr(intern!(py, "values"))?, signatures.getattr(intern!(py, "counts"))?);
         // SAFETY: the GIL is held as long as the copy of it is made, and nothing in between lets another thread write.
@@ -123,22 +128,23 @@ impl Preparation {
         // SAFETY: the GIL is held as long as they are read, and nothing in between lets another thread write.
         let prepared = unsafe {
             match values.cast::<PyArray2<u32>>() {
-                Ok(values) => self.first(values.as_slice()?, count, hashes),
-                Err(_) => self.first(values.cast::<PyArray2<u64>>()?.as_slice()?, count, hashes),
+                Ok(values) => self.first(values.as_slice()?, count, hashes, told),
+                Err(_) => self.first(values.cast::<PyArray2<u64>>()?.as_slice()?, count, hashes, told),
             }
         };
         prepared.ok_or_else(|| PyValueError::new_err("no signature of so many slots"))
     }
 
-    fn first<V: Value>(&self, values: &[V], count: Option<u64>, hashes: Vec<u32>) -> Option<Prepared> {
-        Some(self.prepared(values.get(..self.num_perm)?, count?, hashes))
+    fn first<V: Value>(&self, values: &[V], count: Option<u64>, hashes: Vec<u32>, told: impl Fn(&[u32])) -> Option<Prepared> {
+        Some(self.prepared(values.get(..self.num_perm)?, count?, hashes, told))
     }
 
     /// A document of so many distinct shingles by its slots, and its verification hashes where it keeps them.
-    fn prepared<V: Value>(&self, values: &[V], count: u64, hashes: Vec<u32>) -> Prepared {
+    fn prepared<V: Value>(&self, values: &[V], count: u64, hashes: Vec<u32>, told: impl Fn(&[u32])) -> Prepared {
         let ordered: Vec<V> = self.order.iter().map(|&slot| values[slot].to_le()).collect();
         let keys: Vec<u64> = keys_of(&ordered, self.rows).collect();
-        let fingerprints = keys.iter().map(|&key| fingerprint(key)).collect();
+        let fingerprints: Vec<u32> = keys.iter().map(|&key| fingerprint(key)).collect();
+        told(&fingerprints);
         // As StoreBatch counts.
         let (size, evidence) = if self.masks.is_empty() {
             (hashes.len() as u32, hashes)

@@ -1,7 +1,8 @@
 //! An index on disk: its segments, and what is made of arrays to write them.
 
-use super::hits::{Hits, LookedUp};
+use super::hits::Hits;
 use super::ids::{id_bytes, IdList, PackedIds};
+use super::matcher::Matcher;
 use super::prepared::Preparation;
 use super::rows::{Batch, RowArrays, Rows};
 use super::{cut, Array1};
@@ -258,9 +259,15 @@ impl SegmentTable {
         py.detach(|| self.index.write().unwrap().update(&id, row)).map_err(raised)?.map_err(refused)
     }
 
-    /// Of one document the distinct shingles, and what it matches, (id, agreement, size), and whether its look-up was truncated.
-    fn look_up<'py>(&self, preparation: &Preparation, document: &Bound<'py, PyAny>, threshold: f64) -> PyResult<LookedUp<'py>> {
-        let (py, document) = (document.py(), preparation.prepare(document)?);
+    /// What one document matches.
+    fn look_up<'py>(
+        &self,
+        preparation: &Preparation,
+        document: &Bound<'py, PyAny>,
+        threshold: f64,
+        matcher: &Bound<'py, Matcher>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let (py, document) = (document.py(), preparation.prepare_for(document, |_| ())?);
         let row = document.row(self.bands, self.slots)?;
         let look_up = || {
             let (index, mut hits) = (self.index.read().unwrap(), Hits::default());
@@ -270,7 +277,7 @@ impl SegmentTable {
             Ok((hits, answer.truncated))
         };
         let (hits, truncated) = py.detach(look_up).map_err(raised)?;
-        Ok((document.size, (hits.all(py)?, truncated)))
+        hits.matches(matcher, document.size, truncated)
     }
 
     /// What each document of the batch matches, (id, agreement, size), and whether its look-up was truncated.

@@ -1,8 +1,9 @@
 //! The table in memory.
 
-use super::hits::{Hits, LookedUp};
+use super::hits::Hits;
 use super::ids::{id_bytes, IdList, PackedIds};
 use super::joins::WeightTable;
+use super::matcher::Matcher;
 use super::prepared::Preparation;
 use super::rows::{Batch, RowArrays, Rows};
 use super::Array1;
@@ -27,7 +28,13 @@ pub(super) struct DocumentTable {
     store: RwLock<Store>,
     bands: usize,
     slots: usize,
+    /// Whether a look-up always takes less than the 5 ms after which the interpreter asks a thread to let another run. Those of many
+    /// threads, if each let go of it for a microsecond, would take twice as long as one after another.
+    brief: bool,
 }
+
+/// Candidates that are compared by their lean signatures in less than that.
+const BRIEF: usize = 1 << 15;
 
 #[pymethods]
 impl DocumentTable {
@@ -38,7 +45,8 @@ impl DocumentTable {
             return Err(PyValueError::new_err(format!("a table of samples has one band and no slots, not {bands} and {slots}")));
         }
         let table = if sample > 0 { Table::of_samples(sample, bucket_limit) } else { Table::new(bands, bucket_limit, slots) };
-        Ok(DocumentTable { store: RwLock::new(Store::new(table)), bands, slots })
+        let brief = slots > 0 && bucket_limit.saturating_mul(bands) <= BRIEF;
+        Ok(DocumentTable { store: RwLock::new(Store::new(table)), bands, slots, brief })
     }
 
     /// Whether nobody is at work on it. Asked in a forked child, which has one thread: what another one of its parent was at work
@@ -119,17 +127,29 @@ impl DocumentTable {
         Ok(py.detach(|| self.store.write().unwrap().replace(&id, row))?)
     }
 
-    /// Of one document the distinct shingles, and what it matches, (id, agreement, size), and whether its look-up was truncated.
-    fn look_up<'py>(&self, preparation: &Preparation, document: &Bound<'py, PyAny>, threshold: f64) -> PyResult<LookedUp<'py>> {
-        let (py, document) = (document.py(), preparation.prepare(document)?);
+    /// What one document matches.
+    fn look_up<'py>(
+        &self,
+        preparation: &Preparation,
+        document: &Bound<'py, PyAny>,
+        threshold: f64,
+        matcher: &Bound<'py, Matcher>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let py = document.py();
+        let ahead = |fingerprints: &[u32]| self.store.try_read().iter().for_each(|store| store.table.ahead(fingerprints));
+        let document = preparation.prepare_for(document, ahead)?;
         let row = document.row(self.bands, self.slots)?;
-        let (hits, truncated) = py.detach(|| {
-            let (store, mut hits) = (self.store.read().unwrap(), Hits::default());
-            let answer = store.table.query(row, threshold)?;
-            answer.found.iter().for_each(|found| note(&mut hits, &store, found));
+        let look_up = |store: &Store| {
+            let (answer, mut hits) = (store.table.query(row, threshold)?, Hits::default());
+            answer.found.iter().for_each(|found| note(&mut hits, store, found));
             Ok::<_, NoRoom>((hits, answer.truncated))
-        })?;
-        Ok((document.size, (hits.all(py)?, truncated)))
+        };
+        let at_hand = if self.brief { self.store.try_read().ok() } else { None };
+        let (hits, truncated) = match at_hand {
+            Some(store) => look_up(&store)?,
+            None => py.detach(|| look_up(&self.store.read().unwrap()))?,
+        };
+        hits.matches(matcher, document.size, truncated)
     }
 
     /// What each document of the batch matches, (id, agreement, size), and whether its look-up was truncated.

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from neardup.stores import (
     Document,
     Extent,
     Hit,
+    Matcher,
     Preparation,
     Readings,
     StoreBatch,
@@ -42,6 +43,9 @@ from neardup.stores import (
 )
 from neardup.stores.forked import Lost, watch
 from neardup.threads import may_begin
+
+if TYPE_CHECKING:
+    from neardup.asking import Matches
 
 #: Documents of the tail, and their words of evidence, at which it is folded into files.
 TAIL, TAIL_WORDS = 4096, 1 << 22
@@ -630,9 +634,9 @@ class DiskStore:
             ids: list[Id] = self._table.ids()
             return ids
 
-    def look_up(self, preparation: Preparation, document: Document, threshold: float) -> tuple[int, Answer]:
+    def look_up(self, preparation: Preparation, document: Document, threshold: float, matcher: Matcher) -> Matches:
         with layout.damage(self.folder):
-            return self._table.look_up(preparation, document, threshold)
+            return self._table.look_up(preparation, document, threshold, matcher)
 
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:  # noqa: ARG002
         with layout.damage(self.folder):

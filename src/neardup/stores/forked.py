@@ -19,12 +19,15 @@ class Watched(Protocol):
 
 
 class Lost:
-    """What a child has in the place of a table: whatever is asked of it, it says why not."""
+    """What a child has in the place of a table, or of what a table does: whatever is asked of it, it says why not."""
 
     def __init__(self, what: str, remedy: str) -> None:
         self._words = f"another thread was at work on {what} when this process was forked; {remedy}"
 
     def __getattr__(self, name: str) -> NoReturn:
+        raise RuntimeError(self._words)
+
+    def __call__(self, *_: object) -> NoReturn:
         raise RuntimeError(self._words)
 
     def __len__(self) -> int:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from neardup import _kernels
 from neardup.ids import Id
-from neardup.stores import Answer, Document, Extent, Hit, Preparation, Readings, StoreBatch, duplicate, unknown
+from neardup.stores import Answer, Document, Extent, Hit, Matcher, Preparation, Readings, StoreBatch, duplicate, unknown
 from neardup.stores.forked import Lost, watch
+
+if TYPE_CHECKING:
+    from neardup.asking import Matches
 
 
 class MemoryStore:
@@ -34,6 +38,8 @@ class MemoryStore:
         lost: tuple[str, str] = ("an index in memory", "fork while none is, or open one on disk in each process"),
     ) -> None:
         self._table: _kernels.DocumentTable | Lost = _kernels.DocumentTable(bands, bucket_limit, slots, sample)
+        #: As :class:`~neardup.stores.Store` says: the table's own, since a look-up is short.
+        self.look_up: Callable[[Preparation, Document, float, Matcher], Matches] = self._table.look_up
         self._lost = lost
         self._learnt: bytes | None = None
         self._written = 0
@@ -42,7 +48,7 @@ class MemoryStore:
     def forked(self) -> None:
         """See :mod:`neardup.stores.forked`."""
         if isinstance(self._table, _kernels.DocumentTable) and not self._table.idle():
-            self._table = Lost(*self._lost)
+            self._table = self.look_up = Lost(*self._lost)
 
     def __len__(self) -> int:
         return len(self._table)
@@ -74,9 +80,6 @@ class MemoryStore:
         if not self._table.replace(id, batch):
             raise unknown(id)
         self._written += 1
-
-    def look_up(self, preparation: Preparation, document: Document, threshold: float) -> tuple[int, Answer]:
-        return self._table.look_up(preparation, document, threshold)
 
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
         return self._table.query(batch, threshold, threads, readings)

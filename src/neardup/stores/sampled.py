@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,13 @@ import numpy.typing as npt
 from neardup import _kernels
 from neardup.errors import NearDupError
 from neardup.ids import Id
-from neardup.stores import Answer, Document, Extent, Hit, Preparation, Readings, StoreBatch, duplicate
+from neardup.stores import Answer, Document, Extent, Hit, Matcher, Preparation, Readings, StoreBatch, duplicate
 from neardup.stores.disk import Closed, DiskStore
 from neardup.stores.forked import Lost, watch
 from neardup.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from neardup.asking import Matches
 
 
 class SampledStore:
@@ -166,8 +170,8 @@ class SampledStore:
     def keep_learnt(self, new: bytes, old: bytes) -> bytes:
         return self._table.keep_learnt(new, old)
 
-    def look_up(self, preparation: Preparation, document: Document, threshold: float) -> tuple[int, Answer]:
-        return self._table.look_up(preparation, document, threshold)
+    def look_up(self, preparation: Preparation, document: Document, threshold: float, matcher: Matcher) -> Matches:
+        return self._table.look_up(preparation, document, threshold, matcher)
 
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
         return self._table.query(batch, threshold, threads, readings)
