@@ -31,6 +31,12 @@ struct Bucket {
 const VACANT: Bucket = Bucket { fingerprints: Line([0; SLOTS]), postings: Line([EMPTY; SLOTS]) };
 
 impl Bucket {
+    /// Whether some slot has this fingerprint, or has had it.
+    #[inline(always)]
+    fn has(&self, fingerprint: u32) -> bool {
+        self.fingerprints.0.iter().fold(false, |has, &f| has | (f == fingerprint))
+    }
+
     /// Bit i: slot i has this fingerprint, or has had it.
     #[inline(always)]
     fn same(&self, fingerprint: u32) -> u32 {
@@ -129,8 +135,14 @@ impl Band {
         prefetch(&bucket.postings);
     }
 
+    /// Whether nobody has a fingerprint, as far as a look at its home tells; mostly it does.
+    #[inline(always)]
+    pub fn lacks(&self, fingerprint: u32) -> bool {
+        let home = &self.buckets[self.home(fingerprint)];
+        !home.has(fingerprint) && !home.is_full()
+    }
+
     /// Who has a fingerprint.
-    #[inline]
     pub fn members<'a>(&'a self, fingerprint: u32, few: &'a mut [u32; FEW]) -> Members<'a> {
         let (mut at, mut found) = (self.home(fingerprint), 0);
         loop {

@@ -1,5 +1,6 @@
 //! The ids of documents, kept compactly: in order of insertion, found by hash, and linked to those of the same entry.
 
+use crate::path::prefetch;
 use crate::room::{self, NoRoom, Roomy};
 use crate::table::PATIENCE;
 use hashbrown::hash_table::Entry;
@@ -85,9 +86,16 @@ impl Ids {
         (0..self.ends.len() as u32).filter(|&document| self.is_there(document))
     }
 
+    /// Ask for the last document of an entry, which is wanted soon.
+    pub fn prefetch(&self, entry: u32) {
+        self.last.get(entry as usize).into_iter().for_each(prefetch);
+    }
+
     /// The documents of an entry, in order of insertion, but that one whose entry changed comes last.
     pub fn members(&self, entry: u32) -> impl Iterator<Item = u32> + '_ {
         let last = self.last.get(entry as usize).copied().unwrap_or(NONE);
+        // Mostly it is the only one.
+        self.ends.get(last as usize).into_iter().for_each(prefetch);
         let first = if last == NONE { NONE } else { self.next[last as usize] };
         std::iter::successors(Some(first).filter(|_| last != NONE), move |&document| {
             Some(self.next[document as usize]).filter(|_| document != last)

@@ -5,6 +5,9 @@ use crate::lookup::{Answer, Row};
 use crate::room::{NoRoom, Roomy};
 use crate::table::Table;
 
+/// Candidates whose documents are asked for before it is known whether they match.
+const AHEAD: usize = 16;
+
 pub struct Store {
     pub table: Table,
     pub ids: Ids,
@@ -51,6 +54,11 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// What a document matches.
+    pub fn look_up(&self, row: Row, threshold: f64) -> Roomy<Answer> {
+        self.table.query_for(row, threshold, |candidates| candidates.iter().take(AHEAD).for_each(|&entry| self.ids.prefetch(entry)))
     }
 
     /// Add a document, or say what it matches and add nothing; None when its id is there already.

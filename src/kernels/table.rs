@@ -416,6 +416,9 @@ impl Table {
         let samples = self.sampled(evidence);
         let keys = self.bands.iter().zip(banded.iter().copied());
         for (band, fingerprint) in keys.chain(samples.iter().map(|&hash| (&self.bands[0], spread(hash)))) {
+            if band.lacks(fingerprint) {
+                continue;
+            }
             match band.members(fingerprint, &mut [0; 16]) {
                 Members::Few(members) => {
                     room::double(out, members.len())?;
@@ -475,8 +478,17 @@ impl Table {
 
     /// The entries that match a document, in order of entry.
     pub fn query(&self, row: Row, threshold: f64) -> Roomy<Answer> {
+        self.query_for(row, threshold, |_| ())
+    }
+
+    /// The same for one who is told the candidates before they are compared.
+    pub fn query_for(&self, row: Row, threshold: f64, told: impl FnOnce(&[u32])) -> Roomy<Answer> {
         self.prefetch(&row);
-        self.answer(row, self.bar(threshold), self.limit, &mut Vec::with_capacity(2 * self.bands.len()))
+        let (bar, mut candidates) = (self.bar(threshold), Vec::with_capacity(2 * self.bands.len()));
+        let truncated = self.met(row, bar, self.limit, &mut candidates)?;
+        told(&candidates);
+        let sought = Sought::new(row, bar, candidates.len());
+        Ok(Answer { found: found(self, &candidates, |candidate| sought.found(self, candidate))?, truncated })
     }
 
     /// Ask for all buckets of a document, which are wanted soon.
@@ -486,24 +498,6 @@ impl Table {
         } else {
             self.ahead(row.fingerprints);
         }
-    }
-
-    fn answer(&self, row: Row, bar: Bar, limit: usize, candidates: &mut Vec<u32>) -> Roomy<Answer> {
-        self.answer_by(row, bar, limit, candidates, |sought, candidate| sought.found(self, candidate))
-    }
-
-    #[inline]
-    fn answer_by(
-        &self,
-        row: Row,
-        bar: Bar,
-        limit: usize,
-        candidates: &mut Vec<u32>,
-        verify: impl Fn(&Sought, u32) -> Roomy<Option<Found>>,
-    ) -> Roomy<Answer> {
-        let truncated = self.met(row, bar, limit, candidates)?;
-        let sought = Sought::new(row, bar, candidates.len());
-        Ok(Answer { found: found(self, candidates, |candidate| verify(&sought, candidate))?, truncated })
     }
 
     /// All candidates of a document. Whether there may be more.
@@ -537,10 +531,12 @@ impl Table {
             let of_one = |&(&row, &legible): &(&Row, &f64)| {
                 self.prefetch(&row);
                 let document = (row.size, row.evidence);
-                self.answer_by(row, bar, self.limit, &mut candidates, |_, e| {
+                let truncated = self.met(row, bar, self.limit, &mut candidates)?;
+                let verify = |e| {
                     let read = legible * f64::from(others.get(e as usize).copied().unwrap_or(0.0));
                     Ok(self.verify_reading(document, e, bar, read, corrected))
-                })
+                };
+                Ok(Answer { found: found(self, &candidates, verify)?, truncated })
             };
             room::tried(run.iter().map(of_one))
         };

@@ -844,7 +844,9 @@ class Index:
         asked = self._asked(top, threshold, measure)
         if type(signatures) is not Signatures or signatures.minhash is not self.minhash:
             self._checked(signatures)
-        if threads is None and len(signatures.counts) == 1:
+        # Both are asked of memory before it has answered: a look-up is short.
+        _, counts = signatures.values, signatures.counts
+        if threads is None and len(counts) == 1:
             return [self._look_up(signatures, asked)]
         return self._found(signatures, number_of_threads(threads), asked)
 

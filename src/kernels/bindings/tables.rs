@@ -140,7 +140,7 @@ impl DocumentTable {
         let document = preparation.prepare_for(document, ahead)?;
         let row = document.row(self.bands, self.slots)?;
         let look_up = |store: &Store| {
-            let (answer, mut hits) = (store.table.query(row, threshold)?, Hits::default());
+            let (answer, mut hits) = (store.look_up(row, threshold)?, Hits::default());
             answer.found.iter().for_each(|found| note(&mut hits, store, found));
             Ok::<_, NoRoom>((hits, answer.truncated))
         };

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,11 @@ from neardup.errors import DuplicateIdError, UnknownDocumentError
 from neardup.ids import Id
 from neardup.minhash import MinHash, Signatures
 
-if TYPE_CHECKING:
-    from neardup.asking import Matches
-
 #: What makes one document ready for a store, as :meth:`StoreBatch.of` does many.
 Preparation = _kernels.Preparation
-#: What tells what was found as matches.
+#: What tells what was found, as matches of some class.
 Matcher = _kernels.Matcher
+Told = TypeVar("Told", bound="list[Any]")
 #: One document to be made ready: a text, or signatures of which it is the first.
 Document: TypeAlias = "str | Signatures"
 
@@ -184,8 +182,8 @@ class Store(Protocol):
     def replace(self, id: Id, batch: StoreBatch) -> None:
         """Give a document another content. UnknownDocumentError when it is not there."""
 
-    def look_up(self, preparation: Preparation, document: Document, threshold: float, matcher: Matcher, /) -> Matches:
-        """What one document matches, as it is told."""
+    def look_up(self, preparation: Preparation, document: Document, threshold: float, matcher: Matcher[Told], /) -> Told:
+        """What one document matches, as the matcher tells it."""
 
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
         """What each document of the batch matches; where they are readings, what cannot match by those may be left out."""

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ from neardup.stores import (
     Preparation,
     Readings,
     StoreBatch,
+    Told,
     catalog,
     duplicate,
     first_sets,
@@ -43,9 +44,6 @@ from neardup.stores import (
 )
 from neardup.stores.forked import Lost, watch
 from neardup.threads import may_begin
-
-if TYPE_CHECKING:
-    from neardup.asking import Matches
 
 #: Documents of the tail, and their words of evidence, at which it is folded into files.
 TAIL, TAIL_WORDS = 4096, 1 << 22
@@ -634,7 +632,7 @@ class DiskStore:
             ids: list[Id] = self._table.ids()
             return ids
 
-    def look_up(self, preparation: Preparation, document: Document, threshold: float, matcher: Matcher) -> Matches:
+    def look_up(self, preparation: Preparation, document: Document, threshold: float, matcher: Matcher[Told]) -> Told:
         with layout.damage(self.folder):
             return self._table.look_up(preparation, document, threshold, matcher)
 

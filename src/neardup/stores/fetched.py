@@ -13,7 +13,7 @@ import re
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,7 @@ import xxhash
 from neardup import _kernels
 from neardup.errors import CorruptIndexError, ParameterError
 from neardup.ids import Id
-from neardup.stores import Answer, Document, Hit, Matcher, Preparation, Readings, StoreBatch, first_sets
-
-if TYPE_CHECKING:
-    from neardup.asking import Matches
+from neardup.stores import Answer, Document, Hit, Matcher, Preparation, Readings, StoreBatch, Told, first_sets
 
 #: Of a stored entry: its checksum, and its distinct shingles. Fingerprints and evidence follow.
 HEAD = struct.Struct("<QI")
@@ -244,7 +241,7 @@ class FetchingStore(ABC):
             answers += self._answers(self._candidates(part, self._limit), part, threshold, threads)
         return answers
 
-    def look_up(self, preparation: Preparation, document: Document, threshold: float, matcher: Matcher) -> Matches:
+    def look_up(self, preparation: Preparation, document: Document, threshold: float, matcher: Matcher[Told]) -> Told:
         prepared = preparation.prepare(document)
         return matcher.matches(prepared.size, self.query(StoreBatch(*prepared.arrays()), threshold, 1)[0])
 

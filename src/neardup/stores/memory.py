@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,6 @@ from neardup import _kernels
 from neardup.ids import Id
 from neardup.stores import Answer, Document, Extent, Hit, Matcher, Preparation, Readings, StoreBatch, duplicate, unknown
 from neardup.stores.forked import Lost, watch
-
-if TYPE_CHECKING:
-    from neardup.asking import Matches
 
 
 class MemoryStore:
@@ -39,7 +36,7 @@ class MemoryStore:
     ) -> None:
         self._table: _kernels.DocumentTable | Lost = _kernels.DocumentTable(bands, bucket_limit, slots, sample)
         #: As :class:`~neardup.stores.Store` says: the table's own, since a look-up is short.
-        self.look_up: Callable[[Preparation, Document, float, Matcher], Matches] = self._table.look_up
+        self.look_up: Callable[[Preparation, Document, float, Matcher[Any]], Any] = self._table.look_up
         self._lost = lost
         self._learnt: bytes | None = None
         self._written = 0

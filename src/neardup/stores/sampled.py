@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +15,10 @@ import numpy.typing as npt
 from neardup import _kernels
 from neardup.errors import NearDupError
 from neardup.ids import Id
-from neardup.stores import Answer, Document, Extent, Hit, Matcher, Preparation, Readings, StoreBatch, duplicate
+from neardup.stores import Answer, Document, Extent, Hit, Matcher, Preparation, Readings, StoreBatch, Told, duplicate
 from neardup.stores.disk import Closed, DiskStore
 from neardup.stores.forked import Lost, watch
 from neardup.stores.memory import MemoryStore
-
-if TYPE_CHECKING:
-    from neardup.asking import Matches
 
 
 class SampledStore:
@@ -170,8 +166,9 @@ class SampledStore:
     def keep_learnt(self, new: bytes, old: bytes) -> bytes:
         return self._table.keep_learnt(new, old)
 
-    def look_up(self, preparation: Preparation, document: Document, threshold: float, matcher: Matcher) -> Matches:
-        return self._table.look_up(preparation, document, threshold, matcher)
+    def look_up(self, preparation: Preparation, document: Document, threshold: float, matcher: Matcher[Told]) -> Told:
+        told: Told = self._table.look_up(preparation, document, threshold, matcher)
+        return told
 
     def query(self, batch: StoreBatch, threshold: float, threads: int, readings: Readings | None = None) -> list[Answer]:
         return self._table.query(batch, threshold, threads, readings)
