@@ -342,6 +342,30 @@ fn many_are_looked_up_as_each_is() {
     }
 }
 
+/// Fingerprints that fill their homes and go to the next, those beside them, and 0, which empty slots have too.
+#[test]
+fn who_has_a_fingerprint_is_found_by_it() {
+    const EVIDENCE: &[u32] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+    fn row(fingerprints: &[u32], set_hash: u64) -> Row<'_> {
+        Row { fingerprints, set_hash, size: 10, evidence: EVIDENCE }
+    }
+    let mut numbers = Numbers(11);
+    let known: Vec<u32> = (1..60).chain((0..2000).map(|_| numbers.next() as u32)).chain([0, u32::MAX]).collect();
+    let others: Vec<u32> = [60, 61].into_iter().chain((0..200).map(|_| numbers.next() as u32)).collect();
+    let mut table = Table::new(1, 1000, 0);
+    for (entry, fingerprint) in known.iter().enumerate() {
+        table.insert(&[row(std::slice::from_ref(fingerprint), entry as u64)], 1).unwrap();
+        if entry % 40 != 7 && entry + 3 < known.len() {
+            continue;
+        }
+        for (place, asked) in known.iter().chain(&others).enumerate() {
+            let found = table.query(row(std::slice::from_ref(asked), u64::MAX), 0.5).unwrap().found;
+            let expected = if place <= entry { vec![place as u32] } else { vec![] };
+            assert_eq!(found.iter().map(|one| one.entry).collect::<Vec<_>>(), expected, "{asked}");
+        }
+    }
+}
+
 #[test]
 fn the_least_intersection_is_where_the_predicate_turns() {
     for threshold in [1e-9, 0.1, 1.0 / 3.0, 0.5, 0.7, 0.8, 0.9, 28.0 / 35.0, 1.0] {
