@@ -300,14 +300,9 @@ fn beginnings_of_many_are_those_of_each() {
 fn many_are_looked_up_as_each_is() {
     let sets = look_alikes(130);
     let fingerprints: Vec<[u32; 3]> = (0..sets.len() as u32).map(|i| [1, i % 3, i % 40]).collect();
-    let row = |((evidence, fingerprints), i): ((&'static Vec<u32>, &'static [u32; 3]), u64)| Row {
-        fingerprints,
-        set_hash: i,
-        size: evidence.len() as u32,
-        evidence,
-    };
-    let (sets, fingerprints): (&'static [Vec<u32>], &'static [[u32; 3]]) = (sets.leak(), fingerprints.leak());
-    let rows: Vec<Row> = sets.iter().zip(fingerprints).zip(0..).map(row).collect();
+    let each = sets.iter().zip(&fingerprints).zip(0..);
+    let rows: Vec<Row> =
+        each.map(|((evidence, fingerprints), set_hash)| Row { fingerprints, set_hash, size: evidence.len() as u32, evidence }).collect();
     for limit in [30, 1000] {
         let mut table = Table::new(3, limit, 0);
         table.insert(&rows[..100], 1).unwrap();
