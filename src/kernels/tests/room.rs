@@ -267,9 +267,8 @@ fn any_history_with_room_and_without() {
 fn what_has_no_room_is_not_looked_up() {
     // Sets of 40 of which each has a hash of its own: all match and are in one crowd.
     let evidence: Vec<Vec<u32>> = (0..1500).map(|i| (0..39).map(|j| j << 20).chain([(40 << 20) + i]).collect()).collect();
-    let row = |(evidence, i): (&'static [u32], u64)| Row { fingerprints: &[1, 2, 3, 4], set_hash: i, size: 40, evidence };
-    let evidence: &'static [Vec<u32>] = evidence.leak();
-    let rows: Vec<Row> = evidence.iter().map(Vec::as_slice).zip(0..).map(row).collect();
+    let each = evidence.iter().zip(0..);
+    let rows: Vec<Row> = each.map(|(evidence, set_hash)| Row { fingerprints: &[1, 2, 3, 4], set_hash, size: 40, evidence }).collect();
     let mut table = Table::new(4, 2000, 0);
     table.insert(&rows, 1).unwrap();
     let legible = vec![1.0; rows.len()];
