@@ -7,6 +7,7 @@ venv := justfile_directory() / ".venv/bin"
 python := if path_exists(venv / "python") == "true" { venv / "python" } else { parent_directory(just_executable()) / "python" }
 venv_bin := parent_directory(python)
 crate := "--locked --manifest-path src/kernels/Cargo.toml"
+host := `rustc -vV | sed -n 's/^host: //p'`
 
 export PYO3_PYTHON := python
 
@@ -37,6 +38,10 @@ types:
 test-rust *args:
     cargo test {{ crate }} {{ args }}
 
+# test the kernels without Python under AddressSanitizer, but what limits its memory, of which that takes terabytes of addresses
+test-rust-sanitized *args:
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test {{ crate }} --target {{ host }} --lib --test kernels --test room {{ args }}
+
 # test everything that Python can reach, examples included
 test-python *args:
     {{ python }} -m pytest -ra -n auto --dist worksteal -p no:benchmark {{ args }}
@@ -50,7 +55,7 @@ docs:
     {{ python }} -m sphinx -n -W --keep-going -q docs docs/_build
 
 # all of it: what CI runs
-test: lint types docs test-rust instructions test-python
+test: lint types docs test-rust test-rust-sanitized instructions test-python
 
 # start a PostgreSQL and a Redis to try, on free ports, with their data in a temporary folder, until Ctrl-C
 servers *args:
@@ -81,20 +86,18 @@ audit:
     cargo deny --manifest-path src/kernels/Cargo.toml --locked check licenses bans sources
 
 # run the kernels' tests, and then those of Python on the extension, under AddressSanitizer (needs libasan of gcc); the tests may be named
-sanitize *args:
+sanitize *args: test-rust-sanitized
     #!/usr/bin/env bash
     set -euo pipefail
     export RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address
-    # Not what limits its memory, of which the sanitizer takes terabytes of addresses.
-    cargo test {{ crate }} --target x86_64-unknown-linux-gnu --lib --test kernels --test room
     export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=line-tables-only
-    cargo build {{ crate }} --target x86_64-unknown-linux-gnu --features python
+    cargo build {{ crate }} --target {{ host }} --features python
     copy=$(mktemp -d)
     trap 'rm -rf "$copy"' EXIT
     mkdir "$copy/neardup"
     git archive HEAD | tar x -C "$copy/neardup"
     if [ -d ../shared ]; then ln -s "$(realpath ../shared)" "$copy/shared"; fi
-    cp src/kernels/target/x86_64-unknown-linux-gnu/debug/libneardup_kernels.so "$copy/neardup/src/neardup/_kernels.abi3.so"
+    cp src/kernels/target/{{ host }}/debug/libneardup_kernels.so "$copy/neardup/src/neardup/_kernels.abi3.so"
     cd "$copy/neardup"
     export LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so.6)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH="$PWD/src"
     # Not what has a sanitizer of its own (fuzzing), what limits or measures memory, which this one fills, what is traced, in Java or a browser,
