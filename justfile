@@ -40,6 +40,12 @@ test-rust *args:
 
 # test the kernels without Python under AddressSanitizer, but what limits its memory, of which that takes terabytes of addresses
 test-rust-sanitized *args:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! compgen -G "$(rustc --print sysroot)/lib/rustlib/{{ host }}/lib/*asan*" > /dev/null; then
+        echo "this Rust brings no AddressSanitizer; that of rustup does"
+        [ -z "${CI:-}" ] && exit || exit 1
+    fi
     RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test {{ crate }} --target {{ host }} --lib --test kernels --test room {{ args }}
 
 # test everything that Python can reach, examples included
