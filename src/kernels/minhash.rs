@@ -224,6 +224,8 @@ pub struct DistinctCounter {
     last: Vec<u16>,
     /// Of a hash that fell where another of its document was, the number of that one.
     before: Vec<u16>,
+    /// The hashes that did, and the numbers of those ones.
+    met: Vec<(u16, u16)>,
     first: usize,
 }
 
@@ -241,6 +243,7 @@ impl Default for DistinctCounter {
             multiplier: RandomState::new().hash_one(0) | 1,
             last: Vec::new(),
             before: Vec::new(),
+            met: Vec::new(),
             first: usize::MAX,
         }
     }
@@ -272,26 +275,33 @@ impl DistinctCounter {
             self.last.resize(1 << Self::CELL, 0);
             self.before.clear();
             self.before.resize(Self::ONCE, 0);
+            self.met.resize(Self::ONCE, (0, 0));
             self.first = 1;
         }
-        let (first, last) = (self.first, self.last.as_mut_slice());
+        let (first, last, met) = (self.first, self.last.as_mut_slice(), self.met.as_mut_slice());
         self.first += n; // whatever becomes of this document, the next has other numbers
         let shift = 64 - (n.max(1).ilog2() + 5).min(Self::CELL);
-        let (mut repeats, mut steps) = (0, 0);
+        let mut many = 0;
+        // Without a branch: whether a cell is taken cannot be guessed.
         for (i, &y) in hashes.iter().enumerate() {
-            // SAFETY: the number of a cell has at most `CELL` bits.
-            let cell = unsafe { last.get_unchecked_mut((y >> shift) as usize) };
-            let mut other = std::mem::replace(cell, (first + i) as u16) as usize;
-            if other >= first {
-                self.before[i] = other as u16;
-                while other >= first && hashes[other - first] != y {
-                    other = self.before[other - first] as usize;
-                    steps += 1;
-                }
-                repeats += (other >= first) as u64;
-                if steps > 4 * n {
-                    return None;
-                }
+            // SAFETY: the number of a cell has at most `CELL` bits, and there is a place for each hash.
+            unsafe {
+                let other = std::mem::replace(last.get_unchecked_mut((y >> shift) as usize), (first + i) as u16) as usize;
+                *met.get_unchecked_mut(many) = (i as u16, other as u16);
+                many += usize::from(other >= first);
+            }
+        }
+        let (mut repeats, mut steps) = (0, 0);
+        for &(i, other) in &met[..many] {
+            let (i, mut other) = (i as usize, other as usize);
+            self.before[i] = other as u16;
+            while other >= first && hashes[other - first] != hashes[i] {
+                other = self.before[other - first] as usize;
+                steps += 1;
+            }
+            repeats += (other >= first) as u64;
+            if steps > 4 * n {
+                return None;
             }
         }
         Some(n as u64 - repeats)
