@@ -16,6 +16,7 @@ import threading
 import time
 import warnings
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from itertools import combinations
 
@@ -582,6 +583,9 @@ def test_a_text_inside_another_is_asked_for_by_containment():
     assert [match.id for match in asked(index, "a b c d", measure="containment", threshold=0.5)] == ["long", "like", "half"]
     assert [match.id for match in index.query("a b c d", measure="containment", top=1)] == ["long"]
     assert [match.id for match in index.query("a b c d", measure="containment", threshold=1)] == ["long"]
+    index.remove("long")
+    index.remove("like")
+    assert asked(index, "a b c d", measure="containment") == [], "the only candidate, which has half of it"
 
 
 def test_the_bands_hardly_see_a_short_text_inside_a_long_one():
@@ -602,8 +606,9 @@ def test_top_leaves_the_rest_out():
         matches = asked(index, TEXT, top=top)
         assert matches == everyone[:top]
         assert matches.truncated is False
-    full = filled(boilerplate(50), bucket_limit=4, **SELECTIVE)
-    assert asked(full, boilerplate(51)[-1], top=1).truncated
+    for verify in ("exact", "estimate", "rarity", "noisy"):
+        full = filled(boilerplate(50), bucket_limit=4, verify=verify, **SELECTIVE)
+        assert asked(full, boilerplate(51)[-1], top=1).truncated
 
 
 def test_a_lower_threshold_warns_once_of_its_recall():
@@ -726,6 +731,27 @@ def test_what_is_not_signatures_is_refused(wrong):
         ):
             call()
     assert len(index) == 0
+
+
+@pytest.mark.parametrize("verify", ["exact", "estimate"])
+def test_signatures_whose_columns_lie_one_after_another_are_refused(verify):
+    """They would be taken for others; of a single one it makes no difference."""
+    index = filled([TEXT], verify=verify)
+    signatures = index.minhash.sign_many([TEXT, NEAR], hashes=True)
+    turned = replace(signatures, values=np.asfortranarray(signatures.values))
+    calls = (
+        lambda: index.query_signatures(turned),
+        lambda: index.query_signatures(turned[:1]),
+        lambda: index.add_signatures("ab", turned),
+    )
+    for call in calls:
+        with pytest.raises(
+            ValueError, match=r"the rows of an array do not lie one after another; numpy\.ascontiguousarray copies it so that they do"
+        ):
+            call()
+    assert index.ids() == [0]
+    alone = replace(signatures[:1], values=np.asfortranarray(signatures.values[:1]))
+    assert index.query_signatures(alone) == index.query_signatures(signatures[:1])
 
 
 def test_ids_of_signatures_are_ids_of_texts():

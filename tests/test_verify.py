@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import pickle
 import random
 import time
 
@@ -428,10 +429,29 @@ def test_matches_are_told_in_the_order_found():
     assert (nothing, type(nothing), nothing.truncated) == ([], Matches, False)
 
 
-@pytest.mark.parametrize("one", [list, type("More", (Match,), {}), int, Matches])
-def test_a_match_is_a_tuple_and_no_more(one):
-    """What has another layout is refused: it would be filled as a tuple is."""
-    with pytest.raises(TypeError, match=f"{one.__name__} is no class of tuples, or has more than those"):
+def test_a_match_is_as_if_it_were_made_in_python():
+    """Equal, of the same hash, and all that a named tuple can do."""
+    match, same = told(2, 4, 6), Match("a", 0.25, 0.5)
+    assert match == same == pickle.loads(pickle.dumps(match))
+    assert hash(match) == hash(same) == hash(tuple(same))
+    assert {same: 1}[match] == 1
+    assert match._replace(id="b") == Match("b", 0.25, 0.5)
+    assert repr(match) == repr(same)
+
+
+def test_a_match_may_be_of_a_class_with_more():
+    """As of any class of tuples."""
+    more = type("More", (Match,), {})
+    (match,) = _kernels.Matcher(more, Matches, 0).matches(4, ([("a", 2, 6)], False))
+    match.note = "mine"
+    assert type(match) is more
+    assert (match, match.note) == (("a", 0.25, 0.5, True), "mine")
+
+
+@pytest.mark.parametrize("one", [list, int, Matches])
+def test_a_match_is_a_tuple(one):
+    """What is made as a tuple is one."""
+    with pytest.raises(TypeError, match=f"^{one.__name__} is no class of tuples$"):
         _kernels.Matcher(one, Matches, 0)
 
 

@@ -31,12 +31,6 @@ struct Bucket {
 const VACANT: Bucket = Bucket { fingerprints: Line([0; SLOTS]), postings: Line([EMPTY; SLOTS]) };
 
 impl Bucket {
-    /// Whether some slot has this fingerprint, or has had it.
-    #[inline(always)]
-    fn has(&self, fingerprint: u32) -> bool {
-        self.fingerprints.0.iter().fold(false, |has, &f| has | (f == fingerprint))
-    }
-
     /// Bit i: slot i has this fingerprint, or has had it.
     #[inline(always)]
     fn same(&self, fingerprint: u32) -> u32 {
@@ -139,7 +133,7 @@ impl Band {
     #[inline(always)]
     pub fn lacks(&self, fingerprint: u32) -> bool {
         let home = &self.buckets[self.home(fingerprint)];
-        !home.has(fingerprint) && !home.is_full()
+        home.same(fingerprint) == 0 && !home.is_full()
     }
 
     /// Who has a fingerprint.

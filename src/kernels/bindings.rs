@@ -8,7 +8,7 @@ use crate::path::Path;
 use crate::room::{self, NoRoom};
 use crate::sign::{self, on_threads};
 use crate::verify;
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
@@ -189,6 +189,20 @@ impl Values<'_> {
     }
 }
 
+/// The rows of an array, one after another. (`as_slice` gives columns too, where those are.)
+fn rows_of<'a, T: Element>(rows: &'a PyReadonlyArray2<'_, T>) -> PyResult<&'a [T]> {
+    in_rows(rows)?;
+    Ok(rows.as_slice()?)
+}
+
+/// Refuse an array whose rows do not lie one after another.
+fn in_rows<'py, T: Element>(array: &Bound<'py, PyArray2<T>>) -> PyResult<()> {
+    if array.is_c_contiguous() {
+        return Ok(());
+    }
+    Err(PyValueError::new_err("the rows of an array do not lie one after another; numpy.ascontiguousarray copies it so that they do"))
+}
+
 fn cut<'a, T>(data: &'a [T], offsets: &[u64]) -> PyResult<Vec<&'a [T]>> {
     let part = |o: &[u64]| data.get(o[0] as usize..o[1] as usize);
     room::tried(
@@ -213,11 +227,11 @@ fn band_keys<'py>(py: Python<'py>, values: Values<'py>, bands: usize, rows: usiz
     let mut keys = room::filled(0, n * bands)?;
     match &values {
         Values::Narrow(values) => {
-            let values = values.as_slice()?;
+            let values = rows_of(values)?;
             py.detach(|| all(values, num_perm, bands, rows, threads, &mut keys));
         }
         Values::Wide(values) => {
-            let values = values.as_slice()?;
+            let values = rows_of(values)?;
             py.detach(|| all(values, num_perm, bands, rows, threads, &mut keys));
         }
     }
@@ -228,7 +242,7 @@ fn band_keys<'py>(py: Python<'py>, values: Values<'py>, bands: usize, rows: usiz
 #[pyfunction]
 fn fingerprints<'py>(py: Python<'py>, keys: PyReadonlyArray2<'py, u64>) -> PyResult<Array2<'py, u32>> {
     let shape = [keys.shape()[0], keys.shape()[1]];
-    room::collected(keys.as_slice()?.iter().map(|&key| fingerprint(key)))?.into_pyarray(py).reshape(shape)
+    room::collected(rows_of(&keys)?.iter().map(|&key| fingerprint(key)))?.into_pyarray(py).reshape(shape)
 }
 
 /// The lean signature of each row: 8 mixed bits a slot, four slots a word.
@@ -245,11 +259,11 @@ fn lean_signatures<'py>(py: Python<'py>, values: Values<'py>, threads: usize) ->
     let mut words = room::filled(0, n * width)?;
     match &values {
         Values::Narrow(values) => {
-            let values = values.as_slice()?;
+            let values = rows_of(values)?;
             py.detach(|| all(values, num_perm, threads, &mut words));
         }
         Values::Wide(values) => {
-            let values = values.as_slice()?;
+            let values = rows_of(values)?;
             py.detach(|| all(values, num_perm, threads, &mut words));
         }
     }
@@ -265,7 +279,7 @@ fn set_hashes<'py>(
     keys: PyReadonlyArray2<'py, u64>,
 ) -> PyResult<Array1<'py, u64>> {
     let bands = keys.shape()[1];
-    let keys = keys.as_slice()?.chunks_exact(bands);
+    let keys = rows_of(&keys)?.chunks_exact(bands);
     let sets = cut(evidence.as_slice()?, offsets.as_slice()?)?;
     Ok(room::collected(sets.into_iter().zip(keys).map(|(h, k)| verify::set_hash(h, k)))?.into_pyarray(py))
 }

@@ -111,8 +111,9 @@ class Index:
 
     Notes
     -----
-    Safe to use from many threads: queries run side by side, writes are atomic. Not pickled or copied: :meth:`open` keeps an index
-    on disk, where other processes read it.
+    Safe to use from many threads: queries run side by side, writes are atomic. (By estimates in memory, what follows on the signing
+    of one text is a microsecond's work, which threads do in turns.) Not pickled or copied: :meth:`open` keeps an index on disk,
+    where other processes read it.
 
     Examples
     --------
@@ -718,7 +719,9 @@ class Index:
         if view is None:
             return asked.of_all(self._matcher.matches(n, answer))
         hits, truncated = answer
-        matches = Matches(view.matches(self._store, hits, hashes, asked.threshold, contained=asked.measure != SIMILARITY))
+        matches = Matches()
+        if hits:
+            matches += view.matches(self._store, hits, hashes, asked.threshold, contained=asked.measure != SIMILARITY)
         if truncated:
             matches.truncated = True
         return asked.of_all(matches)

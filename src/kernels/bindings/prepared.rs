@@ -2,14 +2,14 @@
 
 use super::rows::{RowArrays, Rows};
 use super::signing::RecipeArgs;
-use super::Utf8;
+use super::{in_rows, Utf8};
 use crate::band::fingerprint;
 use crate::lookup::Row;
 use crate::minhash::{keys_of, lean_masks, lean_signatures, row_order, Value};
 use crate::path::Path;
 use crate::sign::{Document, Recipe, Signer};
 use crate::verify::set_hash;
-use numpy::{PyArray1, PyArray2, PyArrayMethods};
+use numpy::{Element, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -125,18 +125,24 @@ impl Preparation {
         // SAFETY: the GIL is held as long as the copy of it is made, and nothing in between lets another thread write.
         let count = unsafe { counts.cast::<PyArray1<u64>>()?.as_slice()?.first().copied() };
         let hashes = if self.masks.is_empty() { first_hashes(signatures)? } else { Vec::new() };
-        // SAFETY: the GIL is held as long as they are read, and nothing in between lets another thread write.
-        let prepared = unsafe {
-            match values.cast::<PyArray2<u32>>() {
-                Ok(values) => self.first(values.as_slice()?, count, hashes, told),
-                Err(_) => self.first(values.cast::<PyArray2<u64>>()?.as_slice()?, count, hashes, told),
-            }
-        };
-        prepared.ok_or_else(|| PyValueError::new_err("no signature of so many slots"))
+        match values.cast::<PyArray2<u32>>() {
+            Ok(values) => self.first(values, count, hashes, told),
+            Err(_) => self.first(values.cast::<PyArray2<u64>>()?, count, hashes, told),
+        }
     }
 
-    fn first<V: Value>(&self, values: &[V], count: Option<u64>, hashes: Vec<u32>, told: impl Fn(&[u32])) -> Option<Prepared> {
-        Some(self.prepared(values.get(..self.num_perm)?, count?, hashes, told))
+    fn first<V: Value + Element>(
+        &self,
+        values: &Bound<'_, PyArray2<V>>,
+        count: Option<u64>,
+        hashes: Vec<u32>,
+        told: impl Fn(&[u32]),
+    ) -> PyResult<Prepared> {
+        in_rows(values)?;
+        // SAFETY: the GIL is held as long as they are read, and nothing in between lets another thread write.
+        let values = unsafe { values.as_slice()? }.get(..self.num_perm);
+        let first = values.zip(count).map(|(values, count)| self.prepared(values, count, hashes, told));
+        first.ok_or_else(|| PyValueError::new_err("no signature of so many slots"))
     }
 
     /// A document of so many distinct shingles by its slots, and its verification hashes where it keeps them.

@@ -1,6 +1,6 @@
 //! Documents on their way into an index and out of it, as flat arrays.
 
-use super::{cut, Array1, Array2};
+use super::{cut, rows_of, Array1, Array2};
 use crate::lookup::Row;
 use crate::room::{self, NoRoom};
 use crate::store::Store;
@@ -49,7 +49,7 @@ impl Batch<'_> {
                 slots
             )));
         }
-        let fingerprints = self.fingerprints.as_slice()?.chunks_exact(bands);
+        let fingerprints = rows_of(&self.fingerprints)?.chunks_exact(bands);
         let rows = fingerprints.zip(set_hashes).zip(sizes).zip(evidence);
         Ok(room::collected(rows.map(|(((fingerprints, &set_hash), &size), evidence)| Row { fingerprints, set_hash, size, evidence }))?)
     }

@@ -28,13 +28,13 @@ pub(super) struct DocumentTable {
     store: RwLock<Store>,
     bands: usize,
     slots: usize,
-    /// Whether a look-up always takes less than the 5 ms after which the interpreter asks a thread to let another run. Those of many
-    /// threads, if each let go of it for a microsecond, would take twice as long as one after another.
+    /// Whether a look-up takes a millisecond at most to find and compare its candidates: the interpreter lets a thread run longer
+    /// before it asks it to let another. Those of many threads, if each let go of it for a microsecond, take longer than in turns.
     brief: bool,
 }
 
-/// Candidates that are compared by their lean signatures in less than that.
-const BRIEF: usize = 1 << 15;
+/// Slots of lean signatures that are found and compared in a millisecond.
+const BRIEF: usize = 1 << 22;
 
 #[pymethods]
 impl DocumentTable {
@@ -45,7 +45,7 @@ impl DocumentTable {
             return Err(PyValueError::new_err(format!("a table of samples has one band and no slots, not {bands} and {slots}")));
         }
         let table = if sample > 0 { Table::of_samples(sample, bucket_limit) } else { Table::new(bands, bucket_limit, slots) };
-        let brief = slots > 0 && bucket_limit.saturating_mul(bands) <= BRIEF;
+        let brief = slots > 0 && bucket_limit.saturating_mul(bands).saturating_mul(slots) <= BRIEF;
         Ok(DocumentTable { store: RwLock::new(Store::new(table)), bands, slots, brief })
     }
 
