@@ -25,7 +25,9 @@ from neardup.stores import disk
 from neardup.stores.catalog import explained
 from neardup.stores.forked import Lost, _tell
 
-STORES = ["memory", "rarity", "disk", "postgres", "redis"]
+#: What an index in memory is verified by, and the other places where one may be.
+IN_MEMORY = {"memory": "exact", "estimates": "estimate", "rarity": "rarity"}
+STORES = [*IN_MEMORY, "disk", "postgres", "redis"]
 THRESHOLD = 0.6
 #: Seconds after which somebody hangs. All pairs of what is added in minutes take some.
 PATIENCE = 60
@@ -43,8 +45,8 @@ def index(request, tmp_path, monkeypatch):
         monkeypatch.setattr(disk, name, value)
     switching = sys.getswitchinterval()
     sys.setswitchinterval(1e-4)
-    if request.param in ("memory", "rarity"):
-        made = Index(THRESHOLD, verify="exact" if request.param == "memory" else "rarity")
+    if request.param in IN_MEMORY:
+        made = Index(THRESHOLD, verify=IN_MEMORY[request.param])
     elif request.param == "disk":
         made = Index.open(tmp_path / "index", THRESHOLD)
     else:
@@ -124,13 +126,16 @@ class Storm:
 
     def read(self, rng):
         """One question, whose answer is right whatever the others do."""
-        kind = rng.choice(["query", "query", "query_many", "query_stored", "ids", "pairs", "stats"])
+        kind = rng.choice(["query", "query", "query_signatures", "query_many", "query_stored", "ids", "pairs", "stats"])
         place = rng.choice(self.texts)
         number = next(iter(list(place)), 1)
         if kind == "query":
             found = self.index.query(text(number))
             assert len({match.id for match in found}) == len(found)
             assert all(0 < match.similarity <= 1 for match in found)
+        elif kind == "query_signatures":
+            (found,) = self.index.query_signatures(self.index.minhash.sign_many([text(number)], threads=1, hashes=True))
+            assert len({match.id for match in found}) == len(found)
         elif kind == "query_many":
             self.index.query_many([text(number), text(number + 1), "nothing of the kind"], threads=2)
         elif kind == "query_stored":
@@ -150,8 +155,8 @@ class Storm:
         """That all is there that should be, found as in an index that was filled quietly."""
         texts = {id: words for place in self.texts for id, words in place.items()}
         assert sorted(self.index.ids()) == sorted(texts)
-        if self.index.verify == "exact":
-            quiet = Index(THRESHOLD)
+        if self.index.verify != "rarity":
+            quiet = Index(THRESHOLD, verify=self.index.verify)
             quiet.add_many(list(texts), list(texts.values()))
             assert self.index.pairs() == quiet.pairs()
             some = list(texts.values())[::7]
