@@ -7,7 +7,6 @@ venv := justfile_directory() / ".venv/bin"
 python := if path_exists(venv / "python") == "true" { venv / "python" } else { parent_directory(just_executable()) / "python" }
 venv_bin := parent_directory(python)
 crate := "--locked --manifest-path src/kernels/Cargo.toml"
-host := `rustc -vV | sed -n 's/^host: //p'`
 
 export PYO3_PYTHON := python
 
@@ -42,11 +41,12 @@ test-rust *args:
 test-rust-sanitized *args:
     #!/usr/bin/env bash
     set -euo pipefail
-    if ! compgen -G "$(rustc --print sysroot)/lib/rustlib/{{ host }}/lib/*asan*" > /dev/null; then
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    if ! compgen -G "$(rustc --print sysroot)/lib/rustlib/$host/lib/*asan*" > /dev/null; then
         echo "this Rust brings no AddressSanitizer; that of rustup does"
         [ -z "${CI:-}" ] && exit || exit 1
     fi
-    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test {{ crate }} --target {{ host }} --lib --test kernels --test room {{ args }}
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test {{ crate }} --target $host --lib --test kernels --test room {{ args }}
 
 # test everything that Python can reach, examples included
 test-python *args:
@@ -97,13 +97,14 @@ sanitize *args: test-rust-sanitized
     set -euo pipefail
     export RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address
     export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=line-tables-only
-    cargo build {{ crate }} --target {{ host }} --features python
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    cargo build {{ crate }} --target $host --features python
     copy=$(mktemp -d)
     trap 'rm -rf "$copy"' EXIT
     mkdir "$copy/neardup"
     git archive HEAD | tar x -C "$copy/neardup"
     if [ -d ../shared ]; then ln -s "$(realpath ../shared)" "$copy/shared"; fi
-    cp src/kernels/target/{{ host }}/debug/libneardup_kernels.so "$copy/neardup/src/neardup/_kernels.abi3.so"
+    cp src/kernels/target/$host/debug/libneardup_kernels.so "$copy/neardup/src/neardup/_kernels.abi3.so"
     cd "$copy/neardup"
     export LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so.6)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH="$PWD/src"
     # Not what has a sanitizer of its own (fuzzing), what limits or measures memory, which this one fills, what is traced, in Java or a browser,
