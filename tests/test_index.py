@@ -740,13 +740,14 @@ def test_signatures_whose_columns_lie_one_after_another_are_refused(verify):
     signatures = index.minhash.sign_many([TEXT, NEAR], hashes=True)
     turned = replace(signatures, values=np.asfortranarray(signatures.values))
     calls = (
-        lambda: index.query_signatures(turned),
-        lambda: index.query_signatures(turned[:1]),
-        lambda: index.add_signatures("ab", turned),
+        (2, lambda: index.query_signatures(turned)),
+        (1, lambda: index.query_signatures(turned[:1])),
+        (2, lambda: index.add_signatures("ab", turned)),
     )
-    for call in calls:
+    for rows, call in calls:
         with pytest.raises(
-            ValueError, match=r"the rows of an array do not lie one after another; numpy\.ascontiguousarray copies it so that they do"
+            ValueError,
+            match=rf"the rows of an array of {rows} by 128 do not lie one after another; numpy\.ascontiguousarray copies it so that they do",
         ):
             call()
     assert index.ids() == [0]

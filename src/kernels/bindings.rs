@@ -200,7 +200,10 @@ fn in_rows<'py, T: Element>(array: &Bound<'py, PyArray2<T>>) -> PyResult<()> {
     if array.is_c_contiguous() {
         return Ok(());
     }
-    Err(PyValueError::new_err("the rows of an array do not lie one after another; numpy.ascontiguousarray copies it so that they do"))
+    let [n, width] = [array.shape()[0], array.shape()[1]];
+    Err(PyValueError::new_err(format!(
+        "the rows of an array of {n} by {width} do not lie one after another; numpy.ascontiguousarray copies it so that they do"
+    )))
 }
 
 fn cut<'a, T>(data: &'a [T], offsets: &[u64]) -> PyResult<Vec<&'a [T]>> {

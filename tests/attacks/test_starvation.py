@@ -207,7 +207,11 @@ from neardup import Index
 N, text = 100_000, "one text that many copies are kept of"
 index = Index(0.8) if sys.argv[1] == "memory" else Index.open(sys.argv[2], 0.8)
 index.add_many([f"copy {i}" if i % 3 else 2**40 + i for i in range(N)], [text] * N)
-asked = [lambda: [index.ids() for _ in range(40)][0], lambda: index.query_many(["another", *[text] * 8], threads=1)[1]]
+asked = [
+    lambda: [index.ids() for _ in range(40)][0],
+    lambda: index.query_many(["another", *[text] * 8], threads=1)[1],
+    lambda: [index.query(text) for _ in range(8)][0],
+]
 
 def ask_with(room, ask):
     with open("/proc/self/statm") as file:
@@ -220,7 +224,7 @@ def ask_with(room, ask):
     assert found in (None, N) and len(ask()) == N
     return found
 
-refused = [0, 0]
+refused = [0] * len(asked)
 for room in range(1 << 20, 140 << 20, 45 << 20):
     for number, ask in enumerate(asked):
         child = os.fork()

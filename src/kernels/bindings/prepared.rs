@@ -87,7 +87,7 @@ impl Preparation {
     }
 
     /// A document: a text, or the first of `neardup.Signatures`.
-    fn prepare(&self, document: &Bound<'_, PyAny>) -> PyResult<Prepared> {
+    pub(super) fn prepare(&self, document: &Bound<'_, PyAny>) -> PyResult<Prepared> {
         self.prepare_for(document, |_| ())
     }
 }

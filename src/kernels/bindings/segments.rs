@@ -267,7 +267,7 @@ impl SegmentTable {
         threshold: f64,
         matcher: &Bound<'py, Matcher>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let (py, document) = (document.py(), preparation.prepare_for(document, |_| ())?);
+        let (py, document) = (document.py(), preparation.prepare(document)?);
         let row = document.row(self.bands, self.slots)?;
         let look_up = || {
             let (index, mut hits) = (self.index.read().unwrap(), Hits::default());
