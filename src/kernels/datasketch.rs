@@ -3,17 +3,17 @@
 //! The way of a document is that of `sign`, but that a shingle is hashed as the bytes of its tokens, by a hash of datasketch's
 //! choice, and that every slot meets every shingle. Counts and verification hashes are those of `words-v1`.
 
+use crate::batch::Signs;
+use crate::distinct::DistinctCounter;
 use crate::hash::{mix32, mix64, token_hashes, whole, windows};
-use crate::minhash::{self, DistinctCounter};
-#[cfg(target_arch = "x86_64")]
-use crate::path::{Avx2, Avx512};
-use crate::path::{Instructions, Path, Portable};
-use crate::room::{self, NoRoom, Roomy};
+use crate::minhash;
+use crate::path::Instructions;
+use crate::room::{NoRoom, Roomy};
 use crate::sha1;
-use crate::sign::{add_up, on_threads, shares, Counting, Signed, Tally, TOKENS};
+use crate::sign::TOKENS;
+use crate::tally::{Counting, Tally};
 use crate::text::{Block, Reader, BLOCK};
 use crate::verify::SortScratch;
-use std::cmp::Reverse;
 use xxhash_rust::{xxh32::xxh32, xxh64::xxh64};
 
 /// Slots worked on at once.
@@ -178,26 +178,6 @@ pub enum Document<'a> {
     Tokens { bytes: &'a [u8], edges: &'a [u32] },
 }
 
-impl Document<'_> {
-    fn weight(&self) -> usize {
-        match self {
-            Document::Text(text) => text.len(),
-            Document::Tokens { bytes, edges } => bytes.len() + 4 * edges.len(),
-        }
-    }
-
-    fn counting(&self, counter: &mut DistinctCounter) -> Counting {
-        match self {
-            Document::Text(text) if text.len() <= BLOCK => Counting::Once,
-            Document::Tokens { edges, .. } if edges.len() <= 2 * TOKENS => Counting::Once,
-            _ => {
-                counter.clear();
-                Counting::Blocks
-            }
-        }
-    }
-}
-
 /// Where tokens begin and end that NUL bytes stand between, which become spaces.
 pub fn cut_at_nul(bytes: &mut [u8], edges: &mut Vec<u32>) {
     const LOW: u64 = u64::from_ne_bytes([0x7F; 8]);
@@ -232,16 +212,6 @@ pub enum Unsigned {
     /// The document at this place has a token of more than `LONGEST` bytes.
     TooLong(usize),
     NoRoom(NoRoom),
-}
-
-impl Unsigned {
-    /// The same, said of a batch in which so many documents come before.
-    fn after(self, before: usize) -> Self {
-        match self {
-            Unsigned::TooLong(place) => Unsigned::TooLong(before + place),
-            Unsigned::NoRoom(no_room) => Unsigned::NoRoom(no_room),
-        }
-    }
 }
 
 impl From<NoRoom> for Unsigned {
@@ -284,7 +254,7 @@ impl Joined {
 
 /// Working memory, reused from document to document.
 #[derive(Default)]
-struct Signer {
+pub struct Signer {
     block: Block,
     tokens: Vec<u64>,
     shingles: Vec<u64>,
@@ -341,7 +311,7 @@ impl Signer {
     /// # Safety
     /// The processor has the instructions of path `P`.
     #[inline(always)]
-    unsafe fn sign_document<P: Instructions, V: Value, const KEEP: bool>(
+    unsafe fn sign<P: Instructions, V: Value, const KEEP: bool>(
         &mut self,
         recipe: &Recipe,
         document: Document,
@@ -351,7 +321,11 @@ impl Signer {
         values.fill(V::MAX);
         let Signer { block, tokens, shingles, joined, sort, counter } = self;
         tokens.clear();
-        let tally = Tally::new(document.counting(counter), counter, out, sort);
+        let at_once = match document {
+            Document::Text(text) => text.len() <= BLOCK,
+            Document::Tokens { edges, .. } => edges.len() <= 2 * TOKENS,
+        };
+        let tally = Tally::new(Counting::of(at_once, counter), counter, out, sort);
         let mut signing = Signing::<V, KEEP> { recipe, values, tally, shingles, hashes: Vec::new(), any: false };
         match document {
             Document::Text(text) => {
@@ -388,97 +362,44 @@ impl Signer {
     }
 }
 
-/// A run of documents and where their signatures go.
-struct Run<'a, V> {
-    documents: &'a [Document<'a>],
-    values: &'a mut [V],
-    counts: &'a mut [u64],
-    sizes: &'a mut [u64],
-}
+impl<V: Value> Signs<V> for Recipe {
+    type Document<'a> = Document<'a>;
+    type Signer = Signer;
+    type Error = Unsigned;
 
-impl<V: Value> Run<'_, V> {
-    /// Sign the run with one working memory; the verification hashes of its documents one after another.
-    ///
-    /// # Safety
-    /// The processor has the instructions of path `P`.
+    fn num_perm(&self) -> usize {
+        self.num_perm
+    }
+
+    fn weight(document: &Document) -> usize {
+        match document {
+            Document::Text(text) => text.len(),
+            Document::Tokens { bytes, edges } => bytes.len() + 4 * edges.len(),
+        }
+    }
+
+    fn after(error: Unsigned, before: usize) -> Unsigned {
+        match error {
+            Unsigned::TooLong(place) => Unsigned::TooLong(before + place),
+            Unsigned::NoRoom(_) => error,
+        }
+    }
+
     #[inline(always)]
-    unsafe fn sign_by<P: Instructions>(self, recipe: &Recipe) -> Result<Vec<u32>, Unsigned> {
-        let (mut signer, mut out) = (Signer::default(), Vec::new());
-        let rows = self.values.chunks_exact_mut(recipe.num_perm).zip(self.counts.iter_mut().zip(self.sizes));
-        for (place, (&document, (row, (count, size)))) in self.documents.iter().zip(rows).enumerate() {
-            let start = out.len();
-            // SAFETY: as the caller promised.
-            let signed = unsafe {
-                if recipe.verification {
-                    signer.sign_document::<P, V, true>(recipe, document, row, &mut out)
-                } else {
-                    signer.sign_document::<P, V, false>(recipe, document, row, &mut out)
-                }
-            };
-            *count = signed.map_err(|why| why.after(place))?;
-            *size = (out.len() - start) as u64;
-        }
-        Ok(out)
-    }
-
-    fn sign(self, recipe: &Recipe, path: Path) -> Result<Vec<u32>, Unsigned> {
-        #[cfg(target_arch = "x86_64")]
-        {
-            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-            fn avx2<V: Value>(run: Run<V>, recipe: &Recipe) -> Result<Vec<u32>, Unsigned> {
-                // SAFETY: these are the instructions of the path.
-                unsafe { run.sign_by::<Avx2>(recipe) }
-            }
-            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
-            fn avx512<V: Value>(run: Run<V>, recipe: &Recipe) -> Result<Vec<u32>, Unsigned> {
-                // SAFETY: these are the instructions of the path.
-                unsafe { run.sign_by::<Avx512>(recipe) }
-            }
-            assert!(path.is_available(), "this processor has no {}", path.name());
-            match path {
-                Path::Portable => {}
-                // SAFETY: the path is available.
-                Path::Avx2 => return unsafe { avx2(self, recipe) },
-                // SAFETY: the path is available.
-                Path::Avx512 => return unsafe { avx512(self, recipe) },
+    unsafe fn sign_document<P: Instructions>(
+        &self,
+        document: Document,
+        signer: &mut Signer,
+        values: &mut [V],
+        out: &mut Vec<u32>,
+    ) -> Result<u64, Unsigned> {
+        // SAFETY: as the caller promised.
+        unsafe {
+            if self.verification {
+                signer.sign::<P, V, true>(self, document, values, out)
+            } else {
+                signer.sign::<P, V, false>(self, document, values, out)
             }
         }
-        // SAFETY: the portable path needs nothing of the processor.
-        unsafe { self.sign_by::<Portable>(recipe) }
     }
-}
-
-/// Sign many documents; their signatures are written to `values`, row after row.
-pub fn sign_many<V: Value>(
-    recipe: &Recipe,
-    documents: &[Document],
-    threads: usize,
-    path: Path,
-    values: &mut [V],
-) -> Result<Signed, Unsigned> {
-    let n = documents.len();
-    assert!(values.len() == n * recipe.num_perm, "a row for each document");
-    let (mut counts, mut offsets) = (room::filled(0, n)?, room::filled(0, n + 1)?);
-    let mut runs = Vec::new();
-    let (mut v, mut c, mut s) = (values, counts.as_mut_slice(), &mut offsets[1..]);
-    let shares = if threads > 1 { shares(documents.iter().map(Document::weight)) } else { std::iter::once(0..n).collect() };
-    for range in shares {
-        let run;
-        let first = range.start;
-        (run, v, c, s) = {
-            let (v0, v) = v.split_at_mut(range.len() * recipe.num_perm);
-            let (c0, c) = c.split_at_mut(range.len());
-            let (s0, s) = s.split_at_mut(range.len());
-            (Run { documents: &documents[range], values: v0, counts: c0, sizes: s0 }, v, c, s)
-        };
-        runs.push((first, run));
-    }
-    // The heaviest first, as in `sign`.
-    runs.sort_by_key(|(_, run)| Reverse(run.documents.iter().map(Document::weight).sum::<usize>()));
-    let mut parts = on_threads(runs, threads, |(first, run)| (first, run.sign(recipe, path)));
-    parts.sort_unstable_by_key(|&(first, _)| first);
-    let parts = parts.into_iter().map(|(first, hashes)| hashes.map_err(|why| why.after(first)));
-    let hashes = room::joined(parts.collect::<Result<_, _>>()?)?;
-    add_up(&mut offsets);
-    Ok(Signed { counts, offsets, hashes })
 }

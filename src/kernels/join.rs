@@ -8,7 +8,7 @@ use crate::prefix::{join_where, prefix_join, Enough, Required};
 use crate::radix::sort_by_number;
 use crate::room::{self, Roomy};
 use crate::sets::{joined, Edge, Sets, LEFT, RIGHT};
-use crate::sign::on_threads;
+use crate::threads::on_threads;
 use crate::verify::{intersection, least_read, may_share};
 use std::cmp::Ordering;
 use std::ops::Range;

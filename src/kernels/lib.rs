@@ -5,7 +5,9 @@
 
 pub mod band;
 pub mod bar;
+pub mod batch;
 pub mod datasketch;
+pub mod distinct;
 pub mod hash;
 pub mod ids;
 pub mod join;
@@ -26,7 +28,9 @@ pub mod shared;
 pub mod sign;
 pub mod store;
 pub mod table;
+pub mod tally;
 pub mod text;
+pub mod threads;
 #[rustfmt::skip]
 pub mod unicode;
 pub mod verify;

@@ -46,6 +46,33 @@ impl Path {
         found
     }
 
+    /// Do some work with the instructions of this path, which the processor has.
+    pub fn run<W: Work>(self, work: W) -> W::Output {
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+            fn avx2<W: Work>(work: W) -> W::Output {
+                // SAFETY: these are the instructions of the path.
+                unsafe { work.by::<Avx2>() }
+            }
+            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
+            fn avx512<W: Work>(work: W) -> W::Output {
+                // SAFETY: these are the instructions of the path.
+                unsafe { work.by::<Avx512>() }
+            }
+            assert!(self.is_available(), "this processor has no {}", self.name());
+            match self {
+                Path::Portable => {}
+                // SAFETY: the path is available.
+                Path::Avx2 => return unsafe { avx2(work) },
+                // SAFETY: the path is available.
+                Path::Avx512 => return unsafe { avx512(work) },
+            }
+        }
+        // SAFETY: the portable path needs nothing of the processor.
+        unsafe { work.by::<Portable>() }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Path::Portable => "portable",
@@ -63,6 +90,17 @@ pub fn prefetch<T>(wanted: &T) {
     unsafe {
         std::arch::x86_64::_mm_prefetch(std::ptr::from_ref(wanted).cast(), std::arch::x86_64::_MM_HINT_T0);
     }
+}
+
+/// Work that is compiled once for each path. (A closure would be compiled without its instructions.)
+pub trait Work {
+    type Output;
+
+    /// Do it.
+    ///
+    /// # Safety
+    /// The processor has the instructions of path `P`.
+    unsafe fn by<P: Instructions>(self) -> Self::Output;
 }
 
 /// What the paths do differently.

@@ -5,7 +5,7 @@ use crate::radix::sort_by_number;
 use crate::room::{self, Roomy};
 use crate::sets::{joined, Edge, Sets, LEFT, RIGHT};
 use crate::shared::{Scratch, Shared};
-use crate::sign::on_threads;
+use crate::threads::on_threads;
 use crate::verify::least_read;
 use crate::weigh::Weights;
 use std::cmp::Reverse;

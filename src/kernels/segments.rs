@@ -8,9 +8,9 @@ use crate::path::prefetch;
 use crate::radix::{sort_by_number, sort_by_two};
 use crate::room;
 use crate::segment::{Removed, Segment};
-use crate::sign::on_threads;
 use crate::store::{Refused, Store};
 use crate::table::Table;
+use crate::threads::on_threads;
 use std::sync::Arc;
 
 /// Entries and documents are found in a segment, by its place, or in the tail, whose place is after all of theirs.

@@ -9,7 +9,7 @@ use crate::hash::mix64;
 use crate::lookup::{self, found, nearest, Answer, Evidence, Found, Row, Seen, Sought};
 use crate::path::prefetch;
 use crate::room::{self, NoRoom, Roomy};
-use crate::sign::on_threads;
+use crate::threads::on_threads;
 use crate::verify::{intersection, least_read, may_share};
 use crate::weigh::Weights;
 use hashbrown::HashTable;

@@ -2,7 +2,7 @@
 
 use crate::room::{self, Roomy};
 use crate::sets::Sets;
-use crate::sign::on_threads;
+use crate::threads::on_threads;
 use crate::verify::intersection;
 
 /// The weights of some hashes; all others weigh `rest`.

@@ -4,6 +4,7 @@ use super::rows::{RowArrays, Rows};
 use super::signing::RecipeArgs;
 use super::{in_rows, Utf8};
 use crate::band::fingerprint;
+use crate::batch::sign_one;
 use crate::lookup::Row;
 use crate::minhash::{keys_of, lean_masks, lean_signatures, row_order, Value};
 use crate::path::Path;
@@ -110,7 +111,7 @@ impl Preparation {
             // Never waited for: in a forked child nobody might let go of it.
             let mut signer = self.idle.try_lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_default();
             let mut values = vec![0; self.num_perm];
-            let (count, hashes) = signer.sign(recipe, Document::Text(bytes), self.path, &mut values)?;
+            let (count, hashes) = sign_one(recipe, Document::Text(bytes), &mut signer, self.path, &mut values)?;
             // What a large document needed is given back.
             if let (true, Ok(mut idle)) = (bytes.len() <= LARGE, self.idle.try_lock()) {
                 idle.push(signer);

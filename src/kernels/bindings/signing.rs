@@ -1,11 +1,13 @@
 //! Documents in, signatures out, written straight into the arrays that Python gets.
 
 use super::{cut, names, Array1, Utf8};
+use crate::batch::{shares, sign_many, Signed};
 use crate::datasketch::{self, Scheme, TokenHash, Unsigned};
 use crate::minhash::Lattice;
 use crate::path::Path;
 use crate::room;
-use crate::sign::{self, on_threads, sign_many, Document, Product, Recipe, Signed, Stage};
+use crate::sign::{Document, Product, Recipe, Stage};
+use crate::threads::on_threads;
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -144,7 +146,7 @@ fn signed_as_datasketch<'py>(py: Python<'py>, source: Source, recipe: RecipeArgs
     ) -> PyResult<SignedArrays<'py>> {
         match source {
             Source::Texts(texts) => written(py, texts.len(), recipe.num_perm(), |rows: &mut [V]| {
-                py.detach(|| datasketch::sign_many(recipe, texts, threads, *path, rows)).map_err(|why| unsigned(why, 0))
+                py.detach(|| sign_many(recipe, texts, threads, *path, rows)).map_err(|why| unsigned(why, 0))
             }),
             Source::Lists(lists) => {
                 written(py, lists.len(), recipe.num_perm(), |rows: &mut [V]| sign_lists(py, lists, recipe, *path, threads, rows))
@@ -278,14 +280,14 @@ fn sign_lists<V: datasketch::Value>(
     rows: &mut [V],
 ) -> PyResult<Signed> {
     let (mut rest, mut jobs) = (rows, Vec::new());
-    for share in sign::shares(lists.iter().map(|list| TOKEN * list.bind(py).len())) {
+    for share in shares(lists.iter().map(|list| TOKEN * list.bind(py).len())) {
         let own;
         (own, rest) = rest.split_at_mut(share.len() * recipe.num_perm());
         jobs.push((share, own));
     }
     let sign = |share: Range<usize>, ready: Vec<TokenBytes>, rows: &mut [V]| {
         let documents: Vec<_> = ready.iter().map(|(bytes, edges)| datasketch::Document::Tokens { bytes, edges }).collect();
-        datasketch::sign_many(recipe, &documents, 1, path, rows).map_err(|why| unsigned(why, share.start))
+        sign_many(recipe, &documents, 1, path, rows).map_err(|why| unsigned(why, share.start))
     };
     let parts = if threads > 1 {
         py.detach(|| {

@@ -3,11 +3,12 @@
 //! benchmarks/instructions.py runs it under valgrind and compares the counts with those that are committed.
 
 use neardup_kernels::band::fingerprint;
+use neardup_kernels::batch::sign_many;
 use neardup_kernels::hash::mix64;
 use neardup_kernels::lookup::Row;
 use neardup_kernels::minhash::{band_keys, row_order, Lattice};
 use neardup_kernels::path::Path;
-use neardup_kernels::sign::{sign_many, Document, Product, Recipe};
+use neardup_kernels::sign::{Document, Product, Recipe};
 use neardup_kernels::table::Table;
 use neardup_kernels::verify::set_hash;
 

@@ -3,8 +3,8 @@
 
 use neardup_kernels::keeping::{Keeping, KEPT, LARGE};
 use neardup_kernels::lookup::Row;
-use neardup_kernels::sign::on_threads;
 use neardup_kernels::table::Table;
+use neardup_kernels::threads::on_threads;
 use std::alloc::System;
 use std::process::Command;
 

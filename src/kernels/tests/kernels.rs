@@ -1,12 +1,15 @@
 //! The kernels against plain versions of themselves, without Python. Parity with reference.py is tested from there.
 
 use neardup_kernels::bar::{Bar, Measure};
+use neardup_kernels::batch::sign_many;
+use neardup_kernels::distinct::DistinctCounter;
 use neardup_kernels::hash::mix64;
 use neardup_kernels::lookup::{Answer, Row};
-use neardup_kernels::minhash::{lean_masks, lean_signatures, DistinctCounter, Lattice, Value};
+use neardup_kernels::minhash::{lean_masks, lean_signatures, Lattice, Value};
 use neardup_kernels::path::Path;
-use neardup_kernels::sign::{on_threads, sign_many, tokens, Document, Product, Recipe};
+use neardup_kernels::sign::{tokens, Document, Product, Recipe};
 use neardup_kernels::table::Table;
+use neardup_kernels::threads::on_threads;
 use neardup_kernels::verify::{
     intersection, least_intersection, least_share, set_hash, similarity, sort_distinct, Beginnings, ManyBeginnings, SortScratch, TOGETHER,
 };

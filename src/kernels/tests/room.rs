@@ -2,6 +2,7 @@
 #![cfg(not(feature = "python"))] // with which the library has an allocator of its own
 
 use neardup_kernels::bar::Bar;
+use neardup_kernels::batch::sign_many;
 use neardup_kernels::hash::mix64;
 use neardup_kernels::join::{self, Bounds, Buckets};
 use neardup_kernels::lookup::{Answer, Row};
@@ -10,7 +11,7 @@ use neardup_kernels::path::Path;
 use neardup_kernels::prefix::{Enough, Required};
 use neardup_kernels::room::{self, NoRoom, Roomy};
 use neardup_kernels::sets::{Edge, Sets};
-use neardup_kernels::sign::{sign_many, Document, Product, Recipe};
+use neardup_kernels::sign::{Document, Product, Recipe};
 use neardup_kernels::store::{Refused, Store};
 use neardup_kernels::table::Table;
 use neardup_kernels::weigh::{self, Weights};
