@@ -3,8 +3,10 @@
 import importlib.metadata
 import inspect
 import re
+import typing
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import neardup
@@ -96,6 +98,17 @@ def test_every_public_method_has_a_docstring(name):
     for key, member in vars(getattr(neardup, name)).items():
         if not key.startswith("_") and (callable(member) or isinstance(member, property | classmethod | staticmethod)):
             assert inspect.getdoc(member), f"{name}.{key}"
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_the_types_of_a_public_name_are_found(name):
+    """``typing.get_type_hints`` resolves them, as libraries do that check calls; tables are Arrow's, which is imported when it is used."""
+    thing = getattr(neardup, name)
+    members = [member for key, member in vars(thing).items() if not key.startswith("_")] if inspect.isclass(thing) else []
+    for member in [thing, *members]:
+        function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        if inspect.isfunction(function):
+            assert "return" in typing.get_type_hints(function, localns={"pa": pa})
 
 
 @pytest.mark.parametrize("name", ERRORS)

@@ -12,7 +12,7 @@ from neardup.errors import InputError, ParameterError, kind, plain
 from neardup.ids import PlaceArray
 
 #: A word or the name of a column, a column's values in order of preference, or a function of an id and a text.
-Keep: TypeAlias = "str | Mapping[str, Sequence[Any]] | Callable[[Any, str], Any]"
+Keep: TypeAlias = str | Mapping[str, Sequence[Any]] | Callable[[Any, str], Any]
 
 WORDS = ("first", "last", "longest")
 
