@@ -5,9 +5,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use neardup_kernels::batch::sign_many;
 use neardup_kernels::minhash::Lattice;
 use neardup_kernels::path::Path;
-use neardup_kernels::sign::{sign_many, Document, Product, Recipe};
+use neardup_kernels::sign::{Document, Product, Recipe};
 use xxhash_rust::xxh3::xxh3_64;
 
 fuzz_target!(|input: &[u8]| {

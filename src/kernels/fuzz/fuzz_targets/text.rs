@@ -6,6 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use neardup_kernels::batch::sign_one;
 use neardup_kernels::minhash::Lattice;
 use neardup_kernels::path::Path;
 use neardup_kernels::sign::{Document, Product, Recipe, Signer};
@@ -33,8 +34,8 @@ fuzz_target!(|input: &[u8]| {
     };
     SIGNERS.with_borrow_mut(|[portable, widest]| {
         let (mut values, mut found) = ([0; SLOTS], [0; SLOTS]);
-        let expected = portable.sign(&recipe, Document::Text(text), Path::Portable, &mut values);
-        let made = widest.sign(&recipe, Document::Text(text), *WIDEST, &mut found);
+        let expected = sign_one(&recipe, Document::Text(text), portable, Path::Portable, &mut values);
+        let made = sign_one(&recipe, Document::Text(text), widest, *WIDEST, &mut found);
         assert!(found == values && made == expected, "{} differs from the portable path", WIDEST.name());
         let (count, hashes) = expected.unwrap();
         assert!(hashes.len() as u64 <= count, "more verification hashes than shingles");
