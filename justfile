@@ -46,7 +46,7 @@ test-rust-sanitized *args:
         echo "this Rust brings no AddressSanitizer; that of rustup does"
         [ -z "${CI:-}" ] && exit || exit 1
     fi
-    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test {{ crate }} --target $host --lib --test kernels --test room {{ args }}
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test {{ crate }} --target $host --lib --test batch --test kernels --test room {{ args }}
 
 # test everything that Python can reach, examples included
 test-python *args:

@@ -84,6 +84,9 @@ def test_texts_are_signed_by_the_shingles_that_people_see(
     shingling = Shingling(tokens, size, secret)
     minhash = MinHash(16, seed, shingling, f"datasketch-{scheme}", token_hash)
     signatures = minhash.sign_many(texts, hashes=True)
+    assert_array_equal(
+        s.on_every_path(lambda recipe: _kernels.sign_texts(texts, recipe, 2), minhash.recipe(hashes=True))[0], signatures.values
+    )
     plain = MinHash(shingling=shingling).sign_many(texts, hashes=True)
     assert signatures.counts.tolist() == plain.counts.tolist()
     assert_array_equal(signatures.require_hashes(), plain.require_hashes())

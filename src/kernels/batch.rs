@@ -6,7 +6,7 @@ use crate::threads::on_threads;
 use std::cmp::Reverse;
 use std::ops::Range;
 
-/// A thread takes documents until they come to this many bytes (or tokens).
+/// A thread takes documents until they come to this many bytes.
 const SHARE: usize = 1 << 18;
 
 /// What signs documents of some kind, by slots of `V`.
@@ -19,14 +19,15 @@ pub trait Signs<V>: Sync {
     /// Slots of a signature.
     fn num_perm(&self) -> usize;
 
-    /// About how much there is to do.
+    /// About how many bytes there are to read.
     fn weight(document: &Self::Document<'_>) -> usize;
 
     /// Ask for the beginning of a document, which is wanted soon.
     #[inline(always)]
     fn prefetch(_: &Self::Document<'_>) {}
 
-    /// What is wrong, said of a batch in which so many documents come before.
+    /// What is wrong, said of a batch in which so many documents come before. It is said again of a batch that is a part of one: the
+    /// numbers add up.
     fn after(error: Self::Error, _: usize) -> Self::Error {
         error
     }
@@ -148,15 +149,15 @@ pub fn sign_many<V: Send, S: Signs<V>>(
     // One thread does it in one run, whose hashes then lie one after another already.
     let shares = if threads > 1 { shares(documents.iter().map(S::weight)) } else { std::iter::once(0..n).collect() };
     for range in shares {
-        let (own, place) = (&documents[range.clone()], range.start);
+        let (some, place) = (&documents[range.clone()], range.start);
         let (values, counts, sizes);
-        (values, v) = v.split_at_mut(own.len() * num_perm);
-        (counts, c) = c.split_at_mut(own.len());
-        (sizes, s) = s.split_at_mut(own.len());
-        runs.push((place, own, values, counts, sizes));
+        (values, v) = v.split_at_mut(some.len() * num_perm);
+        (counts, c) = c.split_at_mut(some.len());
+        (sizes, s) = s.split_at_mut(some.len());
+        runs.push((place, some, values, counts, sizes));
     }
     // The heaviest first: none is left to one thread at the end, while the others have nothing to do.
-    runs.sort_by_key(|(_, own, ..)| Reverse(own.iter().map(S::weight).sum::<usize>()));
+    runs.sort_by_key(|(_, some, ..)| Reverse(some.iter().map(S::weight).sum::<usize>()));
     let mut parts = on_threads(runs, threads, |(place, documents, values, counts, sizes)| {
         let run = Run { recipe, signer: &mut S::Signer::default(), documents, values, counts, sizes };
         (place, path.run(run).map_err(|error| S::after(error, place)))

@@ -305,40 +305,40 @@ impl<V: Value, const KEEP: bool> Signing<'_, V, KEEP> {
     }
 }
 
-impl Signer {
+impl Recipe {
     /// Sign one document. The count of distinct shingles.
     ///
     /// # Safety
     /// The processor has the instructions of path `P`.
     #[inline(always)]
     unsafe fn sign<P: Instructions, V: Value, const KEEP: bool>(
-        &mut self,
-        recipe: &Recipe,
+        &self,
         document: Document,
+        signer: &mut Signer,
         values: &mut [V],
         out: &mut Vec<u32>,
     ) -> Result<u64, Unsigned> {
         values.fill(V::MAX);
-        let Signer { block, tokens, shingles, joined, sort, counter } = self;
+        let Signer { block, tokens, shingles, joined, sort, counter } = signer;
         tokens.clear();
         let at_once = match document {
             Document::Text(text) => text.len() <= BLOCK,
             Document::Tokens { edges, .. } => edges.len() <= 2 * TOKENS,
         };
         let tally = Tally::new(Counting::of(at_once, counter), counter, out, sort);
-        let mut signing = Signing::<V, KEEP> { recipe, values, tally, shingles, hashes: Vec::new(), any: false };
+        let mut signing = Signing::<V, KEEP> { recipe: self, values, tally, shingles, hashes: Vec::new(), any: false };
         match document {
             Document::Text(text) => {
                 joined.bytes.clear();
                 joined.edges.clear();
-                let mut reader = Reader::of_whole_tokens(text, recipe.chars, recipe.secret);
+                let mut reader = Reader::of_whole_tokens(text, self.chars, self.secret);
                 // SAFETY: as the caller promised.
                 while unsafe { reader.fill::<P>(block) } {
                     if block.bytes.len() > LONGEST {
                         return Err(Unsigned::TooLong(0));
                     }
-                    block.token_hashes(recipe.secret, tokens);
-                    joined.extend(block, recipe.chars);
+                    block.token_hashes(self.secret, tokens);
+                    joined.extend(block, self.chars);
                     let n = joined.bytes.len();
                     joined.bytes.resize(n + PADDING, 0);
                     signing.take(tokens, &joined.bytes, joined.edges.as_chunks().0);
@@ -351,7 +351,7 @@ impl Signer {
             Document::Tokens { bytes, edges } => {
                 let mut rest = edges.as_chunks().0;
                 for chunk in edges.chunks(2 * TOKENS) {
-                    token_hashes(bytes, chunk, recipe.secret, tokens);
+                    token_hashes(bytes, chunk, self.secret, tokens);
                     let before = tokens.len();
                     signing.take(tokens, bytes, rest);
                     rest = &rest[before - tokens.len()..];
@@ -396,9 +396,9 @@ impl<V: Value> Signs<V> for Recipe {
         // SAFETY: as the caller promised.
         unsafe {
             if self.verification {
-                signer.sign::<P, V, true>(self, document, values, out)
+                self.sign::<P, V, true>(document, signer, values, out)
             } else {
-                signer.sign::<P, V, false>(self, document, values, out)
+                self.sign::<P, V, false>(document, signer, values, out)
             }
         }
     }

@@ -28,7 +28,7 @@ pub mod shared;
 pub mod sign;
 pub mod store;
 pub mod table;
-pub mod tally;
+mod tally;
 pub mod text;
 pub mod threads;
 #[rustfmt::skip]

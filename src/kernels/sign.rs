@@ -73,9 +73,9 @@ fn ascend(hashes: &[u64]) -> bool {
     hashes.iter().zip(hashes.iter().skip(1)).fold(true, |ascend, (a, b)| ascend & (a < b))
 }
 
-/// Working memory, reused from document to document.
+/// What a document's shingles are made in.
 #[derive(Default)]
-pub struct Scratch {
+struct Scratch {
     block: Block,
     tokens: Vec<u64>,
     shingles: Vec<u64>,
@@ -216,7 +216,7 @@ unsafe fn floor<P: Instructions>(recipe: &Recipe, document: Document, stage: Sta
     checksum
 }
 
-/// What signs documents one after another, with working memory that it keeps.
+/// Working memory, reused from document to document.
 #[derive(Default)]
 pub struct Signer {
     scratch: Scratch,
