@@ -1,6 +1,7 @@
 """What all tests share: how hypothesis runs, and what a test measured, in the summary."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ settings.load_profile("default")
 
 #: What type checkers read.
 collect_ignore = ["typing"]
+
+
+def need(command):
+    """Skip a test where a command is missing that Debian has a package of; but on continuous integration it fails."""
+    if shutil.which(command) is None:
+        if "CI" in os.environ:
+            pytest.fail(f"{command} is missing: install it, on Debian: apt-get install {command}")
+        pytest.skip(f"needs {command}: on Debian: apt-get install {command}")
 
 
 def running(kind, *options):

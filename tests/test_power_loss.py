@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import disk_writer
 import pytest
+from conftest import need
 
 from neardup import Index
 
@@ -188,10 +189,7 @@ def lay(there, folder, to):
 
 def record(folder, seed, operations):
     """Run a writer until it has acknowledged so many operations, and record its calls."""
-    if shutil.which("strace") is None:
-        if os.environ.get("CI"):
-            pytest.fail("strace is missing: install it, on Debian: apt-get install strace")
-        pytest.skip("needs strace")
+    need("strace")
     log = folder.parent / "log"
     command = ["strace", "-f", "-y", "-xx", "-s", "10000000", "-e", f"trace={CALLS}", "-o", log, sys.executable, WRITER, folder, str(seed)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:

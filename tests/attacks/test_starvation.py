@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import pytest
 import starved
+from conftest import need
 from test_kills import FORKING, contents
 
 from neardup import Index
@@ -360,10 +361,7 @@ def fail(kind, folder, call, error, first):
 
 def failing_calls(tmp_path, record_property, chosen):
     """Let each of some calls fail: kind of work, call, error, and which call of its kind, or from which on."""
-    if shutil.which("strace") is None:
-        if os.environ.get("CI"):
-            pytest.fail("strace is missing: install it, on Debian: apt-get install strace")
-        pytest.skip("needs strace")
+    need("strace")
     folder, codes = tmp_path / "folder", Counter()
     for kind, call, error, first in chosen:
         anew(folder)
@@ -427,14 +425,9 @@ def test_a_clock_that_jumps(folder, monkeypatch):
 @pytest.mark.parametrize("jump", ["-3y", "+80y", "@2038-01-19 03:14:05"])
 def test_a_clock_of_another_time(folder, jump):
     """As the C library and SQLite see it too."""
-    library = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
-    if library is None:
-        pytest.skip("needs libfaketime: Debian: apt-get install libfaketime")
-    run = subprocess.run(
-        [sys.executable, WORKER, "on_disk", folder],
-        env={**os.environ, "LD_PRELOAD": str(library), "FAKETIME": jump},
-        capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
+    need("faketime")
+    command = ["faketime", "-f", jump, sys.executable, WORKER, "on_disk", folder]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert run.returncode == 0, run.stderr
     check_index(folder, run.stdout.splitlines())
 
