@@ -108,7 +108,7 @@ def test_the_types_of_a_public_name_are_found(name):
         [member for key, member in vars(thing).items() if not key.startswith("_") or key == "__init__"] if inspect.isclass(thing) else []
     )
     for member in [thing, *members]:
-        inner = (getattr(member, name, None) for name in ("fget", "func", "__func__"))  # of properties, cached ones and class methods
+        inner = (getattr(member, kind, None) for kind in ("fget", "func", "__func__"))  # of properties, cached ones and class methods
         function = next(filter(None, inner), member)
         if inspect.isfunction(function):
             assert "return" in typing.get_type_hints(function, localns={"pa": pa})

@@ -1,7 +1,6 @@
 """The report: what it says, that hostile texts do nothing in it, and how it works in a real browser."""
 
 import json
-import os
 import random
 import re
 import shutil
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from conftest import need
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -339,15 +339,11 @@ def test_whether_there_is_boilerplate_is_said(tmp_path):
 @pytest.fixture(scope="module")
 def browser():
     """Debian's Chromium."""
-    executable = shutil.which("chromium")
-    if executable is None:
-        if os.environ.get("CI"):
-            pytest.fail("needs chromium: apt-get install chromium")
-        pytest.skip("needs chromium: apt-get install chromium")
+    need("chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         yield chromium
         chromium.close()
 

@@ -422,12 +422,18 @@ def test_a_clock_that_jumps(folder, monkeypatch):
     assert time.monotonic() - begun < PATIENCE
 
 
+#: Seconds.
+YEAR = 365 * 86400
+
+
 @pytest.mark.parametrize("jump", ["-3y", "+80y", "@2038-01-19 03:14:05"])
 def test_a_clock_of_another_time(folder, jump):
     """As the C library and SQLite see it too."""
     need("faketime")
-    command = ["faketime", "-f", jump, sys.executable, WORKER, "on_disk", folder]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    other = ["faketime", "-f", jump, sys.executable]
+    seen = subprocess.run([*other, "-c", "import time; print(time.time())"], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert abs(float(seen.stdout) - time.time()) > YEAR
+    run = subprocess.run([*other, WORKER, "on_disk", folder], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert run.returncode == 0, run.stderr
     check_index(folder, run.stdout.splitlines())
 

@@ -4,7 +4,7 @@ use neardup_kernels::batch::{sign_many, sign_one, Signs};
 use neardup_kernels::path::{Instructions, Path};
 use neardup_kernels::room::NoRoom;
 
-/// A scheme of one slot, which is the document's number. It has as many verification hashes as that is above a multiple of three.
+/// A scheme of one slot, which is the document's number; so are its verification hashes, as many as that is above a multiple of three.
 struct Numbers {
     refused: Vec<usize>,
 }
@@ -60,14 +60,14 @@ impl Signs<u32> for Numbers {
         }
         *signer += 1;
         values[0] = document.number as u32;
-        out.extend((0..document.number % 3).map(|i| i as u32));
+        out.extend(std::iter::repeat_n(document.number as u32, document.number % 3));
         Ok(document.number as u64)
     }
 }
 
-/// A hundred documents, every third of this weight.
+/// A hundred documents, every third of this weight and a little more than the one before: the heaviest, signed first, come last.
 fn documents(weight: usize) -> Vec<Document> {
-    (0..100).map(|number| Document { number, weight: if number % 3 == 0 { weight } else { 10 } }).collect()
+    (0..100).map(|number| Document { number, weight: if number % 3 == 0 { weight + 100 * number } else { 10 } }).collect()
 }
 
 fn each(mut check: impl FnMut(Path, usize, &[Document])) {
@@ -87,7 +87,7 @@ fn signatures_counts_and_hashes_are_at_their_places() {
         assert_eq!(signed.counts, (0..100).collect::<Vec<u64>>());
         for (place, offsets) in signed.offsets.windows(2).enumerate() {
             let own = &signed.hashes[offsets[0] as usize..offsets[1] as usize];
-            assert_eq!(own, &[0, 1][..place % 3]);
+            assert_eq!(own, vec![place as u32; place % 3]);
         }
     });
 }
@@ -107,7 +107,7 @@ fn of_documents_that_are_refused_the_first_is_told() {
 fn one_document_is_signed_with_memory_that_is_kept() {
     let (recipe, mut signer, mut values) = (Numbers { refused: vec![4] }, 5, [0]);
     let [fine, refused] = [7, 4].map(|number| Document { number, weight: 1 });
-    assert_eq!(sign_one(&recipe, fine, &mut signer, Path::Portable, &mut values), Ok((7, vec![0])));
+    assert_eq!(sign_one(&recipe, fine, &mut signer, Path::Portable, &mut values), Ok((7, vec![7])));
     assert_eq!((signer, values), (6, [7]));
     assert_eq!(sign_one(&recipe, refused, &mut signer, Path::Portable, &mut values), Err(Unsigned::Refused(0)));
 }
