@@ -6,7 +6,7 @@
 
 use crate::path::prefetch;
 use crate::room::{self, Roomy};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 const SLOTS: usize = 16;
 /// No posting; a bucket is filled from its beginning.
@@ -52,39 +52,8 @@ pub struct Member {
     pub size: u32,
 }
 
-/// Bits set by the verification hashes of a document: look-alikes of long buckets are told apart by them, mostly, without a
-/// look at their hashes.
-#[derive(Clone, Copy)]
-pub struct Sketch([u64; 2]);
-
-impl Sketch {
-    pub fn of(hashes: &[u32]) -> Self {
-        let mut bits = [0; 2];
-        for h in hashes {
-            bits[(h >> 31) as usize] |= 1 << (h >> 25 & 63);
-        }
-        Sketch(bits)
-    }
-
-    /// At least so many hashes of this document the other has not. (No instruction counts bits on every processor.)
-    #[inline(always)]
-    pub fn beyond(self, other: Sketch) -> u32 {
-        const PAIRS: u64 = u64::MAX / 3;
-        const FOURS: u64 = u64::MAX / 5;
-        const BYTES: u64 = u64::MAX / 17;
-        let in_fours = |i: usize| {
-            let bits = self.0[i] & !other.0[i];
-            let pairs = bits - (bits >> 1 & PAIRS);
-            (pairs & FOURS) + (pairs >> 2 & FOURS)
-        };
-        let fours = in_fours(0) + in_fours(1);
-        let bytes = (fours & BYTES) + (fours >> 4 & BYTES);
-        (bytes.wrapping_mul(u64::MAX / 255) >> 56) as u32
-    }
-}
-
-/// Entries in their order of priority, with their sketches.
-pub type Crowd = BTreeMap<Member, Sketch>;
+/// Entries in their order of priority.
+pub type Crowd = BTreeSet<Member>;
 
 /// Who has a fingerprint: some entries, or a crowd.
 pub enum Members<'a> {
@@ -159,9 +128,10 @@ impl Band {
         }
     }
 
-    /// Let an entry have a fingerprint; there is room for its posting. More than `few` of them are a crowd, in order of priority.
+    /// Let an entry have a fingerprint; there is room for its posting. More than `few` of them are a crowd, in order of priority:
+    /// `member` is asked of each that comes into one.
     #[inline]
-    pub fn insert(&mut self, fingerprint: u32, entry: u32, few: usize, about: impl Fn(u32) -> (Member, Sketch)) {
+    pub fn insert(&mut self, fingerprint: u32, entry: u32, few: usize, mut member: impl FnMut(u32) -> Member) {
         let (mut at, mut found) = (self.home(fingerprint), 0);
         loop {
             let bucket = &self.buckets[at];
@@ -172,13 +142,12 @@ impl Band {
                 if posting < CROWD {
                     found += 1;
                 } else if posting < GONE {
-                    let (member, sketch) = about(entry);
-                    self.crowds[(posting ^ CROWD) as usize].insert(member, sketch);
+                    self.crowds[(posting ^ CROWD) as usize].insert(member(entry));
                     return;
                 }
             }
             if found >= few.min(FEW) {
-                return self.crowd(fingerprint, entry, about);
+                return self.crowd(fingerprint, entry, member);
             }
             if !bucket.is_full() {
                 break;
@@ -194,13 +163,8 @@ impl Band {
 
     /// Make a crowd of all that have a fingerprint and one entry more. One posting stays, which points to it.
     #[cold]
-    fn crowd(&mut self, fingerprint: u32, entry: u32, about: impl Fn(u32) -> (Member, Sketch)) {
-        let mut crowd = Crowd::new();
-        let mut take = |entry| {
-            let (member, sketch) = about(entry);
-            crowd.insert(member, sketch);
-        };
-        take(entry);
+    fn crowd(&mut self, fingerprint: u32, entry: u32, mut member: impl FnMut(u32) -> Member) {
+        let mut crowd = Crowd::from([member(entry)]);
         let mut pointer = CROWD | self.crowds.len() as u32;
         let mut at = self.home(fingerprint);
         loop {
@@ -209,7 +173,7 @@ impl Band {
             let same = bucket.same(fingerprint);
             for (slot, posting) in bucket.postings.0.iter_mut().enumerate() {
                 if same >> slot & 1 == 1 && *posting < CROWD {
-                    take(*posting);
+                    crowd.insert(member(*posting));
                     *posting = std::mem::replace(&mut pointer, GONE);
                 }
             }
@@ -265,7 +229,7 @@ impl Band {
         let buckets = std::mem::replace(&mut self.buckets, vacant);
         self.taken = 0;
         for crowd in &mut self.crowds {
-            crowd.retain(|member, _| lives(member.entry));
+            crowd.retain(|member| lives(member.entry));
         }
         for bucket in buckets {
             for (fingerprint, posting) in bucket.fingerprints.0.into_iter().zip(bucket.postings.0) {
@@ -297,7 +261,7 @@ impl Band {
                 if posting < CROWD {
                     visit(posting, fingerprint);
                 } else if posting < GONE {
-                    self.crowds[(posting ^ CROWD) as usize].keys().for_each(|member| visit(member.entry, fingerprint));
+                    self.crowds[(posting ^ CROWD) as usize].iter().for_each(|member| visit(member.entry, fingerprint));
                 }
             }
         }
@@ -305,8 +269,8 @@ impl Band {
 
     /// Bytes of memory that postings take.
     pub fn nbytes(&self) -> usize {
-        // A map keeps 11 of 32 bytes to a node, which has some more of its own; nodes are two thirds full.
-        size_of_val(self.buckets.as_slice()) + self.crowds.iter().map(|crowd| 50 * crowd.len()).sum::<usize>()
+        // A set keeps 11 of 16 bytes to a node, which has some more of its own; nodes are two thirds full.
+        size_of_val(self.buckets.as_slice()) + self.crowds.iter().map(|crowd| 30 * crowd.len()).sum::<usize>()
     }
 }
 

@@ -26,6 +26,7 @@ pub mod sets;
 pub mod sha1;
 pub mod shared;
 pub mod sign;
+pub mod sketch;
 pub mod store;
 pub mod table;
 mod tally;

@@ -3,19 +3,19 @@
 //! Documents of one shingle set share one entry, so copies never fill a bucket. What one look-up reads of a bucket is
 //! bounded by its `limit` members lowest in mix64(set hash ^ band): a choice by content alone, different in every band.
 
-use crate::band::{spread, Band, Member, Members, Sketch, FEW};
+use crate::band::{spread, Band, Member, Members, FEW};
 use crate::bar::{Bar, Measure};
 use crate::hash::mix64;
 use crate::lookup::{self, found, nearest, Answer, Evidence, Found, Row, Seen, Sought};
 use crate::path::prefetch;
 use crate::room::{self, NoRoom, Roomy};
+use crate::sketch::Sketch;
 use crate::threads::on_threads;
 use crate::verify::{intersection, least_read, may_share};
 use crate::weigh::Weights;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-use std::sync::OnceLock;
 
 /// Rows whose buckets are asked for before they are needed.
 const AHEAD: usize = 8;
@@ -94,6 +94,8 @@ struct Entries {
     sizes: Vec<u32>,
     places: Vec<u64>,
     pool: Pool,
+    /// Of those that came into a crowd, as far as there was room for them; empty of others.
+    sketches: Vec<Sketch>,
     /// Words of evidence each; 0 where they are as many as the shingles.
     width: usize,
 }
@@ -126,9 +128,23 @@ impl Entries {
         Member { priority: mix64(set_hash ^ band as u64), entry, size }
     }
 
-    /// A sketch, which is nothing to lean signatures.
-    fn sketch(&self, evidence: &[u32]) -> Sketch {
-        Sketch::of(if self.width == 0 { evidence } else { &[] })
+    /// Make the sketches of entries that came into crowds, where they live: the number of one that does not goes to another.
+    fn make_sketches(&mut self, crowded: impl Iterator<Item = u32>) -> Roomy<()> {
+        for entry in crowded {
+            if !self.lives(entry) {
+                continue;
+            }
+            let at = entry as usize;
+            if at >= self.sketches.len() {
+                let more = self.sizes.len() - self.sketches.len();
+                room::grow(&mut self.sketches, more)?;
+                self.sketches.resize_with(self.sizes.len(), Sketch::default);
+            }
+            if self.sketches[at].is_empty() {
+                self.sketches[at] = Sketch::of(self.evidence(entry))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -206,38 +222,47 @@ impl Table {
         let (mut new, mark) = (Vec::new(), self.entries.pool.mark());
         let registered = self.registered(rows, &mut new);
         let threads = if new.len() < 64 { 1 } else { threads };
-        let reserved = registered.and_then(|entries| {
-            self.reserve(&new, threads)?;
-            // One that comes into crowds of many bands is looked through once.
-            Ok((entries, room::collected(new.iter().map(|_| OnceLock::new()))?))
-        });
-        let (entries, sketches) = match reserved {
-            Ok(reserved) => reserved,
+        let entries = match registered.and_then(|entries| self.reserve(&new, threads).map(|()| entries)) {
+            Ok(entries) => entries,
             Err(no_room) => {
                 new.iter().rev().for_each(|&(entry, _)| self.unregister(entry));
                 self.entries.pool.undo(mark);
                 return Err(no_room);
             }
         };
-        let (limit, known) = (self.limit, &self.entries);
-        if self.sample > 0 {
-            for &(entry, _) in &new {
-                for &hash in known.evidence(entry).iter().take_while(|&&h| h < self.sample) {
-                    self.bands[0].insert(spread(hash), entry, limit, |e| (known.member(e, 0), known.sketch(known.evidence(e))));
-                }
-            }
-            return Ok(entries);
+        let crowded = self.post(&new, threads);
+        if self.slots == 0 {
+            // Where there is no room for a sketch the hashes are compared.
+            let _ = self.entries.make_sketches(crowded.into_iter().flatten());
         }
+        Ok(entries)
+    }
+
+    /// Insert the postings of new entries, for which there is room. Of each band who came into its crowds, as far as there was
+    /// room to tell.
+    fn post(&mut self, new: &[(u32, Row)], threads: usize) -> Vec<Vec<u32>> {
+        let (limit, sample, known) = (self.limit, self.sample, &self.entries);
         on_threads(self.bands.iter_mut().enumerate().collect(), threads, |(number, band): (usize, &mut Band)| {
-            for (i, (&(entry, row), sketch)) in new.iter().zip(&sketches).enumerate() {
+            let (mut crowded, mut room) = (Vec::new(), Ok(()));
+            let mut member = |entry| {
+                if crowded.last() != Some(&entry) {
+                    room::push(&mut crowded, entry, &mut room);
+                }
+                known.member(entry, number)
+            };
+            for (i, &(entry, row)) in new.iter().enumerate() {
+                if sample > 0 {
+                    let sampled = row.evidence.iter().take_while(|&&hash| hash < sample);
+                    sampled.for_each(|&hash| band.insert(spread(hash), entry, limit, &mut member));
+                    continue;
+                }
                 if let Some((_, ahead)) = new.get(i + AHEAD) {
                     band.prefetch(ahead.fingerprints[number]);
                 }
-                let of = |e| if e == entry { *sketch.get_or_init(|| known.sketch(row.evidence)) } else { known.sketch(known.evidence(e)) };
-                band.insert(row.fingerprints[number], entry, limit, |e| (known.member(e, number), of(e)));
+                band.insert(row.fingerprints[number], entry, limit, &mut member);
             }
-        });
-        Ok(entries)
+            crowded
+        })
     }
 
     /// Make room for the postings of new entries.
@@ -324,6 +349,7 @@ impl Table {
             found.remove();
         }
         self.entries.sizes[entry as usize] = 0;
+        self.entries.sketches.get_mut(entry as usize).into_iter().for_each(|sketch| *sketch = Sketch::default());
     }
 
     /// Take an entry out. False when it was not there.
@@ -388,7 +414,7 @@ impl Table {
         match self.bands[band].members(fingerprint, &mut [0; 16]) {
             Members::Few(members) => members.iter().copied().filter(|&e| self.entries.lives(e)).for_each(visit),
             Members::Crowd(members) => {
-                members.keys().map(|member| member.entry).filter(|&e| self.entries.lives(e)).take(most).for_each(visit);
+                members.iter().map(|member| member.entry).filter(|&e| self.entries.lives(e)).take(most).for_each(visit);
             }
         }
     }
@@ -403,6 +429,15 @@ impl Table {
         });
         all.sort_unstable();
         all.chunk_by(|a, b| a == b).filter(|same| same.len() > least).map(|same| same[0]).collect()
+    }
+
+    /// The sketch of a document that is looked up, nothing where none is kept.
+    fn sketch(&self, evidence: &[u32]) -> Sketch {
+        if self.slots == 0 {
+            Sketch::of(evidence).unwrap_or_default()
+        } else {
+            Sketch::default()
+        }
     }
 
     /// Candidates of a document by its fingerprints, distinct, in order of entry; of crowds those that may match, as far as
@@ -425,19 +460,20 @@ impl Table {
                     out.extend(members.iter().filter(|&&e| self.entries.lives(e)));
                 }
                 Members::Crowd(members) => {
-                    let own = *sketch.get_or_insert_with(|| self.entries.sketch(evidence));
+                    let own = sketch.get_or_insert_with(|| self.sketch(evidence));
                     seen.begin(self.entries.sizes.len());
                     room::double(out, members.len().min(limit))?;
-                    let mut live = members.iter().filter(|(member, _)| none_removed || self.entries.lives(member.entry));
-                    out.extend(live.by_ref().take(limit).filter_map(|(member, &other)| {
+                    let mut live = members.iter().filter(|member| none_removed || self.entries.lives(member.entry));
+                    out.extend(live.by_ref().take(limit).filter_map(|member| {
                         if seen.has(member.entry) {
                             return None;
                         }
                         if member.size != known.0 {
                             known = (member.size, bar.least(size, member.size));
                         }
-                        let least = known.1? as u32;
-                        (own.beyond(other) + least <= size && other.beyond(own) + least <= member.size).then_some(member.entry)
+                        let most = (size + member.size) as usize - 2 * known.1?;
+                        let other = self.entries.sketches.get(member.entry as usize);
+                        other.is_none_or(|other| own.may_differ_by(other, most)).then_some(member.entry)
                     }));
                     truncated |= live.next().is_some();
                 }
@@ -612,8 +648,10 @@ impl Table {
     /// Bytes of memory: postings, evidence, and all else.
     pub fn nbytes(&self) -> [usize; 3] {
         let lists = 4 * (self.free.capacity() + self.legible.capacity());
-        let columns = 8 * self.entries.set_hashes.capacity() + 4 * self.entries.sizes.capacity() + 8 * self.entries.places.capacity();
+        let known = &self.entries;
+        let sketches = size_of::<Sketch>() * known.sketches.capacity() + known.sketches.iter().map(Sketch::nbytes).sum::<usize>();
+        let columns = 8 * known.set_hashes.capacity() + 4 * known.sizes.capacity() + 8 * known.places.capacity();
         let postings = self.bands.iter().map(Band::nbytes).sum();
-        [postings, self.entries.pool.nbytes(), columns + lists + self.sets.allocation_size()]
+        [postings, known.pool.nbytes() + sketches, columns + lists + self.sets.allocation_size()]
     }
 }

@@ -8,6 +8,7 @@ use neardup_kernels::lookup::{Answer, Row};
 use neardup_kernels::minhash::{lean_masks, lean_signatures, Lattice, Value};
 use neardup_kernels::path::Path;
 use neardup_kernels::sign::{tokens, Document, Product, Recipe};
+use neardup_kernels::sketch::Sketch;
 use neardup_kernels::table::Table;
 use neardup_kernels::threads::on_threads;
 use neardup_kernels::verify::{
@@ -252,6 +253,54 @@ fn intersections_are_those_of_sets() {
         let mut any = || -> Vec<u32> { (0..1 + numbers.below(100)).map(|_| (numbers.next() % 5) as u32).collect() };
         let (a, b) = (any(), any());
         assert!(intersection(&a, &b, 0).is_some_and(|both| both <= a.len().min(b.len())));
+    }
+}
+
+/// Two documents that share so many hashes, and have so many others each.
+fn two_documents(numbers: &mut Numbers, shared: usize, others: [usize; 2]) -> [Vec<u32>; 2] {
+    let mut some = |n: usize| (0..n).map(|_| numbers.next() as u32).collect::<BTreeSet<_>>();
+    let common = some(shared);
+    others.map(|n| common.union(&some(n)).copied().collect())
+}
+
+#[test]
+fn sketches_differ_in_no_more_than_the_hashes() {
+    let mut numbers = Numbers(11);
+    for _ in 0..2000 {
+        let most = [3, 40, 300, 1000][numbers.below(4)];
+        let (shared, others) = (numbers.below(most), [0; 2].map(|_| numbers.below(most)));
+        let mut documents = two_documents(&mut numbers, shared, others);
+        if numbers.below(4) == 0 {
+            // Those of a hostile document fall where it wants them.
+            documents
+                .iter_mut()
+                .for_each(|hashes| *hashes = hashes.iter().map(|h| h & 0xFF).collect::<BTreeSet<_>>().into_iter().collect());
+        }
+        let [a, b] = documents.each_ref().map(|hashes| hashes.iter().copied().collect::<HashSet<u32>>());
+        let differ = a.symmetric_difference(&b).count();
+        let [a, b] = documents.map(|hashes| Sketch::of(&hashes).unwrap());
+        assert!(a.may_differ_by(&b, differ) && b.may_differ_by(&a, differ + 1) && a.may_differ_by(&a, 0));
+        assert!(Sketch::default().may_differ_by(&a, 0), "of a document of which nothing is known nothing is told");
+    }
+}
+
+#[test]
+fn sketches_tell_look_alikes_from_matches() {
+    let (mut numbers, bar) = (Numbers(12), Bar::new(0.8, 0));
+    for n in [24, 100, 400, 796, 5000] {
+        // Of a similarity of 0.74, and of sizes that differ by a seventh: in one word of the shorter there may be two of the longer.
+        for longer in [n, n * 8 / 7] {
+            let shared = (n + longer) * 74 / 174;
+            let dismissed = (0..100).filter(|_| {
+                let documents = two_documents(&mut numbers, shared, [n - shared, longer - shared]);
+                let least = bar.least(documents[0].len() as u32, documents[1].len() as u32).unwrap();
+                let most = documents[0].len() + documents[1].len() - 2 * least;
+                let [a, b] = documents.map(|hashes| Sketch::of(&hashes).unwrap());
+                !a.may_differ_by(&b, most)
+            });
+            let dismissed = dismissed.count();
+            assert!(dismissed > 50, "{dismissed} of 100 pairs of {n} and {longer} hashes");
+        }
     }
 }
 
