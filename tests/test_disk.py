@@ -15,9 +15,14 @@ from itertools import islice, product
 from pathlib import Path
 
 import disk_writer
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from neardup import Banding, CorruptIndexError, DuplicateIdError, IncompatibleError, Index, MinHash, ParameterError, Shingling
+from neardup.documents import as_texts
 from neardup.stores import disk, layout
 from neardup.stores.memory import MemoryStore
 
@@ -600,6 +605,268 @@ def test_a_lock_that_was_removed_is_none(tmp_path, monkeypatch):
         Index.open(tmp_path)
 
 
+# ---- folders that move, and threads that are interrupted ---------------------------------------------------------------
+
+
+def contents(path):
+    """All files of a folder, but what readers share."""
+    return {file.relative_to(path): file.read_bytes() for file in path.rglob("*") if file.is_file() and "catalog" not in file.name}
+
+
+def test_it_is_where_it_was_opened(tmp_path, monkeypatch, small):
+    """Whatever the working folder is later, and wherever a link leads then: another index of that name is left alone."""
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        with Index.open("news", threshold=0.6) as index:
+            index.add_many(range(12), TEXTS[:12])
+    (tmp_path / "link").symlink_to("here/news")
+    other = contents(tmp_path / "there" / "news")
+    for path, move in (
+        ("news", lambda: monkeypatch.chdir(tmp_path / "there")),
+        (tmp_path / "link", lambda: (tmp_path / "link").unlink() or (tmp_path / "link").symlink_to("there/news")),
+    ):
+        monkeypatch.chdir(tmp_path / "here")
+        with Index.open(path) as index:
+            move()
+            start = len(index)
+            index.add_many(range(start, start + 12), TEXTS[start : start + 12])
+            index.compact()
+            assert index.check() == []
+    assert contents(tmp_path / "there" / "news") == other
+    assert Index.load(tmp_path / "here" / "news").ids() == list(range(36))
+
+
+@pytest.mark.parametrize("what", ["moved", "removed", "replaced"])
+def test_a_folder_that_is_gone_is_not_written_to(folder, tmp_path, what):
+    """Nothing is acknowledged that nobody finds, and another index at its place keeps its files."""
+    index = Index.open(folder)
+    folder.rename(tmp_path / "moved")
+    if what == "removed":
+        shutil.rmtree(tmp_path / "moved")
+    if what == "replaced":
+        shutil.copytree(tmp_path / "moved", folder)
+    before = contents(folder) if folder.exists() else None
+    for change in (lambda: index.add("new", TEXTS[0]), lambda: index.add_many(range(100, 112), TEXTS[:12]), index.compact, index.check):
+        with pytest.raises(
+            FileNotFoundError, match=r"is not there any more, nothing was changed; close it, and open it where it is: '.*news"
+        ):
+            change()
+    assert len(index) == 58  # what was read is
+    index.close()
+    assert (contents(folder) if folder.exists() else None) == before
+    if what != "removed":
+        assert "new" not in Index.load(tmp_path / "moved")
+
+
+def test_a_name_that_looks_like_an_address(tmp_path, monkeypatch):
+    """It is a folder's."""
+    monkeypatch.chdir(tmp_path)
+    with Index.open("file:news") as index:
+        index.add(1, TEXTS[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["file:news"]
+    assert Index.load("file:news").ids() == [1]
+
+
+class Again:
+    """What a document is asked for while it is written: it calls the index, as a signal handler or a __del__ would."""
+
+    def __init__(self, monkeypatch, what):
+        self.errors, insert = [], disk.catalog.Catalog.insert
+
+        def interrupted(*row):
+            monkeypatch.setattr(disk.catalog.Catalog, "insert", insert)
+            try:
+                what()
+            except RuntimeError as error:
+                self.errors.append(str(error))
+            return insert(*row)
+
+        monkeypatch.setattr(disk.catalog.Catalog, "insert", interrupted)
+
+
+@pytest.mark.parametrize("again", ["add", "add_many", "remove", "update", "compact"])
+def test_who_changes_it_is_not_changing_it_already(folder, monkeypatch, again):
+    """An id would be there twice, or a change be told as damage."""
+    with Index.open(folder) as index:
+        calls = {
+            "add": lambda: index.add("new", TEXTS[0]),
+            "add_many": lambda: index.add_many(["new"], TEXTS[:1]),
+            "remove": lambda: index.remove(5),
+            "update": lambda: index.update(5, TEXTS[0]),
+            "compact": index.compact,
+        }
+        interrupted = Again(monkeypatch, calls[again])
+        index.add("new", TEXTS[1])
+        (words,) = interrupted.errors
+        assert "is being changed by this thread already, which was interrupted by a signal handler or a __del__" in words
+        assert index.ids().count("new") == 1
+        index.remove("new")
+        assert answers(index) == truth()
+    with Index.open(folder) as index:
+        assert index.check() == []
+        assert answers(index) == truth()
+
+
+def test_a_transaction_that_was_left_open_is_taken_back(folder):
+    """An interruption between its beginning and all else leaves nothing that refuses the next."""
+    with Index.open(folder) as index:
+        index._store._catalog._database.execute("begin immediate")
+        index._store._catalog._database.execute("delete from tail")
+        index.add("new", TEXTS[0])
+        index.remove("new")
+        assert answers(index) == truth()
+
+
+def test_indexes_that_take_from_each_other_do_not_wait_for_ever(tmp_path, small):
+    """Two threads, each of which merges what the other one's index has."""
+    for round_ in range(5):
+        pair = [Index.open(tmp_path / f"{round_} {i}", 0.6) for i in range(2)]
+        for i, index in enumerate(pair):
+            index.add_many([f"{i} {j}" for j in range(20)], TEXTS[:20])
+        barrier = threading.Barrier(2)
+
+        def merge(i, pair=pair, barrier=barrier):
+            barrier.wait()
+            with contextlib.suppress(DuplicateIdError):
+                pair[i].merge(pair[1 - i])
+
+        threads = [threading.Thread(target=merge, args=(i,), daemon=True) for i in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+        assert max(map(len, pair)) == 40
+        for index in pair:
+            index.close()
+
+
+def test_what_is_read_to_its_end_is_as_it_was(folder):
+    """Others add, remove and compact meanwhile."""
+    with Index.open(folder) as index:
+        batches = index._store.batches()
+        ids, _ = next(batches)
+        index.add_many(range(100, 112), TEXTS[:12])
+        index.remove(40)
+        index.compact()
+        assert ids + [id for ids, _ in batches for id in ids] == [i for i in range(60) if i not in (3, 59)]
+        assert len(index) == 69
+
+
+def test_a_forked_child_holds_no_lock(folder):
+    """Which its parent has let go of: who opens the index anew does not wait for the child to end."""
+    ours, theirs = os.pipe()
+    index = Index.open(folder)
+    child = os.fork()
+    if child == 0:
+        os.read(ours, 1)
+        os._exit(0)
+    try:
+        index.close()
+        with Index.open(folder) as again:
+            assert len(again) == 58
+    finally:
+        os.write(theirs, b".")
+        os.waitpid(child, 0)
+
+
+def test_where_files_cannot_be_locked(tmp_path, monkeypatch):
+    """It is not somebody else who writes."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(disk.fcntl, "flock", refuse)
+    with pytest.raises(
+        OSError, match=r"No locks available: files cannot be locked there; use a folder on a local disk, or open .* mode='r'"
+    ):
+        Index.open(tmp_path / "index")
+
+
+def test_a_lock_whose_making_was_interrupted_is_none(folder, monkeypatch):
+    """Ctrl-C just after it was taken."""
+    flock = disk.fcntl.flock
+
+    def interrupted(file, how):
+        flock(file, how)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk.fcntl, "flock", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Index.open(folder)
+    Index.open(folder).close()
+
+
+def test_another_program_at_work_on_the_catalog(folder, monkeypatch):
+    """It is not damaged."""
+    monkeypatch.setattr(disk.catalog, "WAIT", 0.1)
+    with Index.open(folder) as index:
+        database = sqlite3.connect(folder / "catalog.sqlite", isolation_level=None)
+        database.execute("begin immediate")
+        with pytest.raises(
+            BlockingIOError, match="database is locked by another program, nothing was changed; let it end, and do this again"
+        ):
+            index.add("new", TEXTS[0])
+        database.execute("rollback")
+        database.close()
+        index.add("new", TEXTS[0])
+        assert "new" in index
+
+
+def test_a_save_beside_another_process_leaves_no_mark(folder, tmp_path, monkeypatch):
+    """Which has made an index in the folder just then, and writes to it."""
+    index = Index(0.6)
+    index.add("x", TEXTS[0])
+    opened, kept = [], disk._Lock.__init__
+
+    def quicker(lock, path):
+        if not opened:
+            opened.append(None)
+            disk.UNFINISHED, mark = "elsewhere", disk.UNFINISHED
+            opened.append(Index.open(path, threshold=0.6))
+            disk.UNFINISHED = mark
+        kept(lock, path)
+
+    monkeypatch.setattr(disk._Lock, "__init__", quicker)
+    with pytest.raises(BlockingIOError, match="is being written to by process"):
+        index.save(tmp_path / "new")
+    opened[1].add("y", TEXTS[1])
+    opened[1].close()
+    assert Index.load(tmp_path / "new").ids() == ["y"]
+
+
+class Odd(str):
+    """A string that is equal to nothing but itself."""
+
+    __slots__ = ()
+
+    def __eq__(self, other):
+        return self is other
+
+    def __hash__(self):
+        return id(self)
+
+
+@pytest.mark.parametrize("n", [1, 10])
+def test_ids_of_classes_of_their_own(folder, n):
+    """Are the plain ones, whatever they are equal to: none is there twice, and what is given back is plain."""
+    with Index.open(folder) as index:
+        with pytest.raises(DuplicateIdError, match="document 'x' is given twice"):
+            index.add_many([Odd("x"), Odd("x"), *map(str, range(n))], TEXTS[: n + 2])
+        index.add_many([Odd("x"), *map(str, range(n))], TEXTS[: n + 1])
+        with pytest.raises(DuplicateIdError, match="document 'x' is in the index already"):
+            index.add(Odd("x"), TEXTS[0])
+        (found,) = [id for id in index.ids() if id == "x"]
+        assert type(found) is str
+        index.remove(Odd("x"))
+        assert "x" not in index
+
+
+# ---- small disks ------------------------------------------------------------------------------------------------------
+
+
 def test_an_index_that_does_not_fit_is_not_there(tmp_path):
     """On a small disk; with room it is saved."""
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path], check=False).returncode:
@@ -876,6 +1143,28 @@ def test_batches_say_how_far_they_came(tmp_path):
             assert error.value.__notes__ == ["8 documents were added, in batches of 4, before the one of this error"]
         index.add_many(range(8, 20), TEXTS[8:20], batch_size=5)
         assert len(index) == 20
+
+
+@pytest.mark.parametrize("kind", ["array", "chunked", "view", "sliced", "pandas", "polars", "utf8", "numpy"])
+def test_batches_of_a_column(kind):
+    """All that is taken in one batch is in several; a null is a document without text."""
+    texts = [*TEXTS[:3], None, *TEXTS[4:7]]
+    column = {
+        "array": lambda: pa.array(texts),
+        "chunked": lambda: pa.chunked_array([texts[:2], texts[2:]]),
+        "view": lambda: pa.array(texts, pa.string_view()),
+        "sliced": lambda: pa.array(["x", *texts, "y"])[1:-1],
+        "pandas": lambda: pd.Series(texts, index=range(10, 17)),
+        "polars": lambda: pl.Series(texts),
+        "utf8": lambda: as_texts(pa.array(texts)),
+        "numpy": lambda: np.array([text or "" for text in texts]),
+    }[kind]()
+    one, several = Index(0.6), Index(0.6)
+    one.add_many(range(7), column)
+    several.add_many(range(7), column, batch_size=2)
+    assert one.ids() == several.ids()
+    assert one.query_many(TEXTS[:7]) == several.query_many(TEXTS[:7])
+    assert several.query_stored(3) == []
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="errors have no notes")

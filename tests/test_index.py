@@ -1538,3 +1538,50 @@ def test_a_range_of_ids_that_do_not_fit(ids):
     index.add_many(range(0), [])
     index.add_many(range(7, 5, -1), ["one two three", "four five six"])
     assert index.ids() == [7, 6]
+
+
+@pytest.mark.parametrize("verify", ["rarity", "noisy"])
+def test_who_is_asked_while_it_decides_answers(verify):
+    """A signal handler that looks a document up while one is added, or while the index learns."""
+    code = (
+        "import faulthandler, signal, sys\n"
+        "from neardup import Index\n"
+        "faulthandler.dump_traceback_later(60, exit=True)\n"
+        "texts = [' '.join(str(i * j % 1009) for j in range(30)) for i in range(1, 1500)]\n"
+        "index = Index(verify=sys.argv[1])\n"
+        "index.add_many(range(1000), texts[:1000])\n"
+        "asked = []\n"
+        "def ask(*_):\n"
+        "    asked.append(index.query(texts[0])[0].id)\n"
+        "    signal.setitimer(signal.ITIMER_REAL, 0.001)\n"
+        "signal.signal(signal.SIGALRM, ask)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.001)\n"
+        "i = 1000\n"
+        "while len(asked) < 100:\n"
+        "    index.add_unless_duplicate(i, texts[i % 1499])\n"
+        "    i += 1\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0)\n"
+        "assert set(asked) == {0}\n"
+    )
+    subprocess.run([sys.executable, "-c", code, verify], check=True)
+
+
+def test_threads_after_the_last_line(tmp_path):
+    """A thread that goes on when the main one has ended adds in bulk too."""
+    code = (
+        "import sys, threading, time\n"
+        "from neardup import Index\n"
+        "def work():\n"
+        "    threading.main_thread().join()\n"
+        "    with Index.open(sys.argv[1]) as index:\n"
+        "        index.add_many(range(5000), map(str, range(5000)), threads=2)\n"
+        "threading.Thread(target=work).start()\n"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "index"], check=True)
+    assert len(Index.load(tmp_path / "index")) == 5000
+
+
+def test_what_is_merged_is_an_index():
+    """Anything else is named."""
+    with pytest.raises(TypeError, match=r"other is of type str; it is a neardup\.Index"):
+        Index().merge("other")

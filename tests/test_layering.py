@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "neardup"
 
 #: What each stage lets others have: the data it hands on and the checks of it. The rest is its own machinery.
 DATA = {
-    "documents": {"Documents", "Utf8", "as_texts"},
+    "documents": {"Documents", "Utf8", "as_texts", "one_by_one"},
     "shingling": {"HashArray", "Shingling", "Token", "check_text", "sealed", "sorted_distinct"},
     "minhash": {"MinHash", "Signature", "Signatures", "ValueArray"},
     "banding": {"Banding"},
@@ -52,8 +52,9 @@ MAY_IMPORT = {
     "reference": set(),  # the specification leans on nothing that it specifies
     "ids": set(),
     "threads": set(),  # any work
+    "ending": set(),  # any action
     "documents": {"files", "writing", "ids"},  # when it is given a path
-    "files": {"documents", "unread"},  # documents are what it makes of a file
+    "files": {"documents", "ending", "unread"},  # documents are what it makes of a file
     "unread": set(),  # numbers of lines, and why
     "writing": {"documents", "files", "ids"},
     "shingling": set(),
@@ -82,7 +83,7 @@ MAY_IMPORT = {
     "profiles": {"shingling", "minhash", "banding", "noise", "rarity", "excerpts"},  # the parameters of all stages
     "judging": {"census", "noise", "rarity", "profiles", "stores", "stores.forked", "joins", "verify"},  # hits of a store become matches
     "spool": set(),  # flat arrays, in memory or in files
-    "work": {"spool"},  # columns that an interrupted job goes on with
+    "work": {"ending", "spool"},  # columns that an interrupted job goes on with
     "frequent": {"shingling"},  # shingles that many documents have
     "joins": {"ids", "spool", "work", "stores", "threads", "verify"},  # batches of a store become scored pairs
     "clusters": {"ids", "joins"},  # pairs become decisions
@@ -160,7 +161,7 @@ MAY_IMPORT = {
     "engines.spark.matching": {"engines.spark.packing", "census", "rarity", "verify"},
     "engines.spark.deciding": set(),  # flat arrays of edges
     "engines.spark.stages": {"engines.spark.packing"},  # how many rows go to Python at a time
-    "engines.spark.sessions": {"engines.spark.stages"},
+    "engines.spark.sessions": {"ending", "engines.spark.stages"},
     "cli.distributed": {"documents", "engines.spark", "engines.spark.sessions", "cli.jobs", "cli.terminal"},
     "cli.keeping": {"", "documents", "ids", "stores.places", "stores.postgres", "stores.fetched", "cli.jobs", "cli.terminal"},
     "": {  # the public names

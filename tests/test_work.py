@@ -450,3 +450,53 @@ def test_the_memory_of_control_groups(tmp_path, process, files, allowed):
     if process is not None:
         (tmp_path / "cgroup").write_text(process)
     assert spool.allowed(str(tmp_path / "cgroup"), str(tmp_path / "groups")) == allowed
+
+
+def test_what_was_buffered_is_its_process(tmp_path):
+    """A forked child that ends as Python processes do leaves what its parent has read from a pipe."""
+    code = (
+        "import os, sys, threading, neardup\n"
+        "fifo, out = sys.argv[1:]\n"
+        "os.mkfifo(fifo)\n"
+        "threading.Thread(target=lambda: open(fifo, 'w').write('{\"text\": \"one\"}\\n')).start()\n"
+        "result = neardup.deduplicate(fifo)\n"
+        "child = os.fork()\n"
+        "if child == 0: sys.exit(0)\n"
+        "os.waitpid(child, 0)\n"
+        "result.write(out)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "fifo", tmp_path / "out.jsonl"], check=True)
+    assert (tmp_path / "out.jsonl").read_text() == '{"text": "one"}\n'
+
+
+def test_a_folder_of_work_is_made_in_one_that_is_there(tmp_path):
+    """Otherwise it is told at once, not after a while of work."""
+    with pytest.raises(ParameterError, match="nowhere is no folder, and work is made in it; make it first, or name another"):
+        Work(1 << 30, tmp_path / "nowhere" / "work", {})
+
+
+@pytest.mark.parametrize("manifest", ["{}", '{"format": 1}', '{"format": 1, "job": {}, "columns": []}', "[]", "{"])
+def test_a_manifest_that_lacks_something_is_damaged(tmp_path, manifest):
+    """What is damaged is done anew."""
+    (tmp_path / "lock").touch()
+    (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.warns(ResumeWarning, match="begun anew, since it"):
+        work = Work(1 << 30, tmp_path, {})
+    assert work.done("signing") == {}
+
+
+def test_a_forked_child_holds_no_folder_of_work(tmp_path):
+    """Which its parent has let go of."""
+    (tmp_path / "lock").touch()
+    work = Work(1 << 30, tmp_path, {})
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(ours, 1)
+        os._exit(0)
+    try:
+        work.leave(KeyboardInterrupt)
+        Work(1 << 30, tmp_path, {}).leave(KeyboardInterrupt)
+    finally:
+        os.write(theirs, b".")
+        os.waitpid(child, 0)

@@ -131,6 +131,21 @@ def strings(texts: list[str] | Utf8) -> list[str]:
     return texts.to_list() if isinstance(texts, Utf8) else texts
 
 
+def one_by_one(texts: Iterable[Any] | Utf8) -> Iterator[Any]:
+    """The texts of a column as :func:`as_texts` has them; what is no column is read as it is asked for.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> list(one_by_one(pa.array(["one", None])))
+    ['one', '']
+    """
+    known = is_of(texts, "pyarrow", "Array", "ChunkedArray") or is_of(texts, "pandas", "Series")
+    if known or isinstance(texts, Utf8) or hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "columns"):
+        return iter(strings(as_texts(texts)))
+    return iter(texts)
+
+
 def text_lengths(texts: list[str] | Utf8) -> npt.NDArray[np.int64]:
     """The number of characters (code points) of each text.
 

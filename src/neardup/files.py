@@ -38,6 +38,7 @@ from neardup.documents import (
     refuse_columns,
     text_lengths,
 )
+from neardup.ending import of_this_process
 from neardup.errors import InputError, MissingDependencyError, NearDupError, ParameterError, kind, listed, plain
 from neardup.unread import Unread
 
@@ -266,7 +267,7 @@ def _buffered(name: str, stream: io.BufferedReader) -> File:
         raise
     lines = first.lstrip(BYTE_ORDER_MARK + b" \t").startswith(b"{")
     file = File(name, Path(path), "", size, "jsonl" if lines else "text", None)
-    weakref.finalize(file, os.unlink, path)
+    weakref.finalize(file, of_this_process(os.unlink, path))
     return file
 
 

@@ -20,14 +20,15 @@ Mask = npt.NDArray[np.bool_]
 
 
 def check_id(id: object) -> Id:
-    """The id itself, a numpy integer as a plain one."""
-    if isinstance(id, np.integer):
-        id = int(id)
-    if isinstance(id, bool) or not isinstance(id, str | int):
+    """The id as a plain string or integer, whatever a class of its own makes of being equal."""
+    if isinstance(id, bool) or not isinstance(id, str | int | np.integer):
         raise TypeError(f"an id is a string or an integer, not {id!r} of type {kind(id)}")
-    if isinstance(id, int) and not -(2**63) <= id < 2**63:
-        raise ParameterError(f"id {id} does not fit in 64 signed bits; give it as a string")
-    return id
+    if isinstance(id, str):
+        return id if type(id) is str else str.__str__(id)
+    number = int.__int__(id) if isinstance(id, int) else int(id)
+    if not -(2**63) <= number < 2**63:
+        raise ParameterError(f"id {number} does not fit in 64 signed bits; give it as a string")
+    return number
 
 
 def check_ids(ids: Iterable[Id]) -> list[Id]:

@@ -13,7 +13,7 @@ import numpy as np
 from neardup import profiles
 from neardup.asking import SIMILARITY, Asked, Matches, Measure
 from neardup.banding import Banding
-from neardup.documents import Utf8
+from neardup.documents import Utf8, one_by_one
 from neardup.errors import (
     DuplicateIdError,
     IncompatibleError,
@@ -357,6 +357,8 @@ class Index:
         >>> monday.ids()
         ['a', 'b']
         """
+        if not isinstance(other, Index):
+            raise TypeError(f"other is of type {kind(other)}; it is a neardup.Index")
         for name in ("minhash", "banding", "verify"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
@@ -589,7 +591,7 @@ class Index:
             return
         check_integer("batch_size", batch_size, 1, 2**31)
         every_id, added = iter(ids), 0
-        every_text = iter(texts.to_list() if isinstance(texts, Utf8) else texts)
+        every_text = one_by_one(texts)
         try:
             while True:
                 names, batch = list(itertools.islice(every_id, batch_size)), list(itertools.islice(every_text, batch_size))

@@ -6,7 +6,7 @@ import itertools
 import struct
 import sys
 from collections.abc import Sequence
-from threading import Lock
+from threading import RLock
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -116,20 +116,20 @@ class Judge:
     Attributes
     ----------
     deciding
-        Held while a document is looked up to be added.
+        Held while a document is looked up to be added: by a thread, which a signal handler may have look up another.
     """
 
     def __init__(self, kind: type[View]) -> None:
-        self.deciding = Lock()
+        self.deciding = RLock()
         self._kind = kind
-        self._lock = Lock()
+        self._lock = RLock()
         self._views, self._seen = 0, b""
         self._taken: tuple[Learnt, View] | None = None
         watch(self)
 
     def forked(self) -> None:
         """See :mod:`neardup.stores.forked`."""
-        self.deciding, self._lock = Lock(), Lock()
+        self.deciding, self._lock = RLock(), RLock()
 
     def view(self, store: Store) -> View:
         """What is known: what is stored with the documents, as long as it holds; else it is learnt."""

@@ -54,9 +54,9 @@ def on_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: i
     [1, 2]
     """
     if threads > 1 and len(items) > 1 and may_begin(min(threads, len(items))):
-        from concurrent.futures import ThreadPoolExecutor
-
         try:
+            from concurrent.futures import ThreadPoolExecutor  # refuses to be loaded once the main thread has ended
+
             with ThreadPoolExecutor(threads) as pool:
                 return list(pool.map(work, items))
         except RuntimeError:  # no thread can be started, and what else went wrong does so again

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from neardup.ending import of_this_process
 from neardup.errors import ParameterError, ResumeWarning, listed, warn_caller
 from neardup.spool import Spool
 
@@ -45,7 +46,7 @@ class Work:
     Raises
     ------
     ParameterError
-        If the folder is not one of these, or another process is at work in it.
+        If the folder is not one of these, that in which it would be is not there, or another process is at work in it.
 
     Examples
     --------
@@ -64,6 +65,8 @@ class Work:
         self._marks: dict[str, tuple[int, int]] = {}
         self._lock: weakref.finalize[..., Work] | None = None
         self._published = 0.0
+        if path is not None and not path.parent.is_dir():
+            raise ParameterError(f"{path.parent} is no folder, and {path.name} is made in it; make it first, or name another")
         if path is not None and path.exists():
             self._go_on(path)
 
@@ -88,10 +91,19 @@ class Work:
         lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(lock)
-            raise ParameterError(f"another job is at work in {path}; wait for it, or write elsewhere") from None
-        self._lock = weakref.finalize(self, os.close, lock)
+            if isinstance(error, BlockingIOError):
+                raise ParameterError(f"another job is at work in {path}; wait for it, or write elsewhere") from None
+            raise OSError(
+                error.errno, f"{error.strerror}: files cannot be locked there; name a folder on a local disk", str(path)
+            ) from None
+
+        def let_go() -> None:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # a forked child has the file too
+            os.close(lock)
+
+        self._lock = weakref.finalize(self, of_this_process(let_go))
 
     def _restore(self, path: Path) -> str:
         """Take up what a manifest says; why not, if it cannot be."""
@@ -105,6 +117,8 @@ class Work:
             return "its manifest is damaged"
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             return "it is of another version"
+        if not all(isinstance(manifest.get(part), dict) for part in ("job", "columns", "stages")):
+            return "its manifest is damaged"
         if manifest["job"] != self._job:
             known, given = manifest["job"], self._job
             return listed([name for name in {**known, **given} if known.get(name) != given.get(name)]) + " changed"

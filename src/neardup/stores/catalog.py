@@ -21,6 +21,8 @@ import xxhash
 from neardup.errors import CorruptIndexError, IncompatibleError, plain
 
 NAME = "catalog.sqlite"
+#: Seconds for which another program may be at work on it.
+WAIT = 30.0
 
 SCHEMA = """
 create table parameters (text text not null, sum integer not null);
@@ -177,6 +179,10 @@ def explained(folder: Path) -> Iterator[None]:
             raise OSError(f"{folder / NAME}: {text}; {remedy}") from error
         if code == 10 or "disk I/O" in text:
             raise OSError(f"{folder / NAME}: {text}; look after the disk, and the limits of this process") from error
+        if code == 5 or "locked" in text:
+            raise BlockingIOError(
+                f"{folder / NAME}: {text} by another program, nothing was changed; let it end, and do this again"
+            ) from error
         if code == 8 or "readonly" in text:
             raise OSError(f"{folder / NAME}: {text}; give write access to the folder, or open with mode='r'") from error
         raise CorruptIndexError(f"{folder / NAME} is damaged: {text}; restore the folder from a copy") from error
@@ -204,7 +210,7 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     elif writable and (folder / f"{NAME}-journal").exists():
         mode = "rw"  # the power was lost while the catalog was made: what it left is taken back
     uri = f"{(folder / NAME).absolute().as_uri()}?mode={mode}"
-    database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
+    database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=WAIT)
     try:
         database.execute("begin")
         yield database
@@ -259,7 +265,7 @@ class Catalog:
         self._folder = folder
         new = not exists(folder)
         with examined(folder):
-            self._database = sqlite3.connect(folder / NAME, isolation_level=None, check_same_thread=False, timeout=30)
+            self._database = sqlite3.connect(folder / NAME, isolation_level=None, check_same_thread=False, timeout=WAIT)
             try:
                 self._prepare(parameters, new=new)
             except BaseException:
@@ -281,8 +287,10 @@ class Catalog:
     def transaction(self) -> Iterator[None]:
         """One change: all of it or nothing."""
         with explained(self._folder):
-            self._database.execute("begin immediate")
+            if self._database.in_transaction:  # one that an interruption left open
+                self._database.execute("rollback")
             try:
+                self._database.execute("begin immediate")
                 yield
                 self._database.execute("commit")
             except BaseException:

@@ -8,7 +8,9 @@ writes one. docs/reference/format.md describes all of it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import io
 import json
 import os
 import threading
@@ -58,33 +60,49 @@ BATCH, BATCH_WORDS = 1 << 16, 1 << 24
 
 
 class _Lock:
-    """The right to write to a folder, one process at a time; what it says of its holder is for people."""
+    """The right to write to a folder, one process at a time; what it says of its holder is for people.
+
+    Nobody holds it any more when the object is gone, whatever interrupted its making.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "writer.lock"
         try:
-            self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = io.FileIO(self.path, "r+", opener=lambda path, flags: os.open(path, flags | os.O_CREAT, 0o666))
         except PermissionError as error:
             remedy = "give write access to the folder, or open with mode='r'"
             raise PermissionError(error.errno, f"{error.strerror}; {remedy}", str(self.path)) from None
         try:
-            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.path.samestat(os.fstat(self.fd), self.path.stat()):
-                raise FileNotFoundError  # whoever held it has removed it with the index
-        except OSError:
-            holder = os.pread(self.fd, 200, 0).decode("utf-8", "replace").strip() or "another process"
-            os.close(self.fd)
-            raise BlockingIOError(
-                f"{folder} is being written to by {holder}; wait until it closes the index, or open it with mode='r'"
-            ) from None
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = self.is_there()  # whoever held it may have removed it with the index
+        except BlockingIOError:
+            mine = False
+        except BaseException as error:
+            self._file.close()
+            if not isinstance(error, OSError):
+                raise
+            remedy = "use a folder on a local disk, or open the index with mode='r'"
+            raise OSError(error.errno, f"{error.strerror}: files cannot be locked there; {remedy}", str(folder)) from None
+        if not mine:
+            holder = os.pread(self._file.fileno(), 200, 0).decode("utf-8", "replace").strip() or "another process"
+            self._file.close()
+            raise BlockingIOError(f"{folder} is being written to by {holder}; wait until it closes the index, or open it with mode='r'")
         self.pid = os.getpid()
-        os.ftruncate(self.fd, 0)
+        self._file.truncate(0)
         with suppress(OSError):  # on a full disk it is held all the same, and the catalog says what does not fit
-            os.pwrite(self.fd, f"process {self.pid} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode(), 0)
+            self._file.write(f"process {self.pid} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+
+    def is_there(self) -> bool:
+        """Whether the folder that is where it was is still the one that is locked."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+        except OSError:
+            return False
 
     def release(self) -> None:
-        os.ftruncate(self.fd, 0)
-        os.close(self.fd)
+        self._file.truncate(0)
+        fcntl.flock(self._file, fcntl.LOCK_UN)  # a forked child has the file too
+        self._file.close()
 
 
 class Closed:
@@ -117,12 +135,18 @@ class _Merge(threading.Thread):
     """
 
     def __init__(
-        self, home: segments.Home, files: Sequence[catalog.File], sources: Sequence[segments.Source], number: int, threads: int
+        self,
+        home: segments.Home,
+        files: Sequence[catalog.File],
+        sources: Sequence[segments.Source],
+        number: int,
+        threads: int,
+        is_there: Callable[[], bool],
     ) -> None:
         super().__init__(name=f"neardup merges into {number}")
         self.files, self.removed, self.number = files, [source.removed for source in sources], number
         self.documents: int | None = None
-        self._home, self._sources, self._threads = home, sources, threads
+        self._home, self._sources, self._threads, self._is_there = home, sources, threads, is_there
         self._stopped = threading.Event()
 
     def write(self) -> None:
@@ -139,8 +163,8 @@ class _Merge(threading.Thread):
             self.write()
 
     def _proceed(self) -> None:
-        if self._stopped.is_set() or not threading.main_thread().is_alive():
-            raise InterruptedError("the index is closed")
+        if self._stopped.is_set() or not threading.main_thread().is_alive() or not self._is_there():
+            raise InterruptedError("the index is closed, or not there any more")
 
     def stop(self) -> None:
         """Give up, soon."""
@@ -159,7 +183,7 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     CorruptIndexError
         If there is something, but no index that can be read.
     """
-    folder = Path(path)
+    folder = Path(path).resolve()
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; an index is a folder, name another path")
     if (folder / UNFINISHED).exists():
@@ -187,7 +211,7 @@ def filling(path: str | os.PathLike[str]) -> Iterator[None]:
     CorruptIndexError
         If one is being filled, or was and not to its end.
     """
-    folder, made = Path(path), False
+    folder, made = Path(path).resolve(), False
     mark = folder / UNFINISHED
     try:
         with suppress(FileExistsError):
@@ -209,8 +233,9 @@ def filling(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         layout.sync_folder(folder)
         yield
-    except BaseException:
-        if not catalog.exists(folder):  # else not all was removed, and is not to be opened
+    except BaseException as error:
+        # Where another process writes nothing was done. Else, where a catalog is left, not all was removed, and is not to be opened.
+        if isinstance(error, BlockingIOError) or not catalog.exists(folder):
             with suppress(OSError):
                 mark.unlink()
                 if made:
@@ -252,7 +277,8 @@ class DiskStore:
         *,
         writes: bool = True,
     ) -> None:
-        self.folder, self._shape, self._writes = Path(path), (bands, bucket_limit, slots), writes
+        # What is found there is this folder's, wherever the process or a link goes later.
+        self.folder, self._shape, self._writes = Path(path).resolve(), (bands, bucket_limit, slots), writes
         stored = json.dumps(parameters, sort_keys=True, ensure_ascii=True).encode()
         self._home = segments.Home(self.folder, stored, bands, slots, int(parameters.get("id_seed", 0)))
         self._writing = threading.RLock()
@@ -264,7 +290,7 @@ class DiskStore:
         self._sources: list[segments.Source] = []
         self._written, self._mark = 0, b""
         self._learnt: bytes | None = None
-        self._stale = self._closed = self._new = self._new_folder = False
+        self._stale = self._closed = self._changing = self._new = self._new_folder = False
         try:
             if writes:
                 with suppress(FileExistsError):
@@ -323,8 +349,20 @@ class DiskStore:
             raise CorruptIndexError(f"{missing} is missing; {layout.REMEDIES[Path(str(missing)).parent.name]}")
 
     def _load(self) -> str | None:
-        """Read the catalog, and map the files that it names. The one that is missing: lost, or merged away in between."""
-        tail, files, removals, written, mark = catalog.read(self.folder, self._home.parameters)
+        """Take what there is. The file that is missing: lost, or merged away in between."""
+        opened = self._opened()
+        if isinstance(opened, str):
+            return opened
+        snapshot, self._table, self._sources = opened
+        self._files, self._stale = snapshot.files, False
+        self._written, self._mark = snapshot.written, snapshot.learnt
+        self.seen = snapshot.files, snapshot.removals, [(row.sequence, row.set_hash) for row in snapshot.tail]
+        return None
+
+    def _opened(self) -> tuple[catalog.Snapshot, _kernels.SegmentTable, list[segments.Source]] | str:
+        """What the catalog says, and a table of the files that it names; or the one that is missing."""
+        snapshot = catalog.read(self.folder, self._home.parameters)
+        tail, files, removals = snapshot.tail, snapshot.files, snapshot.removals
         table = _kernels.SegmentTable(*self._shape)
         try:
             sources = [segments.mapped(self._home, file.number, mend=self._writes) for file in files]
@@ -337,10 +375,7 @@ class DiskStore:
             table.replace(0, 0, [(source.segment, gone) for source, gone in zip(sources, removed, strict=True)], tail=True)
             if tail:
                 table.add(_ids(tail), self._batch(tail))
-        self._table, self._files, self._sources, self._stale = table, files, sources, False
-        self._written, self._mark = written, mark
-        self.seen = files, removals, [(row.sequence, row.set_hash) for row in tail]
-        return None
+        return snapshot, table, sources
 
     def _fit(
         self,
@@ -385,14 +420,26 @@ class DiskStore:
                 raise ParameterError(f"{self.folder} was opened with mode='r'; open it with mode='a' to write")
             if self._lock.pid != os.getpid():
                 raise RuntimeError(f"{self.folder} was opened by process {self._lock.pid}; open it in this process, with mode='r' to read")
-            if self._stale:
-                self.refresh()
-            self._stale = True
-            done = False
+            if self._changing:
+                raise RuntimeError(
+                    f"{self.folder} is being changed by this thread already, which was interrupted by a signal handler or a __del__ "
+                    "that changes it again; let that be done later"
+                )
+            if not self._lock.is_there():
+                raise FileNotFoundError(
+                    errno.ENOENT,
+                    "The index that was opened is not there any more, nothing was changed; close it, and open it where it is",
+                    str(self.folder),
+                )
+            done, self._changing = False, True
             try:
+                if self._stale:
+                    self.refresh()
+                self._stale = True
                 yield self._catalog
                 done = True
             finally:
+                self._changing = False
                 if done:
                     self._stale = False
                 else:
@@ -534,7 +581,8 @@ class DiskStore:
     def _merge(self, to: catalog.Catalog, places: range, threads: int) -> _Merge:
         files = [self._files[place] for place in places]
         sources = [self._sources[place]._replace(removed=np.array(to.removals(self._files[place].number), np.uint32)) for place in places]
-        return _Merge(self._home, files, sources, to.new_number(), threads)
+        assert self._lock is not None  # noqa: S101  it is being changed
+        return _Merge(self._home, files, sources, to.new_number(), threads, self._lock.is_there)
 
     def _merge_now(self, to: catalog.Catalog, places: range, threads: int) -> None:
         self._stop_merging()
@@ -584,6 +632,8 @@ class DiskStore:
             raise
 
     def _unlink(self, number: int) -> None:
+        if self._lock is None or not self._lock.is_there():
+            return  # it is another index that has such files now
         for kind in layout.KINDS:
             layout.file_name(self.folder, kind, number).unlink(missing_ok=True)
 
@@ -665,7 +715,7 @@ class DiskStore:
 
     def keep_learnt(self, new: bytes, old: bytes) -> bytes:  # noqa: ARG002  one process writes
         with self._writing:
-            if self._own() and self._catalog is not None and not self._closed:
+            if self._own() and self._catalog is not None and not self._closed and not self._changing:
                 with suppress(OSError, CorruptIndexError):
                     self._catalog.keep_learnt(new)
                     self._learnt, self._mark = new, new[-8:]
@@ -687,21 +737,23 @@ class DiskStore:
         return row.evidence if row.sizes[0] else row.evidence[:0]
 
     def batches(self) -> Iterator[tuple[list[Id], StoreBatch]]:
-        with self._writing:  # a merge would move the places
-            table = self._table
-            for place in range(table.places()):
-                step = self._step(place)
-                for start in range(0, table.many(place), step):
-                    with layout.damage(self.folder):
-                        ids, rows = table.documents(place, start, start + step)
-                    yield ids, StoreBatch(*rows)
+        table, sources = self._as_it_is()
+        for place in range(table.places()):
+            step = _step(sources[place]) if place < len(sources) else BATCH
+            for start in range(0, table.many(place), step):
+                with layout.damage(self.folder):
+                    ids, rows = table.documents(place, start, start + step)
+                yield ids, StoreBatch(*rows)
 
-    def _step(self, place: int) -> int:
-        """How many documents of a file, or of the tail, have a batch's words of evidence between them, in the mean."""
-        if place >= len(self._sources):
-            return BATCH
-        columns = self._sources[place].documents.columns
-        return max(1, min(BATCH, BATCH_WORDS * columns[0][1] // max(1, columns[6][1])))
+    def _as_it_is(self) -> tuple[_kernels.SegmentTable | Closed | Lost, list[segments.Source]]:
+        """A table that nobody changes, so that nobody waits for whoever reads it to its end."""
+        with self._writing:
+            if self._own() and not self._closed:
+                opened = self._opened()
+                if isinstance(opened, str):
+                    raise CorruptIndexError(f"{opened} is missing; {layout.REMEDIES[Path(opened).parent.name]}")
+                return opened[1:]
+            return self._table, self._sources  # a reader's are never changed, but others take their place
 
     def nbytes(self) -> int:
         with self._writing:
@@ -733,7 +785,7 @@ class DiskStore:
     def discard(self) -> None:
         """Close the index, and remove it where this store made it; whatever else is in the folder stays."""
         with self._writing:
-            if self._new and self._lock is not None and self._own():
+            if self._new and self._lock is not None and self._own() and self._lock.is_there():
                 with suppress(OSError, NearDupError):  # it is said why all this is done
                     self._stop_merging()
                     if self._catalog is not None:
@@ -750,6 +802,12 @@ class DiskStore:
             if self._new_folder:
                 with suppress(OSError):
                     self.folder.rmdir()
+
+
+def _step(source: segments.Source) -> int:
+    """How many documents of a file have a batch's words of evidence between them, in the mean."""
+    columns = source.documents.columns
+    return max(1, min(BATCH, BATCH_WORDS * columns[0][1] // max(1, columns[6][1])))
 
 
 def _pack(id: Id) -> bytes:

@@ -8,9 +8,11 @@ import os
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
+from neardup.ending import of_this_process
 from neardup.engines.spark.stages import Folder
 from neardup.errors import InputError, MissingDependencyError, ParameterError
 
@@ -109,7 +111,9 @@ def work_folder(spark: Any, work: str | os.PathLike[str] | None) -> Folder:
         return Folder(spark, os.fspath(work))
     if spark.sparkContext.master.startswith("local"):
         path = tempfile.mkdtemp(prefix="neardup-")
-        atexit.register(shutil.rmtree, path, ignore_errors=True)  # frames are read from it as long as there are any
+        atexit.register(
+            of_this_process(partial(shutil.rmtree, path, ignore_errors=True))
+        )  # frames are read from it as long as there are any
         return Folder(spark, f"file://{path}/stages")
     checkpoints = spark.sparkContext._jsc.sc().getCheckpointDir()
     if checkpoints.isEmpty():
