@@ -1585,3 +1585,10 @@ def test_what_is_merged_is_an_index():
     """Anything else is named."""
     with pytest.raises(TypeError, match=r"other is of type str; it is a neardup\.Index"):
         Index().merge("other")
+
+
+@pytest.mark.parametrize("name", ["profile", "threshold", "minhash", "banding", "verify", "bucket_limit", "recall"])
+def test_parameters_stay_as_they_are(name):
+    """Documents are stored by them: none is set, to be half obeyed."""
+    with pytest.raises(AttributeError):
+        setattr(Index(), name, None)

@@ -147,7 +147,6 @@ class Index:
             verify=verify,
             bucket_limit=bucket_limit,
         )
-        self.profile, self.threshold, _, self.minhash, self.banding, self.verify, self.bucket_limit, _ = self._settings
         self._judge: Judge | None = None
         if self._settings.by_corpus:
             from neardup import judging
@@ -157,6 +156,36 @@ class Index:
         self._asked_by_default = Asked.of(self._settings)
         self._preparation = preparation(self.minhash, self.banding, lean=self._settings.slots > 0)
         self._store: Store = MemoryStore(self.banding.bands, self.bucket_limit, self._settings.slots, self._settings.sample)
+
+    @property
+    def profile(self) -> str:
+        """What the texts are. This and all other parameters stay as they are: documents are stored by them."""
+        return self._settings.profile
+
+    @property
+    def threshold(self) -> float:
+        """The least similarity of a match."""
+        return self._settings.threshold
+
+    @property
+    def minhash(self) -> MinHash:
+        """How documents are signed."""
+        return self._settings.minhash
+
+    @property
+    def banding(self) -> Banding:
+        """By which bands candidates are found."""
+        return self._settings.banding
+
+    @property
+    def verify(self) -> Verify:
+        """How candidates are verified."""
+        return self._settings.verify
+
+    @property
+    def bucket_limit(self) -> int:
+        """The most members of one bucket that a look-up reads."""
+        return self._settings.bucket_limit
 
     @classmethod
     def open(
@@ -847,7 +876,7 @@ class Index:
         [[], ['a']]
         """
         asked = self._asked(top, threshold, measure)
-        if type(signatures) is not Signatures or signatures.minhash is not self.minhash:
+        if type(signatures) is not Signatures or signatures.minhash is not self._settings.minhash:
             self._checked(signatures)
         # Both are asked of memory before it has answered: a look-up is short.
         _, counts = signatures.values, signatures.counts
