@@ -431,8 +431,9 @@ class DiskStore:
                     "The index that was opened is not there any more, nothing was changed; close it, and open it where it is",
                     str(self.folder),
                 )
-            done, self._changing = False, True
+            done = False
             try:
+                self._changing = True
                 if self._stale:
                     self.refresh()
                 self._stale = True
