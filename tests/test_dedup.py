@@ -838,6 +838,64 @@ def test_text_files_are_documents_named_by_their_files(tmp_path):
     ]
 
 
+def write_cells(path, cells):
+    """The same text with each of some cells, as CSV or TSV; a row is named by its place."""
+    separator = "\t" if path.suffix == ".tsv" else ","
+    lines = [separator.join(("name", "text", "n")), *(separator.join((f"r{i}", CORPUS[0], cell)) for i, cell in enumerate(cells))]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+@pytest.mark.parametrize(
+    ("cells", "least", "greatest"),
+    [
+        (["9", "10"], 0, 1),
+        (["10", "9"], 1, 0),
+        (["9", "", "10"], 0, 2),
+        (["", "2024-05-01", "2024-01-01"], 2, 1),
+        (["  ", "b", "a"], 2, 1),
+        (["9", "10.5", "1e3"], 0, 2),
+        (["-1", "-2", "+0.5"], 1, 2),
+        ([str(2**60 + 1), str(2**60)], 1, 0),
+        (["9", "10", "n/a"], 1, 2),
+        (["9", "10", "nan"], 1, 2),
+        (["9", "10", "inf"], 1, 2),
+        (["9", "1_0"], 1, 0),
+        (["9", "1" * 20], 1, 0),
+        (["9", "1e999"], 1, 0),
+        (["", "", ""], 0, 0),
+    ],
+)
+def test_cells_of_csv_are_numbers_where_all_of_them_are(cells, least, greatest, suffix, tmp_path):
+    """The least and the greatest value, and the first by order=, are those of numbers, or of text; an empty cell has no value."""
+    path = write_cells(tmp_path / f"a.{suffix}", cells)
+    found = [deduplicate(path, id="name", **options).kept for options in ({"keep": "n"}, {"keep": "-n"}, {"order": "n"})]
+    assert found == [[f"r{least}"], [f"r{greatest}"], [f"r{least}"]]
+
+
+def test_what_cells_are_is_told_of_all_rows(tmp_path):
+    """However many batches and files a column comes in, and whatever else there is beside CSV."""
+    numbers = [str(n) for n in range(9500, 10500)] * 9
+    assert deduplicate(write_cells(tmp_path / "a.csv", numbers), id="name", keep="-n").kept == ["r999"]
+    assert deduplicate(write_cells(tmp_path / "a.csv", [*numbers, "-"]), id="name", keep="-n").kept == ["r499"]
+    lines = write_cells(tmp_path / "a.csv", ["9", "", "10"])
+    for values, least, greatest in (([8, 11, None], "s0", "s1"), ([8.5, 10.5], "s0", "s1"), (["8", "95"], "r2", "s1")):
+        records = [{"name": f"s{i}", "text": CORPUS[0], "n": value} for i, value in enumerate(values)]
+        (tmp_path / "b.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+        pq.write_table(pa.Table.from_pylist(records), tmp_path / "b.parquet")
+        for other in ("b.jsonl", "b.parquet"):
+            for paths in ([lines, tmp_path / other], [tmp_path / other, lines]):
+                assert deduplicate(paths, id="name", keep="n").kept == [least]
+                assert deduplicate(paths, id="name", keep="-n").kept == [greatest]
+
+
+def test_preferred_cells_are_as_they_are_written(tmp_path):
+    """A list names the text of cells, an empty one too."""
+    path = write_cells(tmp_path / "a.csv", ["09", "9", ""])
+    assert [deduplicate(path, id="name", keep={"n": [cell]}).kept for cell in ("9", "09", "")] == [["r1"], ["r0"], ["r2"]]
+
+
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 

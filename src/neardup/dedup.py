@@ -90,9 +90,10 @@ def deduplicate(
         Which document of those that match is kept: the ``"first"``, the ``"last"``, or the ``"longest"`` in characters; that
         of the least value in a column, ``"date"``, or of the greatest, ``"-score"``; that whose value comes first in a list,
         ``{"source": ["Reuters", "AP"]}``; or that for which a function of id and text returns the least. Of equal ones the
-        first, and what has no value comes last. Files rank in the order in which they are given.
+        first, and what has no value comes last. Files rank in the order in which they are given. In CSV an empty cell has no
+        value, and a column is compared as numbers where all its other cells in all files are numbers of 64 bits, otherwise as text.
     order
-        A column that says which document comes first, instead of its position.
+        A column that says which document comes first, instead of its position; compared as that of ``keep``.
     clusters
         ``"witness"`` removes what matches a kept document; ``"components"`` keeps one document of all that chains of matches
         connect, so that a removed document may be less similar to its witness than the threshold.
@@ -188,6 +189,8 @@ def deduplicate(
             clusters=clusters, exact=exact, pairs=pairs, drop_frequent=drop_frequent, **sealed(minhash.shingling),
             verify=settings.verify, bucket_limit=settings.bucket_limit, whole_buckets=settings.whole_buckets,
         )  # fmt: skip
+        if ranking.columns:  # what a folder of work keeps is in order of rank, by which cells of CSV were text before
+            job["cells"] = "numbers"
         signed = Signed(banding.bands, _work(limit, work, corpus, older, job, ranking, minhash.shingling.tokens))
         opened.push(signed.work.leave)
         older.keep_in(signed.work)
@@ -419,7 +422,7 @@ def _sign(
     if not done.get("whole") or ranking.reads or corpus.skips:
         n = 0
         for batch in corpus.batches(columns=ranking.columns):
-            ranking.add(batch.ids, lambda texts=batch.texts: documents.strings(texts), batch.columns)  # type: ignore[misc]
+            ranking.add(batch.ids, lambda texts=batch.texts: documents.strings(texts), batch.columns, untyped=batch.untyped)  # type: ignore[misc]
             done_before = min(max(already - n, 0), len(batch.ids))
             n += done_before
             for part in batch.cut(done_before, len(batch.ids)).parts(SIGNED * threads, threads):

@@ -266,17 +266,21 @@ def _view_spans(views: npt.NDArray[np.uint8], buffers: list[npt.NDArray[np.uint8
 
 
 class Batch(NamedTuple):
-    """Some documents: their ids, their texts, the characters in each text, and the columns that were asked for."""
+    """Some documents: their ids, their texts, the characters in each text, and the columns that were asked for.
+
+    Whether these are ``untyped``, cells that are text whatever they say, as those of CSV.
+    """
 
     ids: list[Id]
     texts: list[str] | Utf8
     lengths: npt.NDArray[np.int64]
     columns: Sequence[Any] = ()
+    untyped: bool = False
 
     def cut(self, start: int, stop: int) -> Batch:
         """The documents from one place to another."""
         columns = [getattr(column, "iloc", column)[start:stop] for column in self.columns]  # a Series itself goes by its labels
-        return Batch(self.ids[start:stop], self.texts[start:stop], self.lengths[start:stop], columns)
+        return Batch(self.ids[start:stop], self.texts[start:stop], self.lengths[start:stop], columns, self.untyped)
 
     def parts(self, most: int, least: int = 1) -> Iterator[Batch]:
         """Itself in parts of at most so many bytes of text, or so few documents."""
@@ -455,6 +459,8 @@ class Rows(Documents):
 
     #: What the numbers of rows count.
     unit = "row"
+    #: Whether all columns are text, numbers too.
+    untyped = False
 
     def __init__(self, columns: Iterable[tuple[str, str]], text: str | None, where: str = "") -> None:
         self.columns: dict[str, str] = {}
@@ -531,7 +537,7 @@ class Rows(Documents):
                 ids = self._ids(rows[self.id], numbers)
             elif self.prefix is not None:
                 ids = [f"{self.prefix}:{number}" for number in numbers]
-            yield Batch(ids, texts, text_lengths(texts), [rows[name] for name in columns])
+            yield Batch(ids, texts, text_lengths(texts), [rows[name] for name in columns], self.untyped)
             done += len(texts)
 
     def chunks(self, take: Take) -> Iterator[Chunk]:

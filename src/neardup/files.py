@@ -468,6 +468,8 @@ class JsonLines(Rows):
 class Csv(Rows):
     """A CSV or TSV file with a header; all columns are strings."""
 
+    untyped = True
+
     def __init__(self, file: File, text: str | None, on_error: str = "raise") -> None:
         self.file = file
         self.skips = on_error == "skip"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -64,10 +67,10 @@ class Ranking:
         """Whether documents must be taken in: their columns, or what a function says of them."""
         return bool(self.columns) or callable(self.keep)
 
-    def add(self, ids: Sequence[Any], texts: Callable[[], Sequence[str]], columns: Sequence[Any]) -> None:
-        """Take some documents in: ids, what gives their texts, and the columns that are needed."""
+    def add(self, ids: Sequence[Any], texts: Callable[[], Sequence[str]], columns: Sequence[Any], *, untyped: bool = False) -> None:
+        """Take some documents in: ids, what gives their texts, and the columns that are needed, which may be cells of CSV."""
         for collected, values in zip(self._columns, columns, strict=True):
-            collected.append(values)
+            collected.append(_Cells(values) if untyped else values)
         if callable(self.keep):
             self._keys += [self.keep(id, text) for id, text in zip(ids, texts(), strict=True)]
 
@@ -124,12 +127,62 @@ def _unhashable(values: Iterable[Any]) -> Iterator[Any]:
             yield value
 
 
+class _Cells(list[str]):
+    """Values in a CSV file, all of them text."""
+
+
+#: A number as it is written; ``inf``, ``nan`` and ``1_000``, which Python reads too, are words.
+NUMBER = re.compile(r"\s*[+-]?(\d+|(\d+\.\d*|\.\d+|\d+(?=e))(e[+-]?\d+)?)\s*", re.ASCII | re.IGNORECASE)
+
+
+def _arrays(parts: Sequence[Any]) -> list[Any]:
+    """The parts of a column as Arrow. Cells of CSV are numbers where all of them are, otherwise text; an empty one has no value.
+
+    That is told of all parts at once, so that no batch decides for itself. Beside text from elsewhere cells stay text.
+    """
+    import pyarrow as pa
+
+    cells = [part for part in parts if isinstance(part, _Cells)]
+    arrays = [part if isinstance(part, pa.Array | pa.ChunkedArray | _Cells) else pa.array(part, from_pandas=True) for part in parts]
+    if not cells:
+        return arrays
+    values = [cell if cell.strip() else None for part in cells for cell in part]
+    textual = any("string" in str(array.type) for array in arrays if not isinstance(array, _Cells))
+    numbers = None if textual else _numbers(values)
+    flat = pa.array(values, pa.string()) if numbers is None else numbers
+    ends = iter(accumulate(map(len, cells)))
+    return [flat[(stop := next(ends)) - len(array) : stop] if isinstance(array, _Cells) else array for array in arrays]
+
+
+def _numbers(values: list[str | None]) -> Any:
+    """Cells as an Arrow column of numbers; None where one is something else, or has no place in 64 bits beside the others.
+
+    Examples
+    --------
+    >>> _numbers(["10", None, " 9"]).to_pylist(), _numbers(["1.5", "2e3"]).to_pylist()
+    ([10, None, 9], [1.5, 2000.0])
+    >>> [_numbers([value]) for value in ("nan", "1_000", "2024-01-01", "1" * 20, "1e999")]
+    [None, None, None, None, None]
+    """
+    import pyarrow as pa
+
+    numbers: list[float | None] = []
+    try:
+        for value in values:
+            found = None if value is None else NUMBER.fullmatch(value)
+            if value is not None and found is None:
+                return None
+            numbers.append(None if found is None or value is None else float(value) if found[2] else int(value))
+        return None if math.inf in numbers or -math.inf in numbers else pa.array(numbers)
+    except (pa.ArrowException, OverflowError, ValueError):  # of thousands of digits
+        return None
+
+
 def _array(what: str, parts: Sequence[Any]) -> Any:
     import pyarrow as pa
 
     try:
-        arrays = [part if isinstance(part, pa.Array | pa.ChunkedArray) else pa.array(part, from_pandas=True) for part in parts]
-        flat = [chunk for array in arrays for chunk in (array.chunks if isinstance(array, pa.ChunkedArray) else [array])]
+        flat = [chunk for array in _arrays(parts) for chunk in (array.chunks if isinstance(array, pa.ChunkedArray) else [array])]
         types = {array.type for array in flat if array.type != pa.null()}
         common = (
             pa.unify_schemas([pa.schema([("v", type)]) for type in types], promote_options="permissive").field(0).type if types else None

@@ -125,6 +125,8 @@ def dedup(
 
     OUT gets the kept documents with all their columns; a new folder gets copies of the text files that are kept.
 
+    A column of CSV ranks as numbers where all its cells are, otherwise as text; an empty cell comes last.
+
     --engine spark runs it on Apache Spark, from paths that Spark reads into a folder.
 
     What takes long is kept meanwhile in a folder OUT.work: after an interruption the same command goes on from there.
