@@ -1543,6 +1543,16 @@ def test_numbers_are_removed_as_they_are_typed(run):
     assert "no document '007' in the index" in run("index", "remove", "x", "007").err
 
 
+def test_all_ids_are_removed_or_none(run):
+    """One that is not there is said before any is removed; one that is given twice is removed once."""
+    put("a.jsonl", jsonl(*({"id": id, "text": MONDAY} for id in ("a", "b", 7))))
+    assert run("index", "add", "x", "a.jsonl").code == 0
+    said = "no document 'nosuch' in the index, nothing was removed; ids are as `neardup index query` shows them\n"
+    assert run("index", "remove", "x", "a", "7", "nosuch") == Done(2, "", f"neardup: {said}")
+    assert run("index", "remove", "x", "a", "7", "a").err == "2 documents removed, 1 in x\n"
+    assert "-- before negative numbers" in re.sub(r"[│\s]+", " ", run("index", "remove", "--help").out)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -1562,8 +1572,11 @@ def test_numbers_are_removed_as_they_are_typed(run):
             "column 'tags' has ['x'] of type list; --keep prefers strings, numbers or dates: name another column",
         ),
         (["index", "remove", "x", "9" * 5000], "no document '9999"),
-        (["index", "remove", "x", "9" * 20], f"no document '{'9' * 20}' in the index; ids are as"),
-        (["index", "remove", "x", "zebra"], "no document 'zebra' in the index; ids are as `neardup index query` shows them"),
+        (["index", "remove", "x", "9" * 20], f"no document '{'9' * 20}' in the index, nothing was removed; ids are as"),
+        (
+            ["index", "remove", "x", "zebra"],
+            "no document 'zebra' in the index, nothing was removed; ids are as `neardup index query` shows them",
+        ),
     ],
 )
 def test_messages_name_options(run, news, arguments, words):

@@ -131,17 +131,29 @@ def index_add(
 
 @index_app.command("remove", cls=Command)
 def index_remove(
-    path: IndexArgument, ids: Annotated[list[str], typer.Argument(metavar="ID")], name: NameOption = None, quiet: QuietOption = False
+    path: IndexArgument,
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="As neardup index query shows it; -- before negative numbers.")],
+    name: NameOption = None,
+    quiet: QuietOption = False,
 ) -> None:
-    """Remove documents from an index.
+    """Remove documents from an index: all of them, or none where one is not there.
 
     Examples:
       neardup index remove news.neardup story-17 story-18
+      neardup index remove numbered.neardup -- -3
     """
+    from neardup.errors import UnknownDocumentError
+
     with neardup.Index.open(path, mode="r+", name=name) as index:
-        for id in ids:
-            index.remove(known_id(index, id))
-        said = f"{count(len(ids), 'document')} removed, {len(index):,} in {place_of(path, name)}"
+        known = list(dict.fromkeys(known_id(index, id) for id in ids))
+        for id in known:
+            if id not in index:
+                raise UnknownDocumentError(
+                    f"no document {id!r} in the index, nothing was removed; ids are as `neardup index query` shows them"
+                )
+        for id in known:
+            index.remove(id)
+        said = f"{count(len(known), 'document')} removed, {len(index):,} in {place_of(path, name)}"
     note(said, quiet=quiet)
 
 
