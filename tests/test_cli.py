@@ -1463,6 +1463,27 @@ def test_lines_keep_the_types_of_ids(run, command):
     assert list(map(json.loads, Path("out.jsonl").read_text().splitlines())) == expected
 
 
+@pytest.mark.parametrize("source", ["jsonl", "parquet"])
+def test_annotated_lines_keep_the_types_of_ids(run, source):
+    """Clusters, witnesses and pairs in JSONL name documents as their lines do, whatever kind other ids are of."""
+    ids = [10**30, "x", 7, "7"] if source == "jsonl" else [6, 7]
+    records = [{"id": id, "text": MONDAY} for id in ids]
+    put("a.jsonl", jsonl(*records))
+    if source == "parquet":
+        pq.write_table(pa.Table.from_pylist(records), "a.parquet")
+    put("old.jsonl", jsonl({"id": "old", "text": RAIN}))
+    put("b.jsonl", jsonl({"id": 8, "text": RAIN}))
+    inputs = f"a.{source}", "b.jsonl", "--text", "text", "--id", "id"
+    done = run("dedup", *inputs, "--against", "old.jsonl", "-o", "m.jsonl", "--annotate", "--evidence", "e.jsonl")
+    found = [(row["id"], row["witness"]) for row in rows(done)]
+    assert found == [*((id, ids[0]) for id in ids[1:]), (8, "old")]
+    marked = [json.loads(line) for line in Path("m.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["witness"]) for row in marked if not row["kept"]] == found
+    assert [row["cluster"] for row in marked] == [*(ids[0] for _ in ids), "old"]
+    assert marked[0] == {"id": ids[0], "text": MONDAY, "cluster": ids[0], "kept": True, "witness": None, "similarity": None}
+    assert {(row["b"], row["a"]) for row in map(json.loads, Path("e.jsonl").read_text().splitlines())} == set(found)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize(
     ("arguments", "name"), [(["pairs", "secret.txt"], "secret.txt"), (["dedup", "ok.txt", "-o", "locked/out.jsonl"], "locked/out.jsonl")]

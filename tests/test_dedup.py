@@ -717,6 +717,31 @@ def test_all_documents_are_written_with_their_annotations(source, name, tmp_path
     assert written["witness"].to_pylist() == result.annotations()["witness"].to_pylist()
 
 
+def test_ids_in_tables_are_of_one_type_for_the_whole_job(tmp_path):
+    """Integers where all are, of older documents that match too; otherwise strings, whichever documents the pairs are of."""
+    older = Index(0.7)
+    older.add_many(["old", 5], CORPUS[1:4:2])
+    for ids, texts, against, kind in (
+        ([7, 8, 9], [CORPUS[0], CORPUS[2], CORPUS[4]], None, pa.int64()),
+        ([7, 8, 9], [CORPUS[0], CORPUS[3], CORPUS[4]], older, pa.int64()),
+        ([7, 8, 9], [CORPUS[0], CORPUS[3], CORPUS[1]], older, pa.string()),
+        ([7, 8, 9], ["one", "two", "three"], None, pa.int64()),
+        ([7, 8, "x"], [CORPUS[0], CORPUS[2], CORPUS[4]], None, pa.string()),
+        ([7, 8, 2**63], [CORPUS[0], CORPUS[2], CORPUS[4]], None, pa.string()),
+        ([7, 8, "x"], ["one", "two", "three"], None, pa.string()),
+    ):
+        lines = [json.dumps({"id": id, "text": text}) + "\n" for id, text in zip(ids, texts, strict=True)]
+        (tmp_path / "a.jsonl").write_text("".join(lines), encoding="utf-8")
+        result = deduplicate(tmp_path / "a.jsonl", 0.7, against=against)
+        types = [result.pairs.schema.field(name).type for name in "ab"]
+        types += [result.annotations().schema.field(name).type for name in ("id", "cluster", "witness")]
+        assert set(types) == {kind}
+        assert [(row["a"], row["b"]) for row in result.pairs.to_pylist()] == [
+            tuple(row[name] if kind == pa.int64() else str(row[name]) for name in "ab") for row in result.each_pair()
+        ]
+        assert {row[name] for row in result.each_pair() for name in "ab"} <= {*ids, "old", 5}
+
+
 def test_an_annotation_does_not_hide_a_column(tmp_path):
     """A column of that name that is there already is an error, and nothing is written."""
     result = deduplicate(pa.table({"text": ["a", "b"], "kept": [1, 2]}))

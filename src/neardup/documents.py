@@ -381,7 +381,9 @@ class Documents(ABC):
     def chunks(self, take: Take) -> Iterator[Chunk]:
         """The documents that ``take`` says, with all their columns."""
 
-    def write(self, path: str | os.PathLike[str], kept: Mask, more: pa.Table | None = None) -> None:
+    def write(
+        self, path: str | os.PathLike[str], kept: Mask, more: pa.Table | None = None, lines: Iterable[dict[str, Any]] | None = None
+    ) -> None:
         """Write the kept documents in order, with all their columns, in the format of the path's name.
 
         Parameters
@@ -393,6 +395,8 @@ class Documents(ABC):
             Whether each document is kept.
         more
             Columns that are added, a row for each document.
+        lines
+            The same rows as records, which JSONL takes instead: what is of one type in a column need not be there.
 
         Raises
         ------
@@ -403,7 +407,7 @@ class Documents(ABC):
         """
         from neardup import writing
 
-        writing.write(self, path, kept, more)
+        writing.write(self, path, kept, more, lines)
 
 
 def refuse_columns(columns: Sequence[str], description: str) -> None:

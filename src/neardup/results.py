@@ -224,22 +224,56 @@ class Result:
         return [list(islice(names, len(group))) for group in groups]
 
     @cached_property
+    def _integers(self) -> bool:
+        """Whether all ids are integers of 64 bits, of older documents that match too: what Arrow has a type for."""
+        n, older = len(self.ids), self._older
+        places = np.concatenate((np.arange(n), n + older.row[older.barred(self.threshold)]))[n if isinstance(self.ids, range) else 0 :]
+        parts = (self._named(places[start : start + 4096]) for start in range(0, len(places), 4096))
+        return all(isinstance(id, int) and -(2**63) <= id < 2**63 for part in parts for id in part)
+
+    def _column(self, ids: Sequence[Id]) -> pa.Array:
+        """Some ids as a column, of the type that all have."""
+        import pyarrow as pa
+
+        return pa.array(ids, pa.int64()) if self._integers else id_column(list(map(str, ids)))
+
+    @cached_property
     def pairs(self) -> pa.Table:
         """Verified pairs: columns ``a`` and ``b`` (a before b in the input) and ``similarity``, sorted by place.
 
         The edges that decided, each removed document with every kept one that it matches; with ``pairs="all"`` every pair
-        of distinct shingle sets, and each copy with the first of its set.
+        of distinct shingle sets, and each copy with the first of its set. Ids are integers or strings as in :meth:`annotations`.
         """
         import pyarrow as pa
 
+        first, second, scores = self._paired
+        ids = self._column(self._named(np.concatenate((first, second))))
+        return pa.table({"a": ids[: len(scores)], "b": ids[len(scores) :], "similarity": pa.array(scores, pa.float64())})
+
+    def each_pair(self) -> Iterator[dict[str, Any]]:
+        """The same one after another, in little memory, with ids as they are, numbers beside strings.
+
+        Examples
+        --------
+        >>> import neardup
+        >>> list(neardup.deduplicate(["one two", "One, two!", "three"]).each_pair())
+        [{'a': 0, 'b': 1, 'similarity': 1.0}]
+        """
+        first, second, scores = self._paired
+        for start in range(0, len(scores), 4096):
+            part = slice(start, start + 4096)
+            columns = self._named(first[part]), self._named(second[part]), scores[part].tolist()
+            yield from (dict(zip(("a", "b", "similarity"), row, strict=True)) for row in zip(*columns, strict=True))
+
+    @cached_property
+    def _paired(self) -> tuple[Any, Any, Any]:
+        """Places of the first and second documents of all pairs, and similarities."""
         a, b, scores = self._every_pair() if self._every or self._components else self._deciding_pairs()
         first, second = np.minimum(a, b), np.maximum(a, b)
         older, barred = self._older_pairs()
         order = np.lexsort((second, first))
-        places = [older + len(self.ids), first[order], barred, second[order]]
-        ids = id_column(self._named(np.concatenate(places)))
         scores = np.concatenate((self._older.similarity[self._join.sets.number[barred]], scores[order]))
-        return pa.table({"a": ids[: len(scores)], "b": ids[len(scores) :], "similarity": pa.array(scores, pa.float64())})
+        return np.concatenate((older + len(self.ids), first[order])), np.concatenate((barred, second[order])), scores
 
     def _older_pairs(self) -> tuple[Any, Any]:
         """Numbers of older documents, and the documents that are removed for them, in order of these."""
@@ -289,7 +323,8 @@ class Result:
     def annotations(self) -> pa.Table:
         """What became of every document, in input order: ``id``, ``cluster``, ``kept``, ``witness``, ``similarity``.
 
-        The cluster is named by its kept document; kept documents have no witness.
+        The cluster is named by its kept document; kept documents have no witness. A column of Arrow has one type: ids are
+        integers if those of all documents are, and of all older ones that match, of 64 bits; otherwise all are strings.
 
         Examples
         --------
@@ -301,11 +336,21 @@ class Result:
 
         n, witness = len(self.ids), self.decisions.witness
         kept = self.decisions.kept
-        every = id_column([*self.ids, *self._older.ids]) if n else pa.array([], pa.int64())
-        ids, none = every[:n], pa.array(kept)
-        named = every.take(pa.array(np.where(kept, np.arange(n), witness)))
+        ids, none = self._column(list(self.ids)), pa.array(kept)
+        named = self._column(self._named(np.where(kept, np.arange(n), witness)))
         columns = ids, named, none, pa.compute.if_else(none, None, named), pa.array(self.decisions.similarity, mask=kept)
         return pa.table(dict(zip(("id", "cluster", "kept", "witness", "similarity"), columns, strict=True)))
+
+    def _each_annotation(self) -> Iterator[dict[str, Any]]:
+        """The same but for the ids of documents, one after another, what is named by ids with these as they are."""
+        n, decisions = len(self.ids), self.decisions
+        for start in range(0, n, 4096):
+            places = np.arange(start, min(start + 4096, n))
+            kept = decisions.kept[places]
+            named = self._named(np.where(kept, places, decisions.witness[places]))
+            for name, stays, similarity in zip(named, kept.tolist(), decisions.similarity[places].tolist(), strict=True):
+                witness = (None, None) if stays else (name, similarity)
+                yield dict(zip(("cluster", "kept", "witness", "similarity"), (name, stays, *witness), strict=True))
 
     def rethreshold(self, threshold: float) -> Result:
         """Decide again at a higher threshold, from the pairs that were found, without reading anything.
@@ -487,14 +532,27 @@ class Result:
         path
             Where to.
         annotate
-            Write all documents, with the columns ``cluster``, ``kept``, ``witness`` and ``similarity`` of :meth:`annotations`.
+            Write all documents, with the columns ``cluster``, ``kept``, ``witness`` and ``similarity`` of :meth:`annotations`;
+            in JSONL with ids as they are, numbers beside strings.
 
         Raises
         ------
         ParameterError
             If the format is unknown, the path is one of the inputs, or a column of that name is there already.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, neardup
+        >>> result = neardup.deduplicate(["one two", "One, two!", "three"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "clean.jsonl")
+        ...     result.write(path)
+        ...     print(path.read_text(), end="")
+        {"id": 0, "text": "one two"}
+        {"id": 2, "text": "three"}
         """
         if annotate:
-            self._documents.write(path, np.ones(len(self.ids), bool), self.annotations().drop_columns(["id"]))
+            more = self.annotations().drop_columns(["id"])
+            self._documents.write(path, np.ones(len(self.ids), bool), more, self._each_annotation())
         else:
             self._documents.write(path, self.decisions.kept)

@@ -16,6 +16,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from itertools import compress, islice
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
@@ -131,8 +132,17 @@ def _sync(path: Path) -> None:
             os.close(descriptor)
 
 
-def write_table(table: pa.Table | list[dict[str, Any]], path: StrPath) -> None:
+def write_table(table: pa.Table | list[dict[str, Any]], path: StrPath, lines: Iterable[dict[str, Any]] | None = None) -> None:
     """Write a table or records in the format of the path's name; an old file stays until the new one is complete.
+
+    Parameters
+    ----------
+    table
+        What is written.
+    path
+        Where to.
+    lines
+        The same rows as records, which JSONL takes instead: what is of one type in a column need not be there.
 
     Raises
     ------
@@ -142,10 +152,17 @@ def write_table(table: pa.Table | list[dict[str, Any]], path: StrPath) -> None:
         If the path cannot be written, or the columns do not fit the format.
     """
     check_output(path)
-    _write_chunks([table], lambda: _table(table).schema, os.fspath(path))
+    chunks = ([line] for line in lines) if lines is not None and _is_jsonl(path) else [table]
+    _write_chunks(chunks, lambda: _table(table).schema, os.fspath(path))
 
 
-def write(documents: Documents, path: StrPath, kept: Mask, more: pa.Table | None = None) -> None:
+def _is_jsonl(path: StrPath) -> bool:
+    return format_of(os.fspath(path))[0] == "jsonl"
+
+
+def write(
+    documents: Documents, path: StrPath, kept: Mask, more: pa.Table | None = None, lines: Iterable[dict[str, Any]] | None = None
+) -> None:
     """Write the kept documents: :meth:`neardup.documents.Documents.write`."""
     kept = np.asarray(kept, bool)
     if documents.total not in (None, len(kept)):
@@ -159,8 +176,21 @@ def write(documents: Documents, path: StrPath, kept: Mask, more: pa.Table | None
     elif more is None:
         _write_chunks(_survivors(documents, kept), lambda: _schema(documents), os.fspath(path))
     else:
-        added = more.filter(kept)
-        _write_chunks(_with_columns(_survivors(documents, kept), added), lambda: _widened(_schema(documents), added), os.fspath(path))
+        added, survivors = more.filter(kept), _survivors(documents, kept)
+        if lines is not None and _is_jsonl(path):
+            chunks: Iterable[Chunk] = _with_lines(survivors, added, compress(lines, kept.tolist()))
+        else:
+            chunks = _with_columns(survivors, added)
+        _write_chunks(chunks, lambda: _widened(_schema(documents), added), os.fspath(path))
+
+
+def _with_lines(chunks: Iterable[Chunk], more: pa.Table, lines: Iterator[dict[str, Any]]) -> Iterator[Chunk]:
+    """Chunks as records with those of some more columns."""
+    for chunk in chunks:
+        records = _records(chunk)
+        for record in records:
+            _refuse_twice(record, more)
+        yield [{**record, **extra} for record, extra in zip(records, islice(lines, len(records)), strict=True)]
 
 
 def _with_columns(chunks: Iterable[Chunk], more: pa.Table) -> Iterator[Chunk]:
@@ -175,10 +205,7 @@ def _with_columns(chunks: Iterable[Chunk], more: pa.Table) -> Iterator[Chunk]:
                 chunk = chunk.append_column(name, rows[name])  # noqa: PLW2901  a chunk is this one, wider
             yield chunk
         else:
-            records: list[dict[str, Any]] = [json.loads(item) if isinstance(item, bytes) else item for item in chunk]
-            for record in records:
-                _refuse_twice(record, more)
-            yield [{**record, **extra} for record, extra in zip(records, rows.to_pylist(), strict=True)]
+            yield from _with_lines([chunk], more, iter(rows.to_pylist()))
 
 
 def _widened(schema: pa.Schema, more: pa.Table) -> pa.Schema:
@@ -270,7 +297,7 @@ def _writer(format: str, out: Any, schema: pa.Schema) -> Any:
 def _table(chunk: Chunk) -> pa.Table:
     if isinstance(chunk, pa.Table):
         return chunk
-    records: list[dict[str, Any]] = [json.loads(item) if isinstance(item, bytes) else item for item in chunk]
+    records = _records(chunk)
     names = dict.fromkeys(name for record in records for name in record)
     return pa.table({name: _array(name, [record.get(name) for record in records]) for name in names})
 
@@ -284,14 +311,22 @@ def _array(name: str, values: list[Any]) -> pa.Array:
         raise pa.ArrowInvalid(f"column {name!r}: {error}") from None
 
 
-def _lines(chunk: Chunk) -> Iterator[bytes]:
+def _records(chunk: Chunk) -> list[dict[str, Any]]:
+    return [json.loads(item) if isinstance(item, bytes) else item for item in _items(chunk)]
+
+
+def _items(chunk: Chunk) -> list[Any]:
     try:
-        items = chunk.to_pylist() if isinstance(chunk, pa.Table) else chunk
+        items: list[Any] = chunk.to_pylist() if isinstance(chunk, pa.Table) else chunk
     except UnicodeDecodeError:
         raise
     except (OverflowError, ValueError) as error:
         raise pa.ArrowInvalid(f"a date or time that lines of JSON have no word for, {error}; write Parquet or Arrow") from None
-    return (item if isinstance(item, bytes) else json_line(item) for item in items)
+    return items
+
+
+def _lines(chunk: Chunk) -> Iterator[bytes]:
+    return (item if isinstance(item, bytes) else json_line(item) for item in _items(chunk))
 
 
 def json_line(record: dict[str, Any]) -> bytes:

@@ -196,7 +196,7 @@ def dedup(
         )
         tell("writing")
         if evidence is not None:
-            writing.write_table(result.pairs, evidence)
+            writing.write_table(result.pairs, evidence, result.each_pair())
         if job.output is not None:
             result.write(job.output, annotate=annotate)
         if report is not None:
