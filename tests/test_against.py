@@ -56,6 +56,18 @@ def test_decisions_against_older_corpora(first, second, texts, threshold, keep, 
     assert result.summary()["against"] == sum(isinstance(witness, str) for witness, _ in removed.values())
 
 
+@pytest.mark.parametrize("names", ["ba", "ab"])
+def test_of_equal_older_documents_the_first_is_named(names, tmp_path):
+    """That which was added first, in memory and on disk, where a look-up names that of the least id."""
+    in_memory = Index(0.8)
+    in_memory.add_many(names, [STORIES[0]] * 2)
+    with Index.open(tmp_path / "old.neardup", 0.8) as index:
+        index.add_many(names, [STORIES[0]] * 2)
+    for against in (in_memory, tmp_path / "old.neardup"):
+        assert [one.witness for one in deduplicate(STORIES[:1], 0.8, against=against).removed] == [names[0]]
+    assert [match.id for match in in_memory.query(STORIES[0])] == ["a", "b"]
+
+
 @given(truth.corpora(), truth.corpora())
 @settings(max_examples=50)
 def test_a_higher_threshold_against_older_corpora(older, texts):

@@ -238,6 +238,25 @@ def test_recall_at_the_threshold(n: int, threshold: float) -> None:
         assert chance(found, number, 0.99, least=False) > TAIL, f"seed {seed}: {found / number}"
 
 
+@pytest.mark.parametrize(
+    ("asked", "both", "n", "least"),
+    [
+        *((0.99, both, n, 0.99) for both, n in [(1, 2), (1, 3), (2, 3), (2, 4), (1, 5), (1, 6)]),
+        (0.99, 1, 2, 0.993),
+        (0.999, 1, 3, 0.995),
+        (0.9999, 1, 2, 0.998),
+    ],
+)
+def test_recall_of_very_few_shingles(asked: float, both: int, n: int, least: float) -> None:
+    """Of pairs that share one or two shingles 99 % are found where that is asked for; more is not promised, and this is near what is said."""
+    banding = Banding.for_threshold(both / n, asked)
+    found, number = 0, 10_000
+    for seed in SEEDS:
+        shingles = np.random.default_rng([n, both, seed]).integers(0, 2**64, (number, n), dtype=np.uint64)
+        found += hits(sign(shingles[:, :both], seed=seed), sign(shingles, seed=seed), banding)
+    assert chance(found, 10 * number, least, least=False) > TAIL, found / number / 10
+
+
 @pytest.mark.parametrize("n", [200, 500, 1000])
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_bands_follow_the_curve(n: int, similarity: float) -> None:

@@ -101,6 +101,7 @@ def deduplicate(
         Find all pairs at or above the threshold, by a join of rare shingles instead of band keys: slower.
     recall
         The probability that a pair exactly at the threshold is found, 0.99 by default; more similar pairs are found with more.
+        Of those that share but one or two shingles it holds up to 0.99 (:meth:`Banding.probability`); ``exact`` finds all.
     shingling, minhash, banding
         What counts as the same words, how documents are signed, bands and rows: as in :class:`neardup.Index`.
     verify
@@ -118,7 +119,8 @@ def deduplicate(
         The most that ``"all"`` may be.
     against
         What is older: an :class:`neardup.Index`, the path of one, of a file or of a folder, or a list of such. What matches an
-        older document is removed for it; of equally similar ones that of the first in the list is named.
+        older document is removed for it; of equally similar ones the first is named: of the first in the list, and of an index
+        the one that was added first.
     append
         Add the kept documents to ``against``, one index on disk, which is made if it is not there. Runs over one part after
         another then keep what one run over all of them would; a witness is from no later part. The same run again, after an
@@ -135,8 +137,8 @@ def deduplicate(
         interruption. It is for files: when one of them or a parameter has changed, all is done anew.
         :meth:`Result.finish` deletes it.
     memory_limit
-        About the most memory that the job takes beside its ids and results, in bytes or as ``"3GB"``; by default half of what
-        the machine or its control group allows. What does not fit goes to temporary files, below TMPDIR, and so do verification
+        About the most memory that the job takes beside its ids and results, in bytes or as ``"3GB"``, at least 64 MiB; by default
+        half of what the machine or its control group allows. What does not fit goes to temporary files, below TMPDIR, and so do verification
         hashes beyond a megabyte, 4 bytes for each shingle.
     threads
         How many; by default the processors this process may use.

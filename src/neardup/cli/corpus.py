@@ -69,7 +69,10 @@ ExactOption = Annotated[bool, typer.Option("--exact", help="Find all pairs, what
 MemoryOption = Annotated[
     str | None,
     typer.Option(
-        metavar="SIZE", help="As 3GB; by default half of what there is. The rest goes to files.", show_default=False, rich_help_panel=FINE
+        metavar="SIZE",
+        help="As 3GB, at least 64MiB; by default half of what there is. The rest goes to files.",
+        show_default=False,
+        rich_help_panel=FINE,
     ),
 ]
 
@@ -301,7 +304,7 @@ def pairs(job: Job, max_pairs: Annotated[int, typer.Option(help=MAX_PAIRS_HELP, 
 
 @command
 def query(job: Job, corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="The documents to look in: a file or folder.")]) -> None:
-    """Find the near-duplicates of some documents in a corpus.
+    """Find the near-duplicates of some documents in a corpus: of each the best first, equals in the order of CORPUS.
 
     --text and --id hold for whichever of CORPUS and IN have columns.
 

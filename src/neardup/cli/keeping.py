@@ -173,7 +173,7 @@ def index_query(
     fail: FailOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Find the near-duplicates of some documents in an index.
+    """Find the near-duplicates of some documents in an index: of each the best first, equals in order of id, numbers before text.
 
     Examples:
       neardup index query news.neardup new-story.txt
