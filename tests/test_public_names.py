@@ -100,6 +100,23 @@ def test_every_public_method_has_a_docstring(name):
             assert inspect.getdoc(member), f"{name}.{key}"
 
 
+#: Parameters that the sentence about a method explains: the document itself.
+PLAIN = {"self", "cls", "text", "id", "tokens", "token_hashes"}
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTS if inspect.isclass(getattr(neardup, name)) and name not in ERRORS])
+def test_public_methods_explain_their_parameters(name):
+    """One by one, in a section of the docstring."""
+    for key, member in vars(getattr(neardup, name)).items():
+        function = getattr(member, "__func__", member)  # of a class method
+        if key.startswith("_") or not inspect.isfunction(function) or f"{name}.{key}" in {"Index.query_stored", "Index.save"}:
+            continue
+        section = re.search(r"Parameters\n-+\n(.*?)(\n\n\w+\n-+\n|$)", inspect.getdoc(function) or "", re.DOTALL)
+        for parameter in inspect.signature(function).parameters.keys() - PLAIN:
+            told = section[1] if section else ""
+            assert re.search(rf"^(\w+, )*{parameter}(, \w+)*$", told, re.MULTILINE), f"{name}.{key} has {parameter}"
+
+
 @pytest.mark.parametrize("name", OBJECTS)
 def test_the_types_of_a_public_name_are_found(name):
     """``typing.get_type_hints`` resolves them, once it is told where Arrow is, which is imported when it is used."""

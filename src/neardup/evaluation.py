@@ -110,6 +110,11 @@ class Evaluation:
     def wrong(self, score: Score | None = None) -> list[Wrong]:
         """The pairs that a setting, the best by default, gets wrong: those missed, then those found, the least clear first.
 
+        Parameters
+        ----------
+        score
+            One of ``scores``, which says the profile and the threshold; by default the best.
+
         Raises
         ------
         ParameterError
@@ -143,6 +148,11 @@ class Evaluation:
 
     def plot(self, path: str) -> None:
         """Draw precision against recall, and F1 against the threshold, of every profile: in the format of the path's name.
+
+        Parameters
+        ----------
+        path
+            Where to: ``.png``, ``.svg``, ``.pdf`` and what else matplotlib draws.
 
         Raises
         ------

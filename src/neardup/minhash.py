@@ -153,7 +153,13 @@ class MinHash:
         return np.dtype(np.uint64 if self.scheme == "datasketch-affine64" else np.uint32)
 
     def recipe(self, hashes: bool) -> dict[str, Any]:
-        """How the kernels sign; with or without the verification hashes."""
+        """How the kernels sign.
+
+        Parameters
+        ----------
+        hashes
+            Whether they keep the verification hashes.
+        """
         shingling = self.shingling
         formula: dict[str, Any] = {}
         if self.as_datasketch:
@@ -243,6 +249,13 @@ class MinHash:
         Schemes of datasketch take strings and bytes instead, and with ``Shingling(size=1)`` just what was given to its
         ``MinHash.update``.
 
+        Parameters
+        ----------
+        tokens
+            Those of the document, in order.
+        hashes
+            Whether to keep the verification hashes, 4 bytes a shingle.
+
         Raises
         ------
         TypeError
@@ -256,7 +269,21 @@ class MinHash:
         return self.sign_tokens_many([tokens], threads=1, hashes=hashes)[0]
 
     def sign_tokens_many(self, lists: Iterable[Iterable[Token | bytes]], threads: int | None = None, hashes: bool = False) -> Signatures:
-        """Sign many documents given as ready tokens.
+        """Sign many documents given as ready tokens, as :meth:`sign_tokens` takes them.
+
+        Parameters
+        ----------
+        lists
+            The tokens of each document, in order.
+        threads
+            How many; by default the processors this process may use.
+        hashes
+            Whether to keep the verification hashes, 4 bytes a shingle.
+
+        Raises
+        ------
+        TypeError
+            If a token is neither a string nor an integer; a bool is neither.
 
         Examples
         --------
@@ -336,6 +363,13 @@ class MinHash:
     def require_same(self, other: MinHash, what: str) -> None:
         """Refuse signatures made otherwise.
 
+        Parameters
+        ----------
+        other
+            How they were made.
+        what
+            What the message calls them, with its verb: ``"the other signature was"``.
+
         Raises
         ------
         IncompatibleError
@@ -402,6 +436,11 @@ class Signature:
     def estimate_jaccard(self, other: Signature) -> Estimate:
         """Estimate the Jaccard similarity of two documents from the slots on which their signatures agree.
 
+        Parameters
+        ----------
+        other
+            The signature of the other document, made with the same parameters.
+
         Raises
         ------
         IncompatibleError
@@ -425,6 +464,11 @@ class Signature:
         """The signature of both documents' shingles together: the element-wise minimum.
 
         Its count is exact when both carry hashes, otherwise estimated from the similarity.
+
+        Parameters
+        ----------
+        other
+            The signature of the other document, made with the same parameters.
 
         Raises
         ------
@@ -531,6 +575,11 @@ class Signatures(Sequence[Signature]):
 
     def estimate_jaccard(self, other: Signatures) -> FloatArray:
         """Estimated Jaccard similarities, row by row: float64[n].
+
+        Parameters
+        ----------
+        other
+            The signatures of as many other documents, made with the same parameters.
 
         Raises
         ------

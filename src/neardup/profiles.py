@@ -52,14 +52,22 @@ class Profile(NamedTuple):
     def named(name: str) -> Profile:
         """The profile of a name.
 
-        ``"text"`` is for articles, pages, books as they are; ``"ocr"`` for scanned pages, with up to a fifth of their characters
-        misread; ``"short"`` for titles, posts, chat, in which a word more or less matters little; ``"code"`` for identifiers and
-        operators; ``"excerpt"`` for texts that are sought inside longer ones.
+        Parameters
+        ----------
+        name
+            ``"text"`` is for articles, pages, books as they are; ``"ocr"`` for scanned pages, with up to a fifth of their
+            characters misread; ``"short"`` for titles, posts, chat, in which a word more or less matters little; ``"code"`` for
+            identifiers and operators; ``"excerpt"`` for texts that are sought inside longer ones.
 
         Raises
         ------
         ParameterError
             If there is none.
+
+        Examples
+        --------
+        >>> Profile.named("short").threshold
+        0.55
         """
         if not one_of(name, *PROFILES):
             raise ParameterError(f"profile is {name!r}; it is one of {', '.join(map(repr, PROFILES))}")

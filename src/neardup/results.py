@@ -183,6 +183,13 @@ class Result:
     def unjudged(self, *, short: bool = False, n: int = 2) -> list[Id]:
         """The first ids of documents without a single word, or of the ``short`` ones: those that the counters count.
 
+        Parameters
+        ----------
+        short
+            Those of so few shingles that one edit can hide a copy.
+        n
+            The most that are named.
+
         Examples
         --------
         >>> import neardup
@@ -354,6 +361,11 @@ class Result:
 
     def rethreshold(self, threshold: float) -> Result:
         """Decide again at a higher threshold, from the pairs that were found, without reading anything.
+
+        Parameters
+        ----------
+        threshold
+            The new one, at least that of this result and at most 1.
 
         Raises
         ------
