@@ -108,6 +108,18 @@ def test_an_interrupted_job_goes_on(news, tmp_path, kept_early, way):
     assert not folder.exists()
 
 
+def test_cells_rank_alike_after_an_interruption(news, tmp_path, kept_early):
+    """Those of CSV are all read again: as numbers they rank what JSONL has as numbers, though half was signed before."""
+    records = [json.loads(line) for line in news.read_text().splitlines()]
+    path, folder = tmp_path / "news.csv", tmp_path / "unfinished"
+    path.write_text("id,text,score\n" + "".join(f"{one['id']},{one['text']},{one['score']}\n" for one in records))
+    expected = deduplicate(news, keep="-score")
+    with pytest.raises(KeyboardInterrupt):
+        deduplicate(path, keep="-score", work=folder, progress=interrupting(1))
+    with pytest.warns(ResumeWarning, match="going on: signing"):
+        assert decided(deduplicate(path, keep="-score", work=folder)) == decided(expected)
+
+
 def test_an_interrupted_job_goes_on_with_other_threads(news, tmp_path, kept_early, monkeypatch):
     """Parts are larger for more threads; what is signed is not signed again, wherever it ended."""
     expected, folder, signed, of = decided(deduplicate(news)), tmp_path / "unfinished", [], dedup.StoreBatch.of
