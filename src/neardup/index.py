@@ -298,6 +298,13 @@ class Index:
         In a folder it is there whole or, after an error, not at all; what is left of it where the process was killed, or interrupted
         again while it was removed, is not opened. On a server the error tells that a part of it may be there.
 
+        Parameters
+        ----------
+        path
+            A new folder, or the address of a server, as for :meth:`open`.
+        name
+            Of the index, on a server.
+
         Raises
         ------
         FileExistsError
@@ -436,6 +443,13 @@ class Index:
         """The other documents that a stored one matches, as :meth:`query` finds them for a text.
 
         In memory this reads all postings, some 20 ms for a million documents; on disk it is a look-up as any other.
+
+        Parameters
+        ----------
+        id
+            The stored document.
+        top, threshold, measure
+            As for :meth:`query`.
 
         Raises
         ------
