@@ -1,6 +1,7 @@
 """Indexes on servers, by real ones: what is shared, what is refused, what outlives a server, a connection or a client."""
 
 import contextlib
+import itertools
 import json
 import os
 import pickle
@@ -895,9 +896,9 @@ def test_a_server_that_stays_away_is_an_error(own_server, monkeypatch):
 class Proxy(threading.Thread):
     """Between a client and a server: cuts each connection after so many bytes, in either direction."""
 
-    def __init__(self, port, choose):
+    def __init__(self, port, choose, delay=0.0):
         super().__init__(daemon=True)
-        self.target, self.choose, self.cuts, self.enabled = port, choose, 0, True
+        self.target, self.choose, self.cuts, self.enabled, self.delay = port, choose, 0, True, delay
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
 
@@ -924,6 +925,8 @@ class Proxy(threading.Thread):
                         self.cuts += 1
                         return
                     left -= len(data)
+                    if source is server:
+                        time.sleep(self.delay)
                     (server if source is client else client).sendall(data)
 
 
@@ -957,6 +960,79 @@ def test_a_cut_connection(server, name):
             assert expected - doubtful <= there <= expected | doubtful
             sound(direct)
     proxy.listener.close()
+
+
+def interrupted(call, step, files):
+    """Interrupt a call at a step of its way through some files: whether it had as many."""
+    left = step
+
+    def trace(frame, event, _):
+        nonlocal left
+        if not frame.f_code.co_filename.endswith(files):
+            return None
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def steps(call, files):
+    """Interrupt a call at each step in turn."""
+    for step in itertools.count(1):
+        if not interrupted(call, step, files):
+            assert step > 20
+            return
+        yield step
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a destructor that is interrupted
+def test_an_interrupted_call_leaves_no_answer_to_the_next(redis, name):
+    """Wherever commands, pipelines and scripts are interrupted, while the answer is under way too: the next call gets its own."""
+    proxy = Proxy(redis.port, lambda: float("inf"), 0.001)
+    proxy.start()
+    files = (str(Path("redis", "client.py")), str(Path("stores", "redis.py")))
+    with Index.open(redis.url(port=proxy.port), 0.7, name=name) as index:
+        index.add_many("abc", TEXTS)
+        store = index._store
+        for call in (lambda: len(store), store.extent, lambda: index.query(TEXTS[0])):
+            for _ in steps(call, files):
+                assert "x" not in store
+                assert store.extent()[:2] == (3, 3)
+                assert [match.id for match in index.query(TEXTS[0])] == ["a", "b"]
+    proxy.listener.close()
+
+
+PACKING = """
+import random, signal, time
+from neardup.stores.redis import _packing
+
+packer, choose, stops, end = _packing()["command_packer"], random.Random(5), 0, time.monotonic() + 2
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+while time.monotonic() < end:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, choose.uniform(1e-6, 3e-4))
+        while True:
+            packer.pack("HSCAN", "key", 0, "COUNT", 1000)
+    except KeyboardInterrupt:
+        stops += 1
+print(stops > 1000)
+"""
+
+
+def test_a_signal_may_raise_while_a_command_is_packed():
+    """The process would crash in hiredis."""
+    ended = subprocess.run([sys.executable, "-c", PACKING], check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "True\n")
 
 
 # ---- PostgreSQL alone --------------------------------------------------------------------------------------------------

@@ -42,13 +42,32 @@ def _driver() -> Any:
     return redis
 
 
+class _Packer:
+    """What makes bytes of commands. Given a number, hiredis crashes where the handler of a signal raises meanwhile: it gets text."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+
+    def pack(self, *words: Any) -> Any:
+        return self._driver.pack(*[word if isinstance(word, (bytes, str)) else str(word) for word in words])
+
+
+def _packing() -> dict[str, Any]:
+    try:
+        import hiredis
+        from redis.connection import HiredisRespSerializer
+    except ImportError:
+        return {}  # the driver packs in Python
+    return {"command_packer": _Packer(HiredisRespSerializer())} if hasattr(hiredis, "pack_command") else {}
+
+
 def _client(place: Place) -> Any:
     """A client, which connects when it is first used."""
     driver = _driver()
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    given: dict[str, Any] = {"socket_timeout": 60.0, "socket_connect_timeout": 10.0, "retry": Retry(NoBackoff(), 0)}
+    given: dict[str, Any] = {"socket_timeout": 60.0, "socket_connect_timeout": 10.0, "retry": Retry(NoBackoff(), 0)} | _packing()
     try:
         client = driver.Redis.from_url(place.address, **given)
         pool = client.connection_pool
@@ -142,50 +161,49 @@ class RedisStore(FetchingStore):
     ) -> None:
         super().__init__(str(place), bands, bucket_limit, slots)
         self._place, self._writes, self._home, self._closed = place, writes, _key(place), False
+        self._idle: list[Any] = []
         self._inherited: list[Any] = []
-        self._connect()
+        client = _client(place)
+        self._script = client.register_script((files("neardup.stores") / "redis.lua").read_bytes())
         text = json.dumps(parameters, sort_keys=True, ensure_ascii=True)
         try:
-            stored = _parameters(place, self._client)
+            stored = _parameters(place, client)
             if stored is None and writes:
-                self._keeps_all()
-                self._create(text, bands)
-                stored = _parameters(place, self._client)
+                self._keeps_all(client)
+                self._create(client, text, bands)
+                stored = _parameters(place, client)
         except BaseException:
-            self._client.close()
+            client.close()
             raise
         if stored != text:
-            self._client.close()
+            client.close()
             if stored is None:
                 raise FileNotFoundError(f"no index {place}; name another, or add documents to make one")
             raise IncompatibleError(f"the index {place} was made with other parameters meanwhile; open it anew")
+        self._idle.append(client)
         watch(self)
-
-    def _connect(self) -> None:
-        self._client = _client(self._place)
-        self._script = self._client.register_script((files("neardup.stores") / "redis.lua").read_bytes())
 
     def forked(self) -> None:
         """See :mod:`neardup.stores.forked`: connections are the parent's, and another thread may have held a lock of theirs."""
-        self._inherited.append((self._client, self._script))
-        self._connect()
+        self._inherited.append(self._idle)
+        self._idle = []
 
-    def _keeps_all(self) -> None:
+    def _keeps_all(self, client: Any) -> None:
         """Refuse a server that throws away keys when memory is short."""
         driver = _driver()
         with suppress(driver.ResponseError):
-            policy = str(self._client.info("memory").get("maxmemory_policy", ""))
+            policy = str(client.info("memory").get("maxmemory_policy", ""))
             if policy.startswith("allkeys"):
                 raise ServerError(
                     f"{shown(self._place.address)} has maxmemory-policy {policy} and would throw away parts of an index; set noeviction"
                 )
 
-    def _create(self, text: str, bands: int) -> None:
+    def _create(self, client: Any, text: str, bands: int) -> None:
         """Make the index, unless another process is quicker."""
         driver = _driver()
         values = {"format": FORMAT, "parameters": text, "sum": _sum(text), "bands": bands, "blocks": 1}
         for pause in (*BACKOFF, None):
-            with self._client.pipeline() as pipe:
+            with client.pipeline() as pipe:
                 try:
                     pipe.watch(self._home)
                     if not pipe.exists(self._home):
@@ -212,7 +230,7 @@ class RedisStore(FetchingStore):
         unchanged, doubt = ", nothing was changed", False
         for pause in (*BACKOFF, None):
             try:
-                return work()
+                return self._once(work)
             except driver.exceptions.BusyLoadingError as error:
                 lost: Exception = error
             except (driver.AuthenticationError, driver.exceptions.MaxConnectionsError) as error:
@@ -229,9 +247,28 @@ class RedisStore(FetchingStore):
             time.sleep(pause * (0.5 + os.urandom(1)[0] / 256))
         raise AssertionError
 
+    def _once(self, work: Any) -> Any:
+        """Ask by a connection that nobody else has meanwhile. One whose answer is not read to its end would give the rest to the next."""
+        idle = self._idle  # in a child that is forked meanwhile there is another
+        try:
+            client = idle.pop()
+        except IndexError:
+            client = _client(self._place)
+        try:
+            answer = work(client)
+        except BaseException:
+            client.connection_pool.disconnect()
+            raise
+        idle.append(client)
+        if self._closed:
+            self._disconnect()
+        return answer
+
     def _call(self, command: str, *arguments: Any, token: str = "") -> Any:
         """A command of the script."""
-        return self._asked(lambda: self._script(keys=[self._home], args=[command, token, *arguments]), writes=bool(token))
+        return self._asked(
+            lambda client: self._script(keys=[self._home], args=[command, token, *arguments], client=client), writes=bool(token)
+        )
 
     def _change(self, command: str, *arguments: Any) -> Any:
         if not self._writes:
@@ -240,7 +277,12 @@ class RedisStore(FetchingStore):
 
     def close(self) -> None:
         self._closed = True
-        self._client.close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     # ---- writing ---------------------------------------------------------------------------------------------------
 
@@ -255,7 +297,7 @@ class RedisStore(FetchingStore):
         parts = list(_parts(keys, contents))
         if len(parts) > 1:  # all are looked for before any is written
             for start in range(0, len(keys), BATCH):
-                there = self._asked(lambda start=start: self._client.hmget(self._home + ":d", keys[start : start + BATCH]))
+                there = self._asked(lambda client, start=start: client.hmget(self._home + ":d", keys[start : start + BATCH]))
                 for name, value in zip(names[start : start + BATCH], there, strict=True):
                     if value is not None:
                         raise duplicate(name)
@@ -309,17 +351,17 @@ class RedisStore(FetchingStore):
     # ---- reading ---------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return int(self._asked(lambda: self._client.hlen(self._home + ":d")))
+        return int(self._asked(lambda client: client.hlen(self._home + ":d")))
 
     def __contains__(self, id: Id) -> bool:
-        return bool(self._asked(lambda: self._client.hexists(self._home + ":d", packed([id])[0])))
+        return bool(self._asked(lambda client: client.hexists(self._home + ":d", packed([id])[0])))
 
     def _documents(self) -> list[tuple[bytes, bytes]]:
         """The value and the packed id of each document, in order of insertion."""
         found: dict[bytes, bytes] = {}
         cursor: Any = 0
         while True:
-            cursor, part = self._asked(lambda cursor=cursor: self._client.hscan(self._home + ":d", cursor, count=BATCH))
+            cursor, part = self._asked(lambda client, cursor=cursor: client.hscan(self._home + ":d", cursor, count=BATCH))
             found.update(part)
             if not int(cursor):
                 break
@@ -354,7 +396,7 @@ class RedisStore(FetchingStore):
 
     def _counter(self, name: str) -> int:
         """One of the numbers that the index keeps."""
-        return self._number_in(self._asked(lambda: self._client.hget(self._home, name)), name)
+        return self._number_in(self._asked(lambda client: client.hget(self._home, name)), name)
 
     def _number_in(self, value: bytes | None, name: str) -> int:
         value = value or b"0"
@@ -385,7 +427,7 @@ class RedisStore(FetchingStore):
 
     def _moved(self, gone: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """Where documents are now whose entries are not there: elsewhere, having another text by now, or nowhere."""
-        values = self._asked(lambda: self._client.hmget(self._home + ":d", [id for _, id in gone]))
+        values = self._asked(lambda client: client.hmget(self._home + ":d", [id for _, id in gone]))
         now = [(value, old, id) for (old, id), value in zip(gone, values, strict=True) if value is not None]
         if any(value == old for value, old, _ in now):
             raise damaged(self._where, "a document without an entry")
@@ -395,7 +437,7 @@ class RedisStore(FetchingStore):
         """What the server says of each of its keys."""
         total, cursor = 0, 0
         while True:
-            cursor, keys = self._asked(lambda cursor=cursor: self._client.scan(cursor, match=self._home + "*", count=BATCH))
+            cursor, keys = self._asked(lambda client, cursor=cursor: client.scan(cursor, match=self._home + "*", count=BATCH))
             total += sum(map(int, self._piped("memory_usage", keys)))
             if not cursor:
                 return total
@@ -403,8 +445,8 @@ class RedisStore(FetchingStore):
     def _piped(self, command: str, keys: Iterable[Any]) -> list[Any]:
         """One command for many keys, in one round trip; what is not there is 0 or empty."""
 
-        def work() -> list[Any]:
-            with self._client.pipeline(transaction=False) as pipe:
+        def work(client: Any) -> list[Any]:
+            with client.pipeline(transaction=False) as pipe:
                 for key in keys:
                     getattr(pipe, command)(key)
                 return [value or 0 for value in _replies(pipe)]
@@ -430,21 +472,21 @@ class RedisStore(FetchingStore):
         sizes = dict(zip(fingerprints[counts > limit].tolist(), counts[counts > limit].tolist(), strict=True))
         for fingerprint in names[(numbers == 0xFF).all(1)].tolist():
             crowd = f"{self._home}:c:{band}:".encode() + struct.pack("<I", fingerprint)
-            sizes[fingerprint] = self._asked(lambda crowd=crowd: self._client.zcard(crowd))
+            sizes[fingerprint] = self._asked(lambda client, crowd=crowd: client.zcard(crowd))
         for fingerprint, size in sizes.items():
             if size <= limit:
                 continue
             some = [number.tobytes() for number in numbers[names == fingerprint]]
             if MARK in some:
                 crowd = f"{self._home}:c:{band}:".encode() + struct.pack("<I", fingerprint)
-                some = [member[8:] for member in self._asked(lambda crowd=crowd: self._client.zrange(crowd, 0, 0))]
+                some = [member[8:] for member in self._asked(lambda client, crowd=crowd: client.zrange(crowd, 0, 0))]
             fetched = self._fetched(self._call("entries", *some[:BATCH]))
             if fetched.keys:
                 yield band, size, self._ids(fetched, int(np.argmin(fetched.batch.set_hashes)))[0]
 
     def extent(self) -> Extent:
-        def work() -> list[Any]:
-            with self._client.pipeline(transaction=False) as pipe:
+        def work(client: Any) -> list[Any]:
+            with client.pipeline(transaction=False) as pipe:
                 pipe.hlen(self._home + ":d")
                 pipe.hget(self._home, "order")
                 pipe.getrange(self._home + ":l", -8, -1)
@@ -454,7 +496,7 @@ class RedisStore(FetchingStore):
         return Extent(documents, self._number_in(written, "order"), learnt)
 
     def learnt(self) -> bytes | None:
-        data: bytes | None = self._asked(lambda: self._client.get(self._home + ":l"))
+        data: bytes | None = self._asked(lambda client: client.get(self._home + ":l"))
         return data
 
     def keep_learnt(self, new: bytes, old: bytes) -> bytes:
