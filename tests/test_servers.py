@@ -36,6 +36,7 @@ from neardup import (
     MissingDependencyError,
     ParameterError,
     ServerError,
+    Shingling,
     UnknownDocumentError,
     jaccard,
 )
@@ -1200,6 +1201,66 @@ def test_a_server_that_throws_away_keys_is_refused(redis, name):
             Index.open(redis.url(), name=name)
     finally:
         raw.config_set("maxmemory-policy", "noeviction")
+
+
+def writes_of(index):
+    """Every call that changes documents of an index that has a document 0."""
+    return (
+        lambda: index.add("x", TEXTS[0]),
+        lambda: index.add_many(range(1000, 1000 + 3000), [f"text number {i} of many" for i in range(3000)]),
+        lambda: index.add_unless_duplicate("x", TEXTS[2]),
+        lambda: index.update(0, TEXTS[2]),
+        lambda: index.remove(0),
+        index.check,
+    )
+
+
+def remove_redis(server, name):
+    """Remove an index as docs/reference/servers.md says."""
+    raw = raw_redis(server)
+    raw.delete(*raw.keys(f"neardup:{{{name}}}*"))
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"threshold": 0.5, "banding": Banding(7, 6)}, "bands 7, not 21, .*threshold 0.5, not 0.7"),
+        ({"threshold": 0.7, "shingling": Shingling(secret=12345)}, "another secret"),
+    ],
+)
+def test_an_index_made_anew_by_others_is_left_alone(redis, name, other, words):
+    """Whoever has the old one open neither writes to it nor looks up in it by the old parameters."""
+    with Index.open(redis.url(), 0.7, banding=Banding(21, 6), name=name) as old:
+        old.add_many(range(30), [f"text number {i} of words {i * 31}" for i in range(30)])
+        remove_redis(redis, name)
+        with Index.open(redis.url(), name=name, **({"banding": Banding(21, 6)} | other)) as new:
+            new.add_many([0, "n"], TEXTS[:2])
+            before = raw_redis(redis).hgetall(f"neardup:{{{name}}}")
+            for attempt in (*writes_of(old), lambda: old.query(TEXTS[0])):
+                with pytest.raises(
+                    IncompatibleError, match=f"was made anew by others meanwhile and has {words}; nothing was changed, open it anew"
+                ) as error:
+                    attempt()
+                assert redis.password not in str(error.value)
+                assert "12345" not in str(error.value)
+            assert new.ids() == [0, "n"]
+            assert new.check() == []
+            assert raw_redis(redis).hgetall(f"neardup:{{{name}}}") == before
+
+
+def test_an_index_that_is_gone_is_not_begun_by_halves(redis, name):
+    """Redis was emptied: no key appears, and the name is free."""
+    with Index.open(redis.url(), 0.7, name=name) as old:
+        old.add_many(range(30), [f"text number {i} of words {i * 31}" for i in range(30)])
+        remove_redis(redis, name)
+        for attempt in writes_of(old):
+            with pytest.raises(FileNotFoundError, match="was removed while it was open here, nothing was changed; open it anew to begin"):
+                attempt()
+        assert raw_redis(redis).keys(f"neardup:{{{name}}}*") == []
+        with Index.open(redis.url(), 0.7, name=name) as new:
+            new.add("a", TEXTS[0])
+            old.add("b", TEXTS[1])  # of the same parameters: it is the same index to both
+            assert [match.id for match in new.query(TEXTS[0])] == ["a", "b"]
 
 
 def test_a_full_server_says_so(redis, name):

@@ -13,6 +13,7 @@ import re
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from reprlib import repr as shortly
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy.typing as npt
 import xxhash
 
 from neardup import _kernels
-from neardup.errors import CorruptIndexError, ParameterError
+from neardup.errors import CorruptIndexError, IncompatibleError, ParameterError
 from neardup.ids import Id
 from neardup.stores import Answer, Document, Hit, Matcher, Preparation, Readings, StoreBatch, Told, first_sets
 
@@ -117,6 +118,23 @@ def packed(ids: Sequence[Id]) -> list[bytes]:
 def damaged(where: str, what: str) -> CorruptIndexError:
     """What is said of stored data that is not what was written."""
     return CorruptIndexError(f"the index {where} is damaged, or was not written by neardup: {what}; restore it from a copy")
+
+
+def removed(where: str) -> FileNotFoundError:
+    """What is said of an index that others removed while it was open."""
+    return FileNotFoundError(f"the index {where} was removed while it was open here, nothing was changed; open it anew to begin another")
+
+
+def made_anew(where: str, text: str, own: str) -> IncompatibleError:
+    """What is said of stored parameters that are not those an index was opened with."""
+    has, had = parsed(text, where), parsed(own, where)
+    different = [name for name in sorted(has.keys() | had.keys()) if has.get(name) != had.get(name)]
+    said = [
+        "another secret" if name == "secret" else f"{name} {shortly(has.get(name))}, not {shortly(had.get(name))}" for name in different
+    ]
+    return IncompatibleError(
+        f"the index {where} was made anew by others meanwhile and has {', '.join(said)}; nothing was changed, open it anew"
+    )
 
 
 def parsed(text: str, where: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 -- What an index in Redis does on the server: each call is one script, so all of it happens or nothing, and nobody sees half.
 -- KEYS[1] is the index; all its other keys begin with that, hash tag included. docs/reference/format.md shows them.
--- ARGV: the command, a token by which a repeated write is known (empty for reads), then what the command takes.
+-- ARGV: the command, a token by which a repeated write is known (empty for reads), the checksum of the parameters that the index was
+-- opened with, then what the command takes.
 
 local home = KEYS[1]
 local LOAD = 96                        -- entries to a block of each band, before one more block is made
@@ -11,7 +12,7 @@ local EACH = 512                       -- entries to a hash
 local FIRST = 21                       -- where the fingerprints begin: after set hash (8), checksum (8), size (4)
 local call, sub, find = redis.call, string.sub, string.find
 
-local state = call('HMGET', home, 'blocks', 'bands')
+local state = call('HMGET', home, 'blocks', 'bands', 'sum')
 local blocks, bands = tonumber(state[1]) or 1, tonumber(state[2])
 
 -- ---- numbers of 64 bits, as two halves --------------------------------------------------------------------------------
@@ -359,11 +360,13 @@ function commands.learnt(new, old)
     return new
 end
 
+-- others removed it, and may have made it anew with other parameters
+if state[3] ~= ARGV[3] then return redis.error_reply('OTHERINDEX than was opened') end
 local token = ARGV[2]
 if token ~= '' then
     local before = call('GET', home .. ':w:' .. token)
     if before then return tonumber(before) end
 end
-local reply = commands[ARGV[1]](unpack(ARGV, 3))
+local reply = commands[ARGV[1]](unpack(ARGV, 4))
 if token ~= '' and type(reply) == 'number' then call('SET', home .. ':w:' .. token, reply, 'EX', 600) end
 return reply

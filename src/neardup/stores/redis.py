@@ -21,7 +21,20 @@ import xxhash
 from neardup.errors import IncompatibleError, MissingDependencyError, ParameterError, ServerError
 from neardup.ids import Id
 from neardup.stores import Extent, Hit, StoreBatch, duplicate, unknown
-from neardup.stores.fetched import Fetched, FetchingStore, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
+from neardup.stores.fetched import (
+    Fetched,
+    FetchingStore,
+    Place,
+    bodies,
+    damaged,
+    decoded,
+    made_anew,
+    packed,
+    parsed,
+    removed,
+    shown,
+    unpacked,
+)
 from neardup.stores.forked import watch
 
 #: Seconds waited before each further attempt at what a lost connection interrupted.
@@ -165,7 +178,8 @@ class RedisStore(FetchingStore):
         self._inherited: list[Any] = []
         client = _client(place)
         self._script = client.register_script((files("neardup.stores") / "redis.lua").read_bytes())
-        text = json.dumps(parameters, sort_keys=True, ensure_ascii=True)
+        self._text = text = json.dumps(parameters, sort_keys=True, ensure_ascii=True)
+        self._sum = _sum(text)
         try:
             stored = _parameters(place, client)
             if stored is None and writes:
@@ -179,7 +193,7 @@ class RedisStore(FetchingStore):
             client.close()
             if stored is None:
                 raise FileNotFoundError(f"no index {place}; name another, or add documents to make one")
-            raise IncompatibleError(f"the index {place} was made with other parameters meanwhile; open it anew")
+            raise made_anew(str(place), stored, text)
         self._idle.append(client)
         watch(self)
 
@@ -238,6 +252,8 @@ class RedisStore(FetchingStore):
             except (driver.ConnectionError, driver.TimeoutError) as error:
                 lost, doubt = error, True
             except driver.RedisError as error:
+                if str(error).startswith("OTHERINDEX"):
+                    raise self._other() from None
                 if not str(error).startswith("BUSY "):  # as it is while a long script runs: nothing was done
                     raise _refused(self._place, error, unchanged if writes and not doubt else "") from None
                 lost = error
@@ -264,11 +280,15 @@ class RedisStore(FetchingStore):
             self._disconnect()
         return answer
 
+    def _other(self) -> Exception:
+        """What to say where the script finds another index than was opened, or none; it does nothing then."""
+        stored = self._once(lambda client: _parameters(self._place, client))
+        return removed(self._where) if stored in (None, self._text) else made_anew(self._where, stored, self._text)
+
     def _call(self, command: str, *arguments: Any, token: str = "") -> Any:
         """A command of the script."""
-        return self._asked(
-            lambda client: self._script(keys=[self._home], args=[command, token, *arguments], client=client), writes=bool(token)
-        )
+        words = [command, token, self._sum, *arguments]
+        return self._asked(lambda client: self._script(keys=[self._home], args=words, client=client), writes=bool(token))
 
     def _change(self, command: str, *arguments: Any) -> Any:
         if not self._writes:
@@ -310,7 +330,7 @@ class RedisStore(FetchingStore):
                     raise duplicate(names[start + place])  # noqa: TRY301  what was added is taken back
                 done = stop
         except BaseException as error:
-            if done:
+            if done and not isinstance(error, (FileNotFoundError, IncompatibleError)):  # there it is gone already
                 self._undo(keys[:done], error)
             raise
 
