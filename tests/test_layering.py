@@ -70,7 +70,7 @@ MAY_IMPORT = {
     "stores.disk": {"ids", "stores", "stores.forked", "stores.layout", "stores.catalog", "stores.segments", "threads"},
     "stores.fetched": {"ids", "stores"},  # what comes from a server, as a batch
     "stores.postgres_schema": set(),  # statements
-    "stores.postgres": {"ids", "stores", "stores.fetched", "stores.postgres_schema"},
+    "stores.postgres": {"ids", "stores", "stores.fetched", "stores.forked", "stores.postgres_schema"},
     "stores.redis": {"ids", "stores", "stores.fetched", "stores.forked"},
     "stores.sampled": {"ids", "stores", "stores.forked", "stores.memory", "stores.disk"},  # kept on disk, looked up in memory
     "stores.places": {"stores", "stores.fetched", "stores.disk", "stores.sampled", "stores.postgres", "stores.redis"},  # which a path names

@@ -963,9 +963,14 @@ def test_a_cut_connection(server, name):
     proxy.listener.close()
 
 
-def interrupted(call, step, files):
-    """Interrupt a call at a step of its way through some files: whether it had as many."""
-    left = step
+def interrupt():
+    """As the handler of a signal does."""
+    raise KeyboardInterrupt
+
+
+def steps(call, files, happen=interrupt):
+    """Let something happen in the midst of a call: at each step of its way through some files in turn."""
+    left = 0
 
     def trace(frame, event, _):
         nonlocal left
@@ -973,24 +978,19 @@ def interrupted(call, step, files):
             return None
         left -= 1
         if left == 0:
-            raise KeyboardInterrupt
+            happen()
         return trace
 
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
-
-
-def steps(call, files):
-    """Interrupt a call at each step in turn."""
     for step in itertools.count(1):
-        if not interrupted(call, step, files):
+        left, before = step, sys.gettrace()
+        sys.settrace(trace)
+        try:
+            call()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        if left > 0:  # it has no more of them
             assert step > 20
             return
         yield step
@@ -1028,6 +1028,58 @@ while time.monotonic() < end:
         stops += 1
 print(stops > 1000)
 """
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a connection that is forgotten says so
+def test_an_interrupted_call_keeps_no_connection_from_others(postgres, name, monkeypatch):
+    """Wherever it is interrupted, nothing stays locked, and as many connections as before may be had at a time."""
+    monkeypatch.setattr(postgres_store, "CONNECTIONS", 3)
+    monkeypatch.setattr(postgres_store, "WAIT", 0.5)
+    files = (str(Path("stores", "postgres.py")), "threading.py", "contextlib.py")
+    with Index.open(postgres.url(), 0.7, name=name) as index:
+        index.add_many("abc", TEXTS)
+        store = index._store
+        for _ in steps(lambda: len(store), files):
+            with contextlib.ExitStack() as several:
+                for _ in range(3):
+                    several.enter_context(store._connection())
+            assert len(store) == 3
+        with contextlib.ExitStack() as several:
+            for _ in range(3):
+                several.enter_context(store._connection())
+            with pytest.raises(ServerError, match=r"all 3 connections were busy for 0\.5 s; ask in fewer threads"):
+                len(store)
+
+
+def test_a_handler_of_a_signal_may_ask(server, name):
+    """In the midst of a call, which goes on as if nothing had been."""
+    files = (str(Path("stores", "postgres.py")), str(Path("stores", "redis.py")), "threading.py", str(Path("redis", "client.py")))
+    asked = []
+    with Index.open(server.url(), 0.7, name=name) as index:
+        index.add_many("abc", TEXTS)
+        for step in steps(lambda: asked.append(len(index)), files, lambda: asked.append(len(index.query(TEXTS[0])))):
+            assert asked == [2, 3], step
+            asked.clear()
+
+
+def test_a_child_leaves_what_its_parent_reads(postgres, name, monkeypatch):
+    """Forked while documents are read: the child has no connection of its parent, and ends nothing that it does."""
+    monkeypatch.setattr(postgres_store, "BATCH", 1)
+    with Index.open(postgres.url(), 0.7, name=name) as index:
+        index.add_many("abc", TEXTS)
+        reading = index._store.batches()
+        assert next(reading)[0] == ["a"]
+        child = os.fork()
+        if child == 0:
+            code = 1
+            with contextlib.suppress(BaseException):
+                had = list(index._store._idle)
+                reading.close()
+                code = 0 if not had and not index._store._idle and index.ids() == ["a", "b", "c"] else 2
+            os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        index.remove("b")
+        assert [ids for ids, _ in reading] == [["b"], ["c"]]
 
 
 def test_a_signal_may_raise_while_a_command_is_packed():

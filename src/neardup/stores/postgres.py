@@ -6,11 +6,12 @@ import hashlib
 import json
 import os
 import struct
-import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from operator import itemgetter
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -21,7 +22,8 @@ from neardup.errors import IncompatibleError, MissingDependencyError, ParameterE
 from neardup.ids import Id
 from neardup.stores import Extent, Hit, StoreBatch, duplicate, unknown
 from neardup.stores import postgres_schema as sql
-from neardup.stores.fetched import Fetched, FetchingStore, Place, bodies, damaged, decoded, packed, parsed, shown, unpacked
+from neardup.stores.fetched import Fetched, FetchingStore, Place, bodies, damaged, decoded, made_anew, packed, parsed, shown, unpacked
+from neardup.stores.forked import watch
 
 if TYPE_CHECKING:
     import psycopg
@@ -175,6 +177,28 @@ def _sum(text: str) -> int:
     return int(xxhash.xxh3_64_intdigest(text.encode())) - 2**63
 
 
+class _Right:
+    """To have one of a process's connections: wherever whoever has it is interrupted, it comes back, at the latest when it is forgotten.
+
+    A semaphore of Python may stay locked when that is interrupted.
+    """
+
+    def __init__(self, home: weakref.ref[SimpleQueue[_Right]]) -> None:
+        self._home = home
+
+    def __del__(self) -> None:
+        home = self._home()
+        if home is not None:
+            home.put(_Right(self._home))
+
+
+def _rights() -> SimpleQueue[_Right]:
+    rights: SimpleQueue[_Right] = SimpleQueue()
+    for _ in range(CONNECTIONS):
+        rights.put(_Right(weakref.ref(rights)))
+    return rights
+
+
 class _Mark(NamedTuple):
     """What a change leaves behind: the number of its transaction, and in one of the rows of counts, instead of another, bytes of its own."""
 
@@ -203,10 +227,10 @@ class PostgresStore(FetchingStore):
         self, place: Place, parameters: dict[str, Any], bands: int, bucket_limit: int, slots: int = 0, *, writes: bool = True
     ) -> None:
         super().__init__(str(place), bands, bucket_limit, slots)
-        self._place, self._writes, self._closed = place, writes, threading.Event()
+        self._place, self._writes, self._closed = place, writes, False
         self._idle: list[psycopg.Connection[Any]] = []
-        self._places = threading.BoundedSemaphore(CONNECTIONS)
-        self._pid, self._inherited = os.getpid(), [self._idle][:0]
+        self._rights = _rights()
+        self._inherited: list[Any] = []
         text = json.dumps(parameters, sort_keys=True, ensure_ascii=True)
         with _connected(place) as connection, _explained(place, ", no index was made"):
             if writes and _version(connection, place) == 0:
@@ -218,38 +242,58 @@ class PostgresStore(FetchingStore):
             raise FileNotFoundError(f"no index {place}; name another, or add documents to make one")
         self._number, stored = _parameters(place, row)
         if stored != text:
-            raise IncompatibleError(f"the index {place} was made with other parameters meanwhile; open it anew")
+            raise made_anew(str(place), stored, text)
+        watch(self)
 
     # ---- connections -----------------------------------------------------------------------------------------------
+
+    def forked(self) -> None:
+        """See :mod:`neardup.stores.forked`: a child leaves the connections of its parent alone."""
+        self._inherited.append((self._idle, self._rights))
+        self._idle, self._rights = [], _rights()
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
         """A connection of this process, kept for the next one who asks unless it broke."""
-        if self._closed.is_set():
+        if self._closed:
             raise ValueError(f"the index {self._where} is closed; open it again")
-        if self._pid != os.getpid():  # a forked child leaves those of its parent alone
-            self._inherited.append(self._idle)
-            self._pid, self._idle, self._places = os.getpid(), [], threading.BoundedSemaphore(CONNECTIONS)
-        if not self._places.acquire(timeout=WAIT):
-            raise ServerError(f"{shown(self._place.address)}: all {CONNECTIONS} connections were busy for {WAIT:g} s; ask in fewer threads")
+        idle, rights = self._idle, self._rights
+        try:
+            right = rights.get(timeout=WAIT)
+        except Empty:
+            raise ServerError(
+                f"{shown(self._place.address)}: all {CONNECTIONS} connections were busy for {WAIT:g} s; ask in fewer threads"
+            ) from None
         try:
             try:
-                connection = self._idle.pop()  # asking first would leave another thread time to take it
+                connection = idle.pop()  # asking first would leave another thread time to take it
             except IndexError:
                 connection = _driver().connect(self._place.address, **OPTIONS)
+            whole = False  # an interrupt may leave anything behind
             try:
                 yield connection
-            except BaseException:
-                with suppress(Exception):
-                    connection.rollback()
+                whole = True
+            except Exception:
+                whole = True
                 raise
             finally:
-                if self._closed.is_set() or connection.info.transaction_status:  # within a transaction, or broken
-                    connection.close()
+                if idle is not self._idle:  # forked meanwhile: it is the parent's
+                    self._inherited.append(connection)
                 else:
-                    self._idle.append(connection)
+                    self._let_go(connection, whole)
         finally:
-            self._places.release()
+            rights.put(right)
+
+    def _let_go(self, connection: psycopg.Connection[Any], whole: bool) -> None:
+        if whole and connection.info.transaction_status:
+            with suppress(Exception):
+                connection.rollback()
+        if not whole or connection.info.transaction_status:  # broken
+            connection.close()
+            return
+        self._idle.append(connection)
+        if self._closed:
+            self._disconnect()
 
     def _read(self, work: Callable[[psycopg.Cursor[Any]], T]) -> T:
         """Ask something, again where a connection is lost."""
@@ -328,9 +372,13 @@ class PostgresStore(FetchingStore):
         ) from None
 
     def close(self) -> None:
-        self._closed.set()
-        while self._idle and self._pid == os.getpid():
-            self._idle.pop().close()
+        self._closed = True
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     # ---- names -----------------------------------------------------------------------------------------------------
 
