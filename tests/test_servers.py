@@ -1220,6 +1220,61 @@ def test_two_shingle_sets_of_one_name_in_a_bulk(postgres, name):
         assert len(index) == 5000
 
 
+def removal(name):
+    """The statements of docs/reference/servers.md that remove an index, those of its transaction first."""
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "servers.md").read_text(encoding="utf-8")
+    statements = page.split("An index is removed by its owner.")[1].split("```")[1].replace("'news'", f"'{name}'")
+    return [statement.strip() for statement in statements.split(";") if statement.strip()]
+
+
+def test_changes_of_an_index_that_others_removed_are_refused(postgres, name):
+    """Whoever has it open is told; nothing is written that nobody finds, and an index made anew is another one."""
+    with Index.open(postgres.url(), 0.7, name=name) as old, Index.open(postgres.url(), 0.7, name=name + "-other") as other:
+        other.add_many("abc", TEXTS)
+        old.add_many("abc", TEXTS)
+        number = old._store._number
+        with raw_postgres(postgres) as raw:
+            for statement in removal(name):
+                raw.execute(statement)
+            attempts = (
+                lambda: old.add("x", TEXTS[0]),
+                lambda: old.add_many(range(5000), [f"text number {i}" for i in range(5000)]),
+                lambda: old.add_unless_duplicate("x", TEXTS[2]),
+                old.check,
+            )
+            for attempt in attempts:
+                with pytest.raises(FileNotFoundError, match="was removed while it was open here, nothing was changed; open it anew to"):
+                    attempt()
+            with pytest.raises(UnknownDocumentError):
+                old.update("a", TEXTS[2])
+            with Index.open(postgres.url(), 0.7, name=name) as new:
+                new.add("n", TEXTS[0])
+                with pytest.raises(FileNotFoundError, match="was removed while it was open here"):
+                    old.add("x", TEXTS[0])
+                assert new.ids() == ["n"]
+            assert (len(old), old.ids(), old.query(TEXTS[0])) == (0, [], [])
+            for table, its in (("postings", "key >> 44"), ("documents", "index"), ("entries", "home >> 32"), ("counts", "index")):
+                assert raw.execute(f"select count(*) from neardup.{table} where {its} = %s", (number,)).fetchone() == (0,)
+        assert [match.id for match in other.query(TEXTS[0])] == ["a", "b"]
+        assert other.check() == []
+
+
+@pytest.mark.parametrize("before", [0, 20])
+def test_a_removal_waits_for_changes_and_they_for_it(postgres, name, before):
+    """Whether the server knows the statement that counts already or not: what comes after the removal sees it."""
+    with Index.open(postgres.url(), 0.7, name=name) as old, raw_postgres(postgres) as raw, ThreadPoolExecutor(1) as thread:
+        for i in range(before):
+            old.add(i, f"{TEXTS[2]} {i}")
+        for statement in itertools.takewhile(lambda statement: statement != "commit", removal(name)):
+            raw.execute(statement)
+        late = thread.submit(old.add, "x", TEXTS[0])
+        time.sleep(0.3)
+        assert not late.done()
+        raw.execute("commit")
+        with pytest.raises(FileNotFoundError, match="was removed while it was open here"):
+            late.result(20)
+
+
 # ---- Redis alone -------------------------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,20 @@ from neardup.errors import IncompatibleError, MissingDependencyError, ParameterE
 from neardup.ids import Id
 from neardup.stores import Extent, Hit, StoreBatch, duplicate, unknown
 from neardup.stores import postgres_schema as sql
-from neardup.stores.fetched import Fetched, FetchingStore, Place, bodies, damaged, decoded, made_anew, packed, parsed, shown, unpacked
+from neardup.stores.fetched import (
+    Fetched,
+    FetchingStore,
+    Place,
+    bodies,
+    damaged,
+    decoded,
+    made_anew,
+    packed,
+    parsed,
+    removed,
+    shown,
+    unpacked,
+)
 from neardup.stores.forked import watch
 
 if TYPE_CHECKING:
@@ -324,7 +337,10 @@ class PostgresStore(FetchingStore):
                     more, written, result = work(cursor)
                     change = os.urandom(8)
                     counted = {"index": self._number, "more": more, "written": written, "change": change}
-                    number, shard, before = min(cursor.execute(sql.COUNTED, counted).fetchall(), key=itemgetter(1))
+                    rows = cursor.execute(sql.COUNTED, counted).fetchall()
+                    if not rows:
+                        raise removed(self._where)
+                    number, shard, before = min(rows, key=itemgetter(1))
                     mark = _Mark(number, shard, change, before)
                     cursor.execute("commit")
                     return result

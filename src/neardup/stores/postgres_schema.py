@@ -69,10 +69,14 @@ FIND_INDEX = "select number, parameters, sum from neardup.indexes where name = %
 NEW_INDEX = "insert into neardup.indexes (name, parameters, sum) values (%s, %s, %s) on conflict (name) do nothing"
 COUNT = "select coalesce(sum(documents), 0)::int8 from neardup.counts where index = %s"
 # The number of a transaction that a crash undid may be another one's afterwards: a change of its own is known by what it leaves here.
+# It counts nothing where the index is gone, and says nothing then.
 COUNTED = """
 with before as (select learnt from neardup.counts where index = %(index)s and shard = -2 - pg_backend_pid() %% 4096)
 insert into neardup.counts (index, shard, documents, written, learnt)
-values (%(index)s, pg_backend_pid() %% 64, %(more)s, %(written)s, null), (%(index)s, -2 - pg_backend_pid() %% 4096, 0, 0, %(change)s)
+select %(index)s, shard, documents, written, learnt
+from (values (pg_backend_pid() %% 64, %(more)s::int8, %(written)s::int8, null), (-2 - pg_backend_pid() %% 4096, 0, 0, %(change)s::bytea))
+    as counted (shard, documents, written, learnt)
+where exists (select from neardup.indexes where number = %(index)s)
 on conflict (index, shard) do update set documents = counts.documents + excluded.documents, written = counts.written + excluded.written,
     learnt = coalesce(excluded.learnt, counts.learnt)
 returning pg_current_xact_id()::text, shard, (select learnt from before)"""
