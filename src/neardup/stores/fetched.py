@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import struct
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from reprlib import repr as shortly
 from typing import Any, NamedTuple
 
@@ -31,6 +34,8 @@ HEAD = struct.Struct("<QI")
 TOGETHER = 1024
 #: Longer than any bucket.
 WHOLE = 2**31 - 1
+#: Seconds waited before each further attempt at what a lost connection interrupted.
+BACKOFF = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 #: What an index on a server may be called: it becomes part of keys, and people type it.
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
@@ -118,6 +123,16 @@ def packed(ids: Sequence[Id]) -> list[bytes]:
 def damaged(where: str, what: str) -> CorruptIndexError:
     """What is said of stored data that is not what was written."""
     return CorruptIndexError(f"the index {where} is damaged, or was not written by neardup: {what}; restore it from a copy")
+
+
+def words(error: BaseException) -> str:
+    """The first line of what a driver says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def pausing(seconds: float) -> None:
+    """Wait about so long: who met another before is not to meet it again."""
+    time.sleep(seconds * (0.5 + os.urandom(1)[0] / 256))
 
 
 def removed(where: str) -> FileNotFoundError:
@@ -215,14 +230,47 @@ class FetchingStore(ABC):
 
     Parameters
     ----------
-    where
-        What errors call the index: never with a password.
+    place
+        The server and the name.
     bands, bucket_limit, slots
         As for :class:`~neardup.stores.memory.MemoryStore`.
+    writes
+        Whether it may write.
     """
 
-    def __init__(self, where: str, bands: int, bucket_limit: int, slots: int) -> None:
-        self._where, self._bands, self._limit, self._slots = where, bands, bucket_limit, slots
+    def __init__(self, place: Place, bands: int, bucket_limit: int, slots: int, *, writes: bool) -> None:
+        self._place, self._where, self._writes, self._closed = place, str(place), writes, False
+        self._bands, self._limit, self._slots = bands, bucket_limit, slots
+        self._idle: list[Any] = []  # connections that nobody uses
+        self._inherited: list[Any] = []  # those of the process that forked this one, which are left alone
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"the index {self._where} is closed; open it again")
+
+    def _require_writes(self) -> None:
+        if not self._writes:
+            raise ParameterError(f"the index {self._where} was opened with mode='r'; open it with mode='a' to write")
+
+    def _keep(self, connection: Any) -> None:
+        """Put a connection by for the next one who asks."""
+        self._idle.append(connection)
+        if self._closed:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        with suppress(IndexError):  # asking first would leave another thread time to take it
+            while True:
+                self._idle.pop().close()
+
+    def close(self) -> None:
+        self._closed = True
+        self._disconnect()
+
+    def forked(self) -> None:
+        """See :mod:`neardup.stores.forked`: connections are the parent's, and another thread may have held a lock of theirs."""
+        self._inherited.append(self._idle)
+        self._idle = []
 
     @abstractmethod
     def _candidates(self, batch: StoreBatch, limit: int) -> Fetched:

@@ -23,6 +23,7 @@ from neardup.ids import Id
 from neardup.stores import Extent, Hit, StoreBatch, duplicate, unknown
 from neardup.stores import postgres_schema as sql
 from neardup.stores.fetched import (
+    BACKOFF,
     Fetched,
     FetchingStore,
     Place,
@@ -32,9 +33,11 @@ from neardup.stores.fetched import (
     made_anew,
     packed,
     parsed,
+    pausing,
     removed,
     shown,
     unpacked,
+    words,
 )
 from neardup.stores.forked import watch
 
@@ -42,8 +45,6 @@ if TYPE_CHECKING:
     import psycopg
 
 T = TypeVar("T")
-#: Seconds waited before each further attempt at what a lost connection interrupted.
-BACKOFF = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 #: Seconds waited while all connections of a process are busy, and how many there are; what each is opened with.
 WAIT, CONNECTIONS = 30.0, 16
 OPTIONS: dict[str, Any] = {"autocommit": True, "application_name": "neardup"}
@@ -86,12 +87,7 @@ def _connected(place: Place) -> psycopg.Connection[Any]:
     try:
         return driver.connect(place.address, **OPTIONS)  # type: ignore[no-any-return]
     except driver.Error as error:
-        raise ServerError(f"{shown(place.address)} lets nobody in: {_words(error)}; check the address, and that the server runs") from None
-
-
-def _words(error: BaseException) -> str:
-    """The first line of what a driver says."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ServerError(f"{shown(place.address)} lets nobody in: {words(error)}; check the address, and that the server runs") from None
 
 
 @contextmanager
@@ -104,16 +100,16 @@ def _explained(place: Place, unchanged: str = "") -> Iterator[None]:
         raise _no_schema(place) from None
     except (driver.errors.InsufficientPrivilege, driver.errors.ReadOnlySqlTransaction) as error:
         raise PermissionError(
-            f"{shown(place.address)}: {_words(error)}{unchanged}; docs/reference/servers.md lists what is needed"
+            f"{shown(place.address)}: {words(error)}{unchanged}; docs/reference/servers.md lists what is needed"
         ) from None
     except driver.OperationalError as error:
         if error.sqlstate is None or (error.sqlstate[:2] in ("08", "40", "57") and error.sqlstate != "57014"):
             raise  # no connection, another was quicker, shutting down: what asked tries again
-        raise ServerError(f"{shown(place.address)}: {_words(error)}{unchanged}") from None
+        raise ServerError(f"{shown(place.address)}: {words(error)}{unchanged}") from None
     except driver.DatabaseError as error:
         if isinstance(error, driver.IntegrityError):
             raise
-        raise ServerError(f"{shown(place.address)}: {_words(error)}{unchanged}") from None
+        raise ServerError(f"{shown(place.address)}: {words(error)}{unchanged}") from None
 
 
 def _no_schema(place: Place) -> FileNotFoundError:
@@ -239,11 +235,8 @@ class PostgresStore(FetchingStore):
     def __init__(
         self, place: Place, parameters: dict[str, Any], bands: int, bucket_limit: int, slots: int = 0, *, writes: bool = True
     ) -> None:
-        super().__init__(str(place), bands, bucket_limit, slots)
-        self._place, self._writes, self._closed = place, writes, False
-        self._idle: list[psycopg.Connection[Any]] = []
+        super().__init__(place, bands, bucket_limit, slots, writes=writes)
         self._rights = _rights()
-        self._inherited: list[Any] = []
         text = json.dumps(parameters, sort_keys=True, ensure_ascii=True)
         with _connected(place) as connection, _explained(place, ", no index was made"):
             if writes and _version(connection, place) == 0:
@@ -261,15 +254,14 @@ class PostgresStore(FetchingStore):
     # ---- connections -----------------------------------------------------------------------------------------------
 
     def forked(self) -> None:
-        """See :mod:`neardup.stores.forked`: a child leaves the connections of its parent alone."""
-        self._inherited.append((self._idle, self._rights))
-        self._idle, self._rights = [], _rights()
+        super().forked()
+        self._inherited.append(self._rights)
+        self._rights = _rights()
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
         """A connection of this process, kept for the next one who asks unless it broke."""
-        if self._closed:
-            raise ValueError(f"the index {self._where} is closed; open it again")
+        self._require_open()
         idle, rights = self._idle, self._rights
         try:
             right = rights.get(timeout=WAIT)
@@ -298,15 +290,14 @@ class PostgresStore(FetchingStore):
             rights.put(right)
 
     def _let_go(self, connection: psycopg.Connection[Any], whole: bool) -> None:
+        """Keep a connection for the next one who asks, unless what was asked of it broke off, or it did."""
         if whole and connection.info.transaction_status:
             with suppress(Exception):
                 connection.rollback()
         if not whole or connection.info.transaction_status:  # broken
             connection.close()
-            return
-        self._idle.append(connection)
-        if self._closed:
-            self._disconnect()
+        else:
+            self._keep(connection)
 
     def _read(self, work: Callable[[psycopg.Cursor[Any]], T]) -> T:
         """Ask something, again where a connection is lost."""
@@ -317,8 +308,8 @@ class PostgresStore(FetchingStore):
                     return work(cursor)
             except driver.OperationalError as error:  # noqa: PERF203  it is tried again
                 if pause is None:
-                    raise ServerError(f"{shown(self._place.address)} broke off {len(BACKOFF) + 1} times: {_words(error)}") from None
-                time.sleep(pause)
+                    raise ServerError(f"{shown(self._place.address)} broke off {len(BACKOFF) + 1} times: {words(error)}") from None
+                pausing(pause)
         raise AssertionError
 
     def _change(self, work: Callable[[psycopg.Cursor[Any]], tuple[int, int, T]]) -> T:
@@ -345,19 +336,15 @@ class PostgresStore(FetchingStore):
                     cursor.execute("commit")
                     return result
             except (driver.errors.UniqueViolation, driver.errors.DeadlockDetected, driver.errors.SerializationFailure) as error:
-                reason, words = error, "others write the same documents all the time"
+                reason, why = error, "others write the same documents all the time"
             except driver.OperationalError as error:
-                reason, words = error, f"the connection broke off {len(BACKOFF) + 1} times ({_words(error)})"
+                reason, why = error, f"the connection broke off {len(BACKOFF) + 1} times ({words(error)})"
                 if mark is not None and self._committed(mark, error):
                     return result  # type: ignore[return-value]
             if pause is None:
-                raise ServerError(f"{shown(self._place.address)}: {words}, nothing was changed; try again") from reason
-            time.sleep(pause * (0.5 + os.urandom(1)[0] / 256))
+                raise ServerError(f"{shown(self._place.address)}: {why}, nothing was changed; try again") from reason
+            pausing(pause)
         raise AssertionError
-
-    def _require_writes(self) -> None:
-        if not self._writes:
-            raise ParameterError(f"the index {self._where} was opened with mode='r'; open it with mode='a' to write")
 
     def _committed(self, mark: _Mark, lost: BaseException) -> bool:
         """Whether a transaction was committed whose end nobody heard of."""
@@ -383,18 +370,9 @@ class PostgresStore(FetchingStore):
             why = "has another change where that left its mark"
             break
         raise ServerError(
-            f"{shown(self._place.address)} broke off while a change was committed ({_words(lost)}), and {why}; "
+            f"{shown(self._place.address)} broke off while a change was committed ({words(lost)}), and {why}; "
             "it was made wholly or not at all: look for the document before you try again"
         ) from None
-
-    def close(self) -> None:
-        self._closed = True
-        self._disconnect()
-
-    def _disconnect(self) -> None:
-        with suppress(IndexError):
-            while True:
-                self._idle.pop().close()
 
     # ---- names -----------------------------------------------------------------------------------------------------
 
@@ -634,7 +612,7 @@ class PostgresStore(FetchingStore):
                 cursor.execute("commit")
         except driver.OperationalError as error:
             raise ServerError(
-                f"{shown(self._place.address)} broke off while documents were read: {_words(error)}; read them again"
+                f"{shown(self._place.address)} broke off while documents were read: {words(error)}; read them again"
             ) from None
 
     def nbytes(self) -> int:

@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import struct
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib.resources import files
@@ -22,6 +21,7 @@ from neardup.errors import IncompatibleError, MissingDependencyError, ParameterE
 from neardup.ids import Id
 from neardup.stores import Extent, Hit, StoreBatch, duplicate, unknown
 from neardup.stores.fetched import (
+    BACKOFF,
     Fetched,
     FetchingStore,
     Place,
@@ -31,14 +31,14 @@ from neardup.stores.fetched import (
     made_anew,
     packed,
     parsed,
+    pausing,
     removed,
     shown,
     unpacked,
+    words,
 )
 from neardup.stores.forked import watch
 
-#: Seconds waited before each further attempt at what a lost connection interrupted.
-BACKOFF = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 #: Documents, and bytes of them, that one script adds: it is the only one that runs meanwhile.
 TOGETHER, TOGETHER_BYTES = 1024, 1 << 24
 #: Documents read at a time, entries of a hash, bytes of a posting.
@@ -95,10 +95,6 @@ def _client(place: Place) -> Any:
     return client
 
 
-def _words(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _key(place: Place) -> str:
     """The key that all others of an index begin with; what is in braces puts them on one node of a cluster."""
     return f"neardup:{{{place.name}}}"
@@ -131,7 +127,7 @@ def _parameters(place: Place, client: Any) -> str | None:
     try:
         version, raw, total = client.hmget(_key(place), "format", "parameters", "sum")
     except (driver.ConnectionError, driver.TimeoutError) as error:
-        raise ServerError(f"{shown(place.address)} lets nobody in: {_words(error)}; check the address, and that the server runs") from None
+        raise ServerError(f"{shown(place.address)} lets nobody in: {words(error)}; check the address, and that the server runs") from None
     except driver.RedisError as error:
         raise _refused(place, error) from None
     if version is None and raw is None and total is None:
@@ -146,12 +142,12 @@ def _parameters(place: Place, client: Any) -> str | None:
 
 def _refused(place: Place, error: BaseException, unchanged: str = "") -> Exception:
     """What a server says of a command, in words."""
-    words = _words(error)
-    if words.startswith(("WRONGTYPE", "user_script", "ERR user_script")):  # a command, or the script itself, met what it cannot read
+    said = words(error)
+    if said.startswith(("WRONGTYPE", "user_script", "ERR user_script")):  # a command, or the script itself, met what it cannot read
         return damaged(str(place), "values of another kind than was written")
-    if words.startswith("NOPERM"):
-        return PermissionError(f"{shown(place.address)}: {words}{unchanged}; docs/reference/servers.md lists what is needed")
-    return ServerError(f"{shown(place.address)}: {words}{unchanged}")
+    if said.startswith("NOPERM"):
+        return PermissionError(f"{shown(place.address)}: {said}{unchanged}; docs/reference/servers.md lists what is needed")
+    return ServerError(f"{shown(place.address)}: {said}{unchanged}")
 
 
 class RedisStore(FetchingStore):
@@ -172,10 +168,8 @@ class RedisStore(FetchingStore):
     def __init__(
         self, place: Place, parameters: dict[str, Any], bands: int, bucket_limit: int, slots: int = 0, *, writes: bool = True
     ) -> None:
-        super().__init__(str(place), bands, bucket_limit, slots)
-        self._place, self._writes, self._home, self._closed = place, writes, _key(place), False
-        self._idle: list[Any] = []
-        self._inherited: list[Any] = []
+        super().__init__(place, bands, bucket_limit, slots, writes=writes)
+        self._home = _key(place)
         client = _client(place)
         self._script = client.register_script((files("neardup.stores") / "redis.lua").read_bytes())
         self._text = text = json.dumps(parameters, sort_keys=True, ensure_ascii=True)
@@ -196,11 +190,6 @@ class RedisStore(FetchingStore):
             raise made_anew(str(place), stored, text)
         self._idle.append(client)
         watch(self)
-
-    def forked(self) -> None:
-        """See :mod:`neardup.stores.forked`: connections are the parent's, and another thread may have held a lock of theirs."""
-        self._inherited.append(self._idle)
-        self._idle = []
 
     def _keeps_all(self, client: Any) -> None:
         """Refuse a server that throws away keys when memory is short."""
@@ -229,17 +218,16 @@ class RedisStore(FetchingStore):
                     continue
                 except (driver.ConnectionError, driver.TimeoutError) as error:
                     if pause is None:
-                        raise ServerError(f"{shown(self._place.address)}: {_words(error)}, no index was made") from None
+                        raise ServerError(f"{shown(self._place.address)}: {words(error)}, no index was made") from None
                 except driver.RedisError as error:
                     raise _refused(self._place, error, ", no index was made") from None
-                time.sleep(pause)
+                pausing(pause)
 
     # ---- calls -----------------------------------------------------------------------------------------------------
 
     def _asked(self, work: Any, *, writes: bool = False) -> Any:
         """Ask something, again where a connection is lost; a write is known by its token when it comes twice."""
-        if self._closed:
-            raise ValueError(f"the index {self._where} is closed; open it again")
+        self._require_open()
         driver = _driver()
         unchanged, doubt = ", nothing was changed", False
         for pause in (*BACKOFF, None):
@@ -248,7 +236,7 @@ class RedisStore(FetchingStore):
             except driver.exceptions.BusyLoadingError as error:
                 lost: Exception = error
             except (driver.AuthenticationError, driver.exceptions.MaxConnectionsError) as error:
-                raise ServerError(f"{shown(self._place.address)}: {_words(error)}{unchanged if writes else ''}") from None
+                raise ServerError(f"{shown(self._place.address)}: {words(error)}{unchanged if writes else ''}") from None
             except (driver.ConnectionError, driver.TimeoutError) as error:
                 lost, doubt = error, True
             except driver.RedisError as error:
@@ -259,13 +247,13 @@ class RedisStore(FetchingStore):
                 lost = error
             if pause is None:
                 said = "; a change was made wholly or not at all: look for the document before you try again" if writes else ""
-                raise ServerError(f"{shown(self._place.address)} broke off {len(BACKOFF) + 1} times: {_words(lost)}{said}") from None
-            time.sleep(pause * (0.5 + os.urandom(1)[0] / 256))
+                raise ServerError(f"{shown(self._place.address)} broke off {len(BACKOFF) + 1} times: {words(lost)}{said}") from None
+            pausing(pause)
         raise AssertionError
 
     def _once(self, work: Any) -> Any:
         """Ask by a connection that nobody else has meanwhile. One whose answer is not read to its end would give the rest to the next."""
-        idle = self._idle  # in a child that is forked meanwhile there is another
+        idle = self._idle
         try:
             client = idle.pop()
         except IndexError:
@@ -275,9 +263,8 @@ class RedisStore(FetchingStore):
         except BaseException:
             client.connection_pool.disconnect()
             raise
-        idle.append(client)
-        if self._closed:
-            self._disconnect()
+        if idle is self._idle:  # otherwise forked meanwhile: it is the parent's
+            self._keep(client)
         return answer
 
     def _other(self) -> Exception:
@@ -287,22 +274,12 @@ class RedisStore(FetchingStore):
 
     def _call(self, command: str, *arguments: Any, token: str = "") -> Any:
         """A command of the script."""
-        words = [command, token, self._sum, *arguments]
-        return self._asked(lambda client: self._script(keys=[self._home], args=words, client=client), writes=bool(token))
+        given = [command, token, self._sum, *arguments]
+        return self._asked(lambda client: self._script(keys=[self._home], args=given, client=client), writes=bool(token))
 
     def _change(self, command: str, *arguments: Any) -> Any:
-        if not self._writes:
-            raise ParameterError(f"the index {self._where} was opened with mode='r'; open it with mode='a' to write")
+        self._require_writes()
         return self._call(command, *arguments, token=secrets.token_hex(8))
-
-    def close(self) -> None:
-        self._closed = True
-        self._disconnect()
-
-    def _disconnect(self) -> None:
-        with suppress(IndexError):
-            while True:
-                self._idle.pop().close()
 
     # ---- writing ---------------------------------------------------------------------------------------------------
 
@@ -342,7 +319,7 @@ class RedisStore(FetchingStore):
         except Exception:  # noqa: BLE001  whatever it is, what is left must be said
             raise ServerError(
                 f"{shown(self._place.address)}: the first {len(keys):,} documents of a batch were added and could not be taken back, "
-                f"the rest was not added: {_words(error)}; remove them, or add the rest"
+                f"the rest was not added: {words(error)}; remove them, or add the rest"
             ) from error
 
     def add_unless_match(self, id: Id, batch: StoreBatch, threshold: float) -> list[Hit]:
