@@ -513,7 +513,7 @@ def clusters(pairs: Any, work: str | os.PathLike[str] | None = None, native: int
     pairs
         A DataFrame, as :func:`pairs` gives it.
     work
-        A folder for what is between, which all machines reach; by default a temporary one.
+        A folder for what is between, each call in one of its own, which all machines reach; by default a temporary one.
     native
         The most pairs that are joined in the memory of one task; more are by stars, round after round.
     """
@@ -522,5 +522,7 @@ def clusters(pairs: Any, work: str | os.PathLike[str] | None = None, native: int
         if name not in pairs.columns:
             raise InputError(f"there is no column {name!r} among {', '.join(map(repr, pairs.columns))}; pairs have a and b")
     partitions = sessions.partitions_of(spark)
-    stages = Stages(spark, sessions.work_folder(spark, work), {"clusters": os.urandom(8).hex()}, partitions, lambda _line: None)
+    own = os.urandom(6).hex()  # frames are read from there later
+    folder = sessions.work_folder(spark, None if work is None else f"{os.fspath(work).rstrip('/')}/clusters-{own}")
+    stages = Stages(spark, folder, {"clusters": own}, partitions, lambda _line: None)
     return deciding.components(pairs.select("a", "b"), lambda name, frame: stages.run(name, lambda: frame), native)
