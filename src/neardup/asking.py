@@ -13,9 +13,9 @@ from neardup.profiles import Settings
 from neardup.verify import Match
 
 Measure = Literal["similarity", "containment"]
-#: The measure of a query that names none, which is told by its identity.
+#: The measure of a query that names none: compared by identity, which costs nothing.
 SIMILARITY: Measure = "similarity"
-#: A threshold that every candidate reaches with which a text shares anything.
+#: A threshold below every similarity that is not 0.
 ANY = sys.float_info.min
 
 

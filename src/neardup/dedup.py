@@ -225,7 +225,22 @@ def deduplicate(
         "skipped": corpus.left_out,
         "heavy_buckets": len(heavy),
     }
-    return Result(settings, threshold, ids, decisions, counters, corpus, join, edges, matched, heavy, exact, every, whole, components)
+    return Result(
+        settings=settings,
+        threshold=threshold,
+        ids=ids,
+        decisions=decisions,
+        counters=counters,
+        _documents=corpus,
+        _join=join,
+        _edges=edges,
+        _older=matched,
+        _heavy=heavy,
+        _exact=exact,
+        _every=every,
+        _whole=whole,
+        _components=components,
+    )
 
 
 class Checked(NamedTuple):

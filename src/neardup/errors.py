@@ -24,7 +24,11 @@ from typing import Any
 
 
 class NearDupError(Exception):
-    """Everything that neardup raises on purpose, but for the TypeError of a wrong type."""
+    """What neardup raises on purpose, but for what Python has a name for.
+
+    That is a TypeError for a wrong type; a ValueError for an index that is closed; a RuntimeError for one that a forked child or an
+    interrupted thread may not use; and the errors of files, with the path and what to do.
+    """
 
 
 class ParameterError(NearDupError, ValueError):
@@ -90,7 +94,7 @@ def plain(cause: object) -> str:
 
 
 def beside(value: object, other: object) -> str:
-    """What a value is, where a message has what another is; secrets, which neither shows, are said to differ."""
+    """A value for a message that shows another. Two that differ only by secret, which is not shown, look alike, so that is said."""
     return "the same with another secret" if repr(value) == repr(other) else repr(value)
 
 

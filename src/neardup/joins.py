@@ -19,8 +19,8 @@ from neardup.threads import on_threads
 from neardup.verify import similarity
 from neardup.work import Work
 
-#: A bucket is crowded whose members have more comparisons, on average, than so many that are all compared with each other: its matches
-#: are found by rare shingles.
+#: A bucket is crowded where its members need more comparisons each, on average, than those of a bucket of so many that is compared pair
+#: by pair. Its matches are found by rare shingles.
 CROWD = 64
 #: Members beyond which a bucket is reported as heavy.
 HEAVY = 128
@@ -390,7 +390,7 @@ class Join:
 
     @property
     def crowd(self) -> int:
-        """How many members a bucket has at most that is not heavy."""
+        """The most members of a bucket that is not reported as heavy."""
         return self.limit or HEAVY
 
     def close(self) -> None:
@@ -521,7 +521,10 @@ class Join:
         return scores
 
     def _found(self, roles: npt.NDArray[np.uint8], start: int, most: int | None = None) -> Iterator[tuple[int, _kernels.Edges]]:
-        """What may match, and up to which set that was looked for; each pair once. Of more than ``most`` at a time some are enough."""
+        """What may match, and up to which set that was looked for; each pair once.
+
+        Where there are more than ``most`` at a time, some of them will do.
+        """
         most = ALL if most is None else most
         if self.exact:
             every = self.sets.alone(np.arange(len(self.sets)))

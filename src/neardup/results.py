@@ -343,9 +343,9 @@ class Result:
 
         n, witness = len(self.ids), self.decisions.witness
         kept = self.decisions.kept
-        ids, none = self._column(list(self.ids)), pa.array(kept)
+        ids, is_kept = self._column(list(self.ids)), pa.array(kept)
         named = self._column(self._named(np.where(kept, np.arange(n), witness)))
-        columns = ids, named, none, pa.compute.if_else(none, None, named), pa.array(self.decisions.similarity, mask=kept)
+        columns = ids, named, is_kept, pa.compute.if_else(is_kept, None, named), pa.array(self.decisions.similarity, mask=kept)
         return pa.table(dict(zip(("id", "cluster", "kept", "witness", "similarity"), columns, strict=True)))
 
     def _each_annotation(self) -> Iterator[dict[str, Any]]:
