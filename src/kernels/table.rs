@@ -471,7 +471,7 @@ impl Table {
                         if member.size != known.0 {
                             known = (member.size, bar.least(size, member.size));
                         }
-                        let most = (size + member.size) as usize - 2 * known.1?;
+                        let most = size as usize + member.size as usize - 2 * known.1?;
                         let other = self.entries.sketches.get(member.entry as usize);
                         other.is_none_or(|other| own.may_differ_by(other, most)).then_some(member.entry)
                     }));
