@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import os
 import random
 import shutil
@@ -659,6 +660,40 @@ def test_a_folder_that_is_gone_is_not_written_to(folder, tmp_path, what):
         assert "new" not in Index.load(tmp_path / "moved")
 
 
+def test_what_was_opened_is_saved_from_where_it_is_gone(folder, tmp_path):
+    """All of it, and nothing of what others put at its place."""
+    index = Index.open(folder)
+    folder.rename(tmp_path / "moved")
+    shutil.copytree(tmp_path / "moved", folder)
+    with Index.open(folder) as other:
+        other.remove(0)
+        other.add("other", TEXTS[0])
+    with pytest.raises(FileNotFoundError, match="is not there any more"):
+        index.refresh()
+    index.save(tmp_path / "saved")
+    assert answers(Index.load(tmp_path / "saved")) == answers(index) == truth()
+    shutil.rmtree(folder)
+    index.save(tmp_path / "again")
+    assert Index.load(tmp_path / "again").ids() == index.ids()
+    index.close()
+
+
+def test_links_that_lead_to_each_other(tmp_path):
+    """Are no folder."""
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    for mode in ("a", "r"):
+        with pytest.raises(OSError, match=r"Too many levels of symbolic links|no index in"):
+            Index.open(tmp_path / "a", mode=mode)
+
+
+def test_an_index_that_is_forgotten_lets_go(folder):
+    """Of the right to write, without a warning."""
+    Index.open(folder)
+    gc.collect()
+    Index.open(folder).close()
+
+
 def test_a_name_that_looks_like_an_address(tmp_path, monkeypatch):
     """It is a folder's."""
     monkeypatch.chdir(tmp_path)
@@ -1141,6 +1176,8 @@ def test_batches_say_how_far_they_came(tmp_path):
         assert index.ids() == list(range(8))
         if sys.version_info >= (3, 11):
             assert error.value.__notes__ == ["8 documents were added, in batches of 4, before the one of this error"]
+        with pytest.raises(TypeError, match="texts is one str; it is an iterable of texts"):
+            index.add_many(range(8, 11), "abc", batch_size=2)
         index.add_many(range(8, 20), TEXTS[8:20], batch_size=5)
         assert len(index) == 20
 

@@ -487,7 +487,13 @@ def test_a_folder_of_work_is_made_in_one_that_is_there(tmp_path):
         Work(1 << 30, tmp_path / "nowhere" / "work", {})
 
 
-@pytest.mark.parametrize("manifest", ["{}", '{"format": 1}', '{"format": 1, "job": {}, "columns": []}', "[]", "{"])
+PARTS = ['"columns": []', '"columns": {"a": 3}', '"columns": {"a": ["<f9", 0, 0]}', '"columns": {"../a": ["<u4", 0, 0]}', '"columns": {}']
+
+
+MANIFESTS = [f'{{"format": 1, "job": {{}}, "stages": {{"a": 1}}, {part}}}' for part in PARTS]
+
+
+@pytest.mark.parametrize("manifest", ["{}", '{"format": 1}', "[]", "{", *MANIFESTS])
 def test_a_manifest_that_lacks_something_is_damaged(tmp_path, manifest):
     """What is damaged is done anew."""
     (tmp_path / "lock").touch()

@@ -140,6 +140,8 @@ def one_by_one(texts: Iterable[Any] | Utf8) -> Iterator[Any]:
     >>> list(one_by_one(pa.array(["one", None])))
     ['one', '']
     """
+    if isinstance(texts, str):
+        raise TypeError("texts is one str; it is an iterable of texts: [text]")
     known = is_of(texts, "pyarrow", "Array", "ChunkedArray") or is_of(texts, "pandas", "Series")
     if known or isinstance(texts, Utf8) or hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "columns"):
         return iter(strings(as_texts(texts)))

@@ -253,7 +253,7 @@ class Result:
         """
         import pyarrow as pa
 
-        first, second, scores = self._paired
+        first, second, scores = self._paired()
         ids = self._column(self._named(np.concatenate((first, second))))
         return pa.table({"a": ids[: len(scores)], "b": ids[len(scores) :], "similarity": pa.array(scores, pa.float64())})
 
@@ -266,13 +266,12 @@ class Result:
         >>> list(neardup.deduplicate(["one two", "One, two!", "three"]).each_pair())
         [{'a': 0, 'b': 1, 'similarity': 1.0}]
         """
-        first, second, scores = self._paired
+        first, second, scores = self._paired()
         for start in range(0, len(scores), 4096):
             part = slice(start, start + 4096)
             columns = self._named(first[part]), self._named(second[part]), scores[part].tolist()
             yield from (dict(zip(("a", "b", "similarity"), row, strict=True)) for row in zip(*columns, strict=True))
 
-    @cached_property
     def _paired(self) -> tuple[Any, Any, Any]:
         """Places of the first and second documents of all pairs, and similarities."""
         a, b, scores = self._every_pair() if self._every or self._components else self._deciding_pairs()

@@ -7,6 +7,7 @@ the place of the one before in one step, so that what an interruption leaves bey
 from __future__ import annotations
 
 import os
+import re
 import time
 import weakref
 from collections.abc import Callable
@@ -117,7 +118,7 @@ class Work:
             return "its manifest is damaged"
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             return "it is of another version"
-        if not all(isinstance(manifest.get(part), dict) for part in ("job", "columns", "stages")):
+        if not _is_whole(manifest):
             return "its manifest is damaged"
         if manifest["job"] != self._job:
             known, given = manifest["job"], self._job
@@ -178,6 +179,22 @@ class Work:
         """Let another job go on with the folder, when this one ends with an error."""
         if error is not None and self._lock is not None:
             self._lock()
+
+
+def _is_whole(manifest: dict[str, Any]) -> bool:
+    """Whether a manifest has the parts of one that was written; what columns hold is told by their checksums."""
+    job, columns, stages = (manifest.get(part) for part in ("job", "columns", "stages"))
+    if not (isinstance(job, dict) and isinstance(columns, dict) and isinstance(stages, dict)):
+        return False
+    if not all(isinstance(far, dict) and isinstance(far.get("whole"), bool) for far in stages.values()):
+        return False
+    return all("/" not in name and _is_mark(mark) for name, mark in columns.items())
+
+
+def _is_mark(mark: Any) -> bool:
+    if not (isinstance(mark, list) and len(mark) == 3 and isinstance(mark[0], str)):
+        return False
+    return re.fullmatch(r"[<>|=][biuf][1248]", mark[0]) is not None and all(type(number) is int and number >= 0 for number in mark[1:])
 
 
 def _plain(job: Any) -> Any:

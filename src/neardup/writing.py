@@ -132,13 +132,15 @@ def _sync(path: Path) -> None:
             os.close(descriptor)
 
 
-def write_table(table: pa.Table | list[dict[str, Any]], path: StrPath, lines: Iterable[dict[str, Any]] | None = None) -> None:
+def write_table(
+    table: pa.Table | list[dict[str, Any]] | Callable[[], pa.Table], path: StrPath, lines: Iterable[dict[str, Any]] | None = None
+) -> None:
     """Write a table or records in the format of the path's name; an old file stays until the new one is complete.
 
     Parameters
     ----------
     table
-        What is written.
+        What is written, or what makes it where it is wanted.
     path
         Where to.
     lines
@@ -152,8 +154,13 @@ def write_table(table: pa.Table | list[dict[str, Any]], path: StrPath, lines: It
         If the path cannot be written, or the columns do not fit the format.
     """
     check_output(path)
-    chunks = ([line] for line in lines) if lines is not None and _is_jsonl(path) else [table]
-    _write_chunks(chunks, lambda: _table(table).schema, os.fspath(path))
+    if lines is not None and _is_jsonl(path):
+        rows: Chunk = []
+        chunks: Iterable[Chunk] = ([line] for line in lines)
+    else:
+        rows = table() if callable(table) else table
+        chunks = [rows]
+    _write_chunks(chunks, lambda: _table(rows).schema, os.fspath(path))
 
 
 def _is_jsonl(path: StrPath) -> bool:

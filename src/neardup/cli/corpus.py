@@ -199,7 +199,7 @@ def dedup(
         )
         tell("writing")
         if evidence is not None:
-            writing.write_table(result.pairs, evidence, result.each_pair())
+            writing.write_table(lambda: result.pairs, evidence, result.each_pair())
         if job.output is not None:
             result.write(job.output, annotate=annotate)
         if report is not None:

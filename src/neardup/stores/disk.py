@@ -15,6 +15,7 @@ import json
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,6 +73,8 @@ class _Lock:
         except PermissionError as error:
             remedy = "give write access to the folder, or open with mode='r'"
             raise PermissionError(error.errno, f"{error.strerror}; {remedy}", str(self.path)) from None
+        # An index that is forgotten lets go of it. One that a thread still writes to when the process ends does not.
+        weakref.finalize(self, self._file.close).atexit = False
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             mine = self.is_there()  # whoever held it may have removed it with the index
@@ -173,6 +176,11 @@ class _Merge(threading.Thread):
             self.join()
 
 
+def _real(path: str | os.PathLike[str]) -> Path:
+    """Where a path leads now."""
+    return Path(os.path.realpath(path))
+
+
 def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The parameters of the index in a folder; None where there is none.
 
@@ -183,7 +191,7 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     CorruptIndexError
         If there is something, but no index that can be read.
     """
-    folder = Path(path).resolve()
+    folder = _real(path)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; an index is a folder, name another path")
     if (folder / UNFINISHED).exists():
@@ -211,7 +219,7 @@ def filling(path: str | os.PathLike[str]) -> Iterator[None]:
     CorruptIndexError
         If one is being filled, or was and not to its end.
     """
-    folder, made = Path(path).resolve(), False
+    folder, made = _real(path), False
     mark = folder / UNFINISHED
     try:
         with suppress(FileExistsError):
@@ -278,7 +286,7 @@ class DiskStore:
         writes: bool = True,
     ) -> None:
         # What is found there is this folder's, wherever the process or a link goes later.
-        self.folder, self._shape, self._writes = Path(path).resolve(), (bands, bucket_limit, slots), writes
+        self.folder, self._shape, self._writes = _real(path), (bands, bucket_limit, slots), writes
         stored = json.dumps(parameters, sort_keys=True, ensure_ascii=True).encode()
         self._home = segments.Home(self.folder, stored, bands, slots, int(parameters.get("id_seed", 0)))
         self._writing = threading.RLock()
@@ -342,6 +350,7 @@ class DiskStore:
         with self._writing:
             if self._closed:
                 raise ValueError(f"the index {self.folder} is closed; open it again")
+            self._require_there()
             for _ in range(10):
                 missing = self._load()
                 if missing is None:
@@ -425,12 +434,7 @@ class DiskStore:
                     f"{self.folder} is being changed by this thread already, which was interrupted by a signal handler or a __del__ "
                     "that changes it again; let that be done later"
                 )
-            if not self._lock.is_there():
-                raise FileNotFoundError(
-                    errno.ENOENT,
-                    "The index that was opened is not there any more, nothing was changed; close it, and open it where it is",
-                    str(self.folder),
-                )
+            self._require_there()
             done = False
             try:
                 self._changing = True
@@ -446,6 +450,12 @@ class DiskStore:
                 else:
                     with suppress(BaseException):
                         self.refresh()
+
+    def _require_there(self) -> None:
+        """Refuse what is at the path now where that is not what was opened."""
+        if self._lock is not None and self._own() and not self._lock.is_there():
+            said = "The index that was opened is not there any more, nothing was changed; close it, and open it where it is"
+            raise FileNotFoundError(errno.ENOENT, said, str(self.folder))
 
     @staticmethod
     def _insert(to: catalog.Catalog, ids: list[Id], batch: StoreBatch) -> None:
@@ -749,12 +759,12 @@ class DiskStore:
     def _as_it_is(self) -> tuple[_kernels.SegmentTable | Closed | Lost, list[segments.Source]]:
         """A table that nobody changes, so that nobody waits for whoever reads it to its end."""
         with self._writing:
-            if self._own() and not self._closed:
+            if self._own() and not self._closed and self._lock is not None and self._lock.is_there():
                 opened = self._opened()
                 if isinstance(opened, str):
                     raise CorruptIndexError(f"{opened} is missing; {layout.REMEDIES[Path(opened).parent.name]}")
                 return opened[1:]
-            return self._table, self._sources  # a reader's are never changed, but others take their place
+            return self._table, self._sources  # where nobody changes them: others take the place of a reader's
 
     def nbytes(self) -> int:
         with self._writing:
