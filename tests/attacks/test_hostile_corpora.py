@@ -129,6 +129,12 @@ def index_of(texts, **options):
     return index
 
 
+def one_by_one(index, texts):
+    """Look texts up."""
+    for text in texts:
+        index.query(text)
+
+
 def warmed():
     """Load whatever is loaded on first use, so that it is not counted."""
     few = ordinary(3, 9)
@@ -152,6 +158,7 @@ JOBS = {
     "drop frequent": lambda texts, **options: deduplicate(texts, threads=1, drop_frequent=0.1, **options),
     "add": index_of,
     "add and look up": lambda texts, **options: index_of(texts, **options).query_many(texts[:100], threads=1),
+    "add and look up one by one": lambda texts, **options: one_by_one(index_of(texts, **options), texts[:100]),
     "add and pairs": lambda texts, **options: index_of(texts, **options).pairs(threads=1),
     "add and look up estimates": lambda texts, **options: index_of(texts, verify="estimate", **options).query_many(texts[:100], threads=1),
 }
@@ -312,7 +319,7 @@ def test_overlapping_crowds_are_joined_once(record_property):
 @pytest.mark.parametrize("n", [1000, 2000, 4000])
 def test_look_alikes_of_all_kinds(n, record_property):
     """What no secret changes, for it has nothing to do with hashes: a short bucket limit bounds it."""
-    jobs = ["deduplicate", "by rarity", "excerpts", "drop frequent", "add", "add and pairs", "exact"]
+    jobs = ["deduplicate", "by rarity", "excerpts", "drop frequent", "add", "add and look up one by one", "add and pairs", "exact"]
     found = costs(jobs, ["just below", "templates"], n, record_property, 3)
     assert max(time_ for time_, _ in found.values()) < MOST * NOISE
     costs(["noisy", "add and look up"], ["just below", "templates"], n, record_property, 3)
