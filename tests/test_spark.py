@@ -250,7 +250,9 @@ def test_stars_connect_what_one_task_connects(spark):
 
 def test_clusters_of_one_call_stay_beside_another(spark, tmp_path):
     """In a folder that both are given: a frame is read when it is asked for."""
-    frames = [engine.clusters(spark.createDataFrame([(a, a + 1)], "a long, b long"), f"file://{tmp_path}/between/", native=0) for a in (0, 10)]
+    frames = [
+        engine.clusters(spark.createDataFrame([(a, a + 1)], "a long, b long"), f"file://{tmp_path}/between/", native=0) for a in (0, 10)
+    ]
     assert [sorted((row.id, row.cluster) for row in frame.collect()) for frame in frames] == [[(0, 0), (1, 0)], [(10, 10), (11, 10)]]
     assert len(list((tmp_path / "between").glob("clusters-*"))) == 2
 
